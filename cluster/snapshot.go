@@ -1,0 +1,198 @@
+// Package cluster is the picture of the cluster and its clouds on which every decision stands.
+//
+// Events go in through [Cluster.Apply], from the informers of package cluster/watch or from the simulation; immutable [Snapshot]s come
+// out. A snapshot costs what changed since the last one, not the size of the cluster, and equals the one that a rebuild from nothing
+// would give. The package reads no clock and talks to nobody: the time comes with the events.
+package cluster
+
+import (
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
+	"github.com/poolkeeper/poolkeeper/ledger"
+)
+
+// Snapshot is an immutable picture of cluster and clouds at one moment. Nothing in it may be changed by a reader, neither a table nor an
+// object. Objects are trimmed to what decisions need.
+type Snapshot struct {
+	// Generation grows with every change that a decision could depend on. Two snapshots of one [Cluster] with the same generation are
+	// equal but for heartbeats.
+	Generation uint64
+
+	// Nodes by name.
+	Nodes Table[*corev1.Node]
+	// Pods that have not finished, by namespace/name.
+	Pods Table[*corev1.Pod]
+	// Pending are the pods without a node, by namespace/name.
+	Pending Table[*corev1.Pod]
+	// Budgets by namespace/name.
+	Budgets Table[*policyv1.PodDisruptionBudget]
+	// DaemonSets by namespace/name.
+	DaemonSets Table[*appsv1.DaemonSet]
+	// Workloads are the other controllers of pods, by UID.
+	Workloads Table[*Workload]
+	// Namespaces by name.
+	Namespaces Table[*corev1.Namespace]
+	// What volumes need, by name or namespace/name.
+	PersistentVolumes      Table[*corev1.PersistentVolume]
+	PersistentVolumeClaims Table[*corev1.PersistentVolumeClaim]
+	StorageClasses         Table[*storagev1.StorageClass]
+	CSINodes               Table[*storagev1.CSINode]
+	CSIDrivers             Table[*storagev1.CSIDriver]
+	CSIStorageCapacities   Table[*storagev1.CSIStorageCapacity]
+	VolumeAttachments      Table[*storagev1.VolumeAttachment]
+	// What dynamic resources need.
+	DeviceClasses  Table[*resourcev1.DeviceClass]
+	ResourceSlices Table[*resourcev1.ResourceSlice]
+	ResourceClaims Table[*resourcev1.ResourceClaim]
+	// Heartbeats are the nodes' leases by node name. They don't change the generation.
+	Heartbeats Table[Heartbeat]
+
+	// Pools by name.
+	Pools Table[*Pool]
+	// Instances of all pools by provider ID.
+	Instances Table[*Instance]
+	// Members are the pools of nodes whose instance is in no list, by provider ID, as far as a provider knows them.
+	Members Table[string]
+
+	// Ledger is what was remembered when the snapshot was taken.
+	Ledger ledger.Ledger
+	// Results of steps that the ledger does not know of yet, in the order in which they came.
+	Results []Result
+	// ServerVersion is the API server's version, such as v1.36.3; empty before it is known.
+	ServerVersion string
+
+	podsOn Table[[]*corev1.Pod]
+}
+
+// Workload is a controller of pods other than a DaemonSet, as far as decisions need it: ReplicaSet, StatefulSet, Job,
+// ReplicationController.
+type Workload struct {
+	Kind      string
+	Namespace string
+	Name      string
+	UID       types.UID
+	// Replicas is the number that is wanted; 1 where the kind has no such number.
+	Replicas int32
+	// Owner is the controller of this controller (a Deployment, a CronJob), if there is one.
+	Owner *metav1.OwnerReference
+}
+
+// Heartbeat is a node's lease as it was seen.
+type Heartbeat struct {
+	// Renewed is the time that the kubelet wrote, by its own clock.
+	Renewed time.Time
+	// Seen is when a new renewal was last seen, by our clock: the lease's age counts from here.
+	Seen time.Time
+	// Duration is how long a renewal lasts.
+	Duration time.Duration
+}
+
+// Pool is a group of like nodes with min, max and target size.
+type Pool struct {
+	Name     string
+	Provider string
+	// Target is the number of instances that the pool should have, as the provider last said.
+	Target int
+	// Version is the Kubernetes version with which new instances are made; empty if the provider doesn't tell.
+	Version string
+	// Template is what a new node looks like by the provider's word; nil if it doesn't tell.
+	Template *cloudprovider.Template
+	// Can tells what the provider can do with this pool.
+	Can Capabilities
+	// Settings are the effective settings: the configuration's entry, else the provider's own, else the flag.
+	Settings Settings
+	// Observed is when the provider last gave a good answer about this pool.
+	Observed time.Time
+	// Problem is the error of the last read, empty if it was good. What else is here is then from the last good one.
+	Problem string
+}
+
+// Capabilities are what a provider can do with a pool besides the contract's core.
+type Capabilities struct {
+	Reboot, Stop, Replace, ForceDelete, SetVersion, NativeUpgrade bool
+}
+
+// Instance is a machine at the cloud.
+type Instance struct {
+	cloudprovider.Instance
+	Pool string
+	// Absent counts the lists in a row that did not have the instance. Absent is not gone: a list may be partial.
+	Absent int
+	// Gone says that a direct look confirmed the absence.
+	Gone bool
+	// Appeared is when the instance was first seen, by our clock; the start of observation counts as such.
+	Appeared time.Time
+}
+
+// Result is how a step ended.
+type Result struct {
+	// Step is the step's ID, Claim and Operation what it was done for.
+	Step, Claim, Operation string
+	Pool                   string
+	At                     time.Time
+	// Err is empty if the step succeeded.
+	Err string
+	// Class sorts the error; empty if the step succeeded.
+	Class cloudprovider.Class
+	// RetryAfter is how long to wait before the next try; zero if nothing was said.
+	RetryAfter time.Duration
+}
+
+// PodsOn are the pods that are bound to a node and have not finished, in the order of namespace/name. The node need not exist.
+func (s *Snapshot) PodsOn(node string) []*corev1.Pod {
+	pods, _ := s.podsOn.Get(node)
+	return pods
+}
+
+// PoolOf is the pool of a node; nil for a node outside all pools, which is never touched and in no denominator.
+func (s *Snapshot) PoolOf(node *corev1.Node) *Pool {
+	name, ok := "", false
+	if instance, found := s.Instances.Get(node.Spec.ProviderID); found {
+		name, ok = instance.Pool, true
+	} else {
+		name, ok = s.Members.Get(node.Spec.ProviderID)
+	}
+	if !ok || node.Spec.ProviderID == "" {
+		return nil
+	}
+	pool, _ := s.Pools.Get(name)
+	return pool
+}
+
+// Ref names a node for the ledger.
+func Ref(node *corev1.Node) ledger.NodeRef {
+	return ledger.NodeRef{Name: node.Name, UID: node.UID, ProviderID: node.Spec.ProviderID}
+}
+
+// Key is the key of an object in the tables: namespace/name, or the name alone where there is no namespace.
+func Key(object metav1.Object) string {
+	if object.GetNamespace() == "" {
+		return object.GetName()
+	}
+	return object.GetNamespace() + "/" + object.GetName()
+}
+
+// Ready tells whether the node's kubelet reports it ready, and since when the condition is as it is.
+func Ready(node *corev1.Node) (status corev1.ConditionStatus, since time.Time) {
+	for i := range node.Status.Conditions {
+		if c := &node.Status.Conditions[i]; c.Type == corev1.NodeReady {
+			return c.Status, c.LastTransitionTime.Time
+		}
+	}
+	return corev1.ConditionUnknown, node.CreationTimestamp.Time
+}
+
+// IsReady tells whether the node's Ready condition is True.
+func IsReady(node *corev1.Node) bool {
+	status, _ := Ready(node)
+	return status == corev1.ConditionTrue
+}

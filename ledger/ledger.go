@@ -1,0 +1,369 @@
+// Package ledger is what the daemon must not forget: claims, operations, incidents, rollouts, back-offs, timers and breakers.
+//
+// It is data only. A [Ledger] is an immutable value and part of every snapshot; deciders and the arbiter return [Change]s, and the
+// store (package ledger/store) writes them by compare-and-swap before any side effect that they announce.
+package ledger
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// Owner says which of the three jobs an entry or a proposal belongs to.
+type Owner string
+
+// The three jobs.
+const (
+	Autoscaler Owner = "autoscaler"
+	Healer     Owner = "healer"
+	Upgrader   Owner = "upgrader"
+)
+
+// NodeRef names a node and its instance. Names are used again, so a node is identified by UID and provider ID together; either may be
+// empty: an instance that never registered has no UID, a node outside all pools may have no provider ID.
+type NodeRef struct {
+	Name       string    `json:"name,omitempty"`
+	UID        types.UID `json:"uid,omitempty"`
+	ProviderID string    `json:"providerID,omitempty"`
+}
+
+// Key is the identity of the node for maps: the provider ID where there is one, else the UID.
+func (n NodeRef) Key() string {
+	if n.ProviderID != "" {
+		return n.ProviderID
+	}
+	return "uid:" + string(n.UID)
+}
+
+// String is the name that people know: the node's, else the instance's.
+func (n NodeRef) String() string {
+	if n.Name != "" {
+		return n.Name
+	}
+	return n.ProviderID
+}
+
+// Phase is how far the disruption of a claimed node has got.
+//
+//	            needs a replacement first
+//	(claimed) ──────────────► Surging ──► Draining ──► Deleting ──► Refilling ──► (closed)
+//	     └────────────────────────────────────▲            │   only a replacement that
+//	                                                       │   deleted first refills
+//	any phase before Deleting ──► Aborting ──► (closed)    └──► (closed)
+//
+// Deleting is the point of no return: from there a claim only goes forward.
+type Phase string
+
+// The phases of a claim.
+const (
+	// Surging waits for the replacement to be a ready node; the old node serves on.
+	Surging Phase = "Surging"
+	// Draining has the node cordoned and tainted, and evicts its pods.
+	Draining Phase = "Draining"
+	// Deleting has asked, or is about to ask, the provider to delete the instance, and waits until it is gone.
+	Deleting Phase = "Deleting"
+	// Refilling restores the pool's size after a replacement that deleted first, and waits for the new node.
+	Refilling Phase = "Refilling"
+	// Aborting takes our marks away because the reason for the disruption is gone.
+	Aborting Phase = "Aborting"
+)
+
+// Claim says which job owns the disruption of a node, in which phase, since when, until when. It is written before the first mark is
+// put on the node, and taken out after the last one is gone.
+type Claim struct {
+	ID    string  `json:"id"`
+	Owner Owner   `json:"owner"`
+	Pool  string  `json:"pool"`
+	Node  NodeRef `json:"node"`
+	// Replace keeps the pool's size: a new node comes for the old one. Otherwise the pool shrinks by one.
+	Replace bool `json:"replace,omitempty"`
+	// Surge asks for the new node before the old one goes.
+	Surge bool `json:"surge,omitempty"`
+	// Dead says that the node serves nothing any more: its pods can't be evicted, and nothing waits for them.
+	Dead       bool          `json:"dead,omitempty"`
+	Reason     reason.Reason `json:"reason"`
+	Message    string        `json:"message,omitempty"`
+	Phase      Phase         `json:"phase"`
+	Since      time.Time     `json:"since"`
+	PhaseSince time.Time     `json:"phaseSince"`
+	// Until is when the drain is given up; zero while no drain has begun.
+	Until time.Time `json:"until,omitzero"`
+	// Operation is the size change that brings the replacement; empty before it was asked for and for a claim without one.
+	Operation string `json:"operation,omitempty"`
+	// Replacement is the new node, once it is known.
+	Replacement NodeRef `json:"replacement,omitzero"`
+	// Cordoned says that the node was unschedulable before the claim; it is then left so when the claim is undone.
+	Cordoned bool `json:"cordoned,omitempty"`
+	// DeleteAsked says that the provider was asked to delete the instance.
+	DeleteAsked bool `json:"deleteAsked,omitempty"`
+	// Why the claim is aborted or held up; empty while all goes well.
+	Trouble reason.Reason `json:"trouble,omitempty"`
+}
+
+// State is how far a size change has got.
+type State string
+
+// The states of an operation.
+const (
+	// Requested: the provider is about to be asked, or was asked and has not answered; it may or may not have worked.
+	Requested State = "Requested"
+	// Accepted: the provider's target size shows the change; its instances are awaited.
+	Accepted State = "Accepted"
+	// Failed: the provider refused, or the instances did not come in time.
+	Failed State = "Failed"
+)
+
+// Operation is one size change of one pool, from a size that was read to a size that is wanted.
+type Operation struct {
+	ID   string `json:"id"`
+	Pool string `json:"pool"`
+	From int    `json:"from"`
+	To   int    `json:"to"`
+	// Claim is the claim whose replacement this brings; empty for a scale-up.
+	Claim     string        `json:"claim,omitempty"`
+	Reason    reason.Reason `json:"reason"`
+	Message   string        `json:"message,omitempty"`
+	State     State         `json:"state"`
+	Requested time.Time     `json:"requested"`
+	Accepted  time.Time     `json:"accepted,omitzero"`
+	// Until is when instances that are not ready nodes by then are given up.
+	Until time.Time `json:"until"`
+	// Known are the provider IDs that the pool had when the operation began; what comes on top of them is new.
+	Known []string `json:"known,omitempty"`
+	// Instances are the provider IDs that this operation brought, as far as they are seen.
+	Instances []string `json:"instances,omitempty"`
+	// Pods are the pods (namespace/name) that the new nodes are for.
+	Pods []string `json:"pods,omitempty"`
+}
+
+// Delta is the number of nodes that the operation adds.
+func (o Operation) Delta() int { return o.To - o.From }
+
+// IncidentState is how far an incident has got.
+type IncidentState string
+
+// The states of an incident.
+const (
+	// Suspected: a sign of illness has been seen, and its threshold has not passed.
+	Suspected IncidentState = "Suspected"
+	// Sick: the threshold passed; the healer proposes a repair in every pass.
+	Sick IncidentState = "Sick"
+	// Healthy: the signs are gone, and the healer waits to see whether they stay away.
+	Healthy IncidentState = "Recovering"
+)
+
+// Incident is one illness of one instance, from first sign to proven recovery.
+type Incident struct {
+	ID    string        `json:"id"`
+	Pool  string        `json:"pool"`
+	Node  NodeRef       `json:"node"`
+	State IncidentState `json:"state"`
+	Sign  reason.Reason `json:"sign"`
+	// Began is when the first sign was seen.
+	Began time.Time `json:"began"`
+	// Ill and Well are how long the node was seen to be sick, and to be healthy again.
+	Ill  Stopwatch `json:"ill"`
+	Well Stopwatch `json:"well,omitzero"`
+	// Lineage counts the failed replacements before this one.
+	Lineage int `json:"lineage,omitempty"`
+	// NotBefore holds the next repair back after a replacement that failed.
+	NotBefore time.Time `json:"notBefore,omitzero"`
+}
+
+// RolloutState is how far a rollout has got.
+type RolloutState string
+
+// The states of a rollout.
+const (
+	Rolling RolloutState = "Rolling"
+	Halted  RolloutState = "Halted"
+)
+
+// Rollout is the upgrade of one pool to one target. It is taken out of the ledger when every node has the target version.
+type Rollout struct {
+	Pool    string        `json:"pool"`
+	Target  string        `json:"target"`
+	State   RolloutState  `json:"state"`
+	Reason  reason.Reason `json:"reason,omitempty"`
+	Message string        `json:"message,omitempty"`
+	Began   time.Time     `json:"began"`
+	// Failed are the claims of this rollout whose new node did not become ready; any of them halts it.
+	Failed []string `json:"failed,omitempty"`
+}
+
+// Backoff holds scale-ups of a pool back after a failure.
+type Backoff struct {
+	Pool    string        `json:"pool"`
+	Reason  reason.Reason `json:"reason"`
+	Message string        `json:"message,omitempty"`
+	// Failed is when the last failure was, Until when the pool may be asked again.
+	Failed time.Time `json:"failed"`
+	Until  time.Time `json:"until"`
+	// Length is how long the present back-off is; the next one is longer.
+	Length time.Duration `json:"length"`
+}
+
+// Timer counts for how long something was observed to be so, under a key such as "unneeded/<provider ID>".
+type Timer struct {
+	Key       string    `json:"key"`
+	Stopwatch Stopwatch `json:"stopwatch"`
+}
+
+// Moment remembers when something last happened, under a key such as "scale-up/<pool>".
+type Moment struct {
+	Key string    `json:"key"`
+	At  time.Time `json:"at"`
+}
+
+// Breaker is an open breaker. It is taken out of the ledger when it closes.
+type Breaker struct {
+	// Scope is "cluster" or "pool/<name>".
+	Scope   string    `json:"scope"`
+	Opened  time.Time `json:"opened"`
+	Message string    `json:"message"`
+	// Displaced are the UIDs of the controllers whose pods ran on the sick nodes: no nodes are added for their pods.
+	Displaced []types.UID `json:"displaced,omitempty"`
+}
+
+// Stopwatch counts observed time: a gap in observing (a restart, an outage of the API, a jump of the clock) adds nothing.
+type Stopwatch struct {
+	// Observed is the time counted so far, Last the moment of the last look.
+	Observed time.Duration `json:"observed"`
+	Last     time.Time     `json:"last"`
+}
+
+// Observe counts the time since the last look, unless that is longer than maxGap or negative: then nobody looked, and it adds nothing.
+func (w Stopwatch) Observe(now time.Time, maxGap time.Duration) Stopwatch {
+	passed := now.Sub(w.Last)
+	if w.Last.IsZero() || passed < 0 || passed > maxGap {
+		passed = 0
+	}
+	return Stopwatch{Observed: w.Observed + passed, Last: now}
+}
+
+// Reaches is the moment at which the stopwatch will show limit if observing goes on.
+func (w Stopwatch) Reaches(limit time.Duration) time.Time { return w.Last.Add(limit - w.Observed) }
+
+// Entry is one entry of the ledger: exactly one of the fields is set.
+type Entry struct {
+	Claim     *Claim     `json:"claim,omitempty"`
+	Operation *Operation `json:"operation,omitempty"`
+	Incident  *Incident  `json:"incident,omitempty"`
+	Rollout   *Rollout   `json:"rollout,omitempty"`
+	Backoff   *Backoff   `json:"backoff,omitempty"`
+	Timer     *Timer     `json:"timer,omitempty"`
+	Moment    *Moment    `json:"moment,omitempty"`
+	Breaker   *Breaker   `json:"breaker,omitempty"`
+}
+
+// Change puts an entry in, or takes one out.
+type Change struct {
+	// Key is the entry's key, kind first: "claim/<id>". See [Put] and the Drop functions.
+	Key string `json:"key"`
+	// Entry is the new entry; nil takes the old one out.
+	Entry *Entry `json:"entry,omitempty"`
+}
+
+// Key is the key of an entry in the ledger and in its store: the kind, a slash, and what identifies the entry within its kind.
+func (e Entry) Key() string {
+	switch {
+	case e.Claim != nil:
+		return "claim/" + e.Claim.ID
+	case e.Operation != nil:
+		return "operation/" + e.Operation.ID
+	case e.Incident != nil:
+		return "incident/" + e.Incident.ID
+	case e.Rollout != nil:
+		return "rollout/" + e.Rollout.Pool
+	case e.Backoff != nil:
+		return "backoff/" + e.Backoff.Pool
+	case e.Timer != nil:
+		return "timer/" + e.Timer.Key
+	case e.Moment != nil:
+		return "moment/" + e.Moment.Key
+	case e.Breaker != nil:
+		return "breaker/" + e.Breaker.Scope
+	}
+	return ""
+}
+
+// Put is the change that puts an entry in, in place of the one with the same key.
+func Put[T Claim | Operation | Incident | Rollout | Backoff | Timer | Moment | Breaker](v T) Change {
+	e := entryOf(&v)
+	return Change{Key: e.Key(), Entry: &e}
+}
+
+// Drop is the change that takes an entry out.
+func Drop[T Claim | Operation | Incident | Rollout | Backoff | Timer | Moment | Breaker](v T) Change {
+	return Change{Key: entryOf(&v).Key()}
+}
+
+func entryOf(v any) Entry {
+	switch v := v.(type) {
+	case *Claim:
+		return Entry{Claim: v}
+	case *Operation:
+		return Entry{Operation: v}
+	case *Incident:
+		return Entry{Incident: v}
+	case *Rollout:
+		return Entry{Rollout: v}
+	case *Backoff:
+		return Entry{Backoff: v}
+	case *Timer:
+		return Entry{Timer: v}
+	case *Moment:
+		return Entry{Moment: v}
+	case *Breaker:
+		return Entry{Breaker: v}
+	}
+	return Entry{}
+}
+
+// Ledger is an immutable set of entries. The zero value is empty and ready for use.
+type Ledger struct{ entries map[string]Entry }
+
+// New makes a ledger from entries; of two with one key the later stays.
+func New(entries ...Entry) Ledger {
+	m := make(map[string]Entry, len(entries))
+	for _, e := range entries {
+		m[e.Key()] = e
+	}
+	return Ledger{entries: m}
+}
+
+// With is the ledger with the changes made, in order. The receiver stays as it was.
+func (l Ledger) With(changes ...Change) Ledger {
+	if len(changes) == 0 {
+		return l
+	}
+	m := maps.Clone(l.entries)
+	if m == nil {
+		m = make(map[string]Entry, len(changes))
+	}
+	for _, c := range changes {
+		if c.Entry == nil {
+			delete(m, c.Key)
+			continue
+		}
+		m[c.Key] = *c.Entry
+	}
+	return Ledger{entries: m}
+}
+
+// Len is the number of entries.
+func (l Ledger) Len() int { return len(l.entries) }
+
+// Entries are all entries in the order of their keys.
+func (l Ledger) Entries() []Entry {
+	entries := make([]Entry, 0, len(l.entries))
+	for _, key := range slices.Sorted(maps.Keys(l.entries)) {
+		entries = append(entries, l.entries[key])
+	}
+	return entries
+}

@@ -1,0 +1,117 @@
+package ledger
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Claims are all claims, oldest first (then by ID), so that a walk over them has one order.
+func (l Ledger) Claims() []Claim {
+	claims := collect(l, func(e Entry) *Claim { return e.Claim })
+	slices.SortFunc(claims, func(a, b Claim) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID)) })
+	return claims
+}
+
+// Operations are all operations, oldest first (then by ID).
+func (l Ledger) Operations() []Operation {
+	operations := collect(l, func(e Entry) *Operation { return e.Operation })
+	slices.SortFunc(operations, func(a, b Operation) int {
+		return cmp.Or(a.Requested.Compare(b.Requested), cmp.Compare(a.ID, b.ID))
+	})
+	return operations
+}
+
+// Incidents are all incidents in the order of their IDs.
+func (l Ledger) Incidents() []Incident {
+	return collect(l, func(e Entry) *Incident { return e.Incident })
+}
+
+// Rollouts are all rollouts in the order of their pools.
+func (l Ledger) Rollouts() []Rollout { return collect(l, func(e Entry) *Rollout { return e.Rollout }) }
+
+// Backoffs are all back-offs in the order of their pools.
+func (l Ledger) Backoffs() []Backoff { return collect(l, func(e Entry) *Backoff { return e.Backoff }) }
+
+// Timers are all timers in the order of their keys.
+func (l Ledger) Timers() []Timer { return collect(l, func(e Entry) *Timer { return e.Timer }) }
+
+// Breakers are all open breakers in the order of their scopes.
+func (l Ledger) Breakers() []Breaker { return collect(l, func(e Entry) *Breaker { return e.Breaker }) }
+
+// Claim finds a claim by ID.
+func (l Ledger) Claim(id string) (Claim, bool) {
+	return find(l, "claim/"+id, func(e Entry) *Claim { return e.Claim })
+}
+
+// ClaimOn finds the claim on a node; there is at most one.
+func (l Ledger) ClaimOn(node NodeRef) (Claim, bool) {
+	for _, c := range l.Claims() {
+		if c.Node.Key() == node.Key() {
+			return c, true
+		}
+	}
+	return Claim{}, false
+}
+
+// ClaimFor finds the claim whose replacement a node is.
+func (l Ledger) ClaimFor(replacement NodeRef) (Claim, bool) {
+	for _, c := range l.Claims() {
+		if c.Replacement != (NodeRef{}) && c.Replacement.Key() == replacement.Key() {
+			return c, true
+		}
+	}
+	return Claim{}, false
+}
+
+// Operation finds an operation by ID.
+func (l Ledger) Operation(id string) (Operation, bool) {
+	return find(l, "operation/"+id, func(e Entry) *Operation { return e.Operation })
+}
+
+// Incident finds an incident by ID.
+func (l Ledger) Incident(id string) (Incident, bool) {
+	return find(l, "incident/"+id, func(e Entry) *Incident { return e.Incident })
+}
+
+// Rollout finds the rollout of a pool.
+func (l Ledger) Rollout(pool string) (Rollout, bool) {
+	return find(l, "rollout/"+pool, func(e Entry) *Rollout { return e.Rollout })
+}
+
+// Backoff finds the back-off of a pool.
+func (l Ledger) Backoff(pool string) (Backoff, bool) {
+	return find(l, "backoff/"+pool, func(e Entry) *Backoff { return e.Backoff })
+}
+
+// Timer finds a timer by its key.
+func (l Ledger) Timer(key string) (Timer, bool) {
+	return find(l, "timer/"+key, func(e Entry) *Timer { return e.Timer })
+}
+
+// Moment finds when something last happened.
+func (l Ledger) Moment(key string) (Moment, bool) {
+	return find(l, "moment/"+key, func(e Entry) *Moment { return e.Moment })
+}
+
+// Breaker finds an open breaker by its scope.
+func (l Ledger) Breaker(scope string) (Breaker, bool) {
+	return find(l, "breaker/"+scope, func(e Entry) *Breaker { return e.Breaker })
+}
+
+func find[T any](l Ledger, key string, field func(Entry) *T) (T, bool) {
+	if v := field(l.entries[key]); v != nil {
+		return *v, true
+	}
+	var none T
+	return none, false
+}
+
+func collect[T any](l Ledger, field func(Entry) *T) []T {
+	var all []T
+	for _, e := range l.Entries() {
+		if v := field(e); v != nil {
+			all = append(all, *v)
+		}
+	}
+	return all
+}

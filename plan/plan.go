@@ -1,0 +1,213 @@
+// Package plan is the language of decisions: what a decider would like ([Proposal]), what it answers to every question that a person
+// could ask ([Verdict]), and what the arbiter lets through and holds back ([Plan]). It is data and nothing else: printable, and storable
+// as JSON.
+package plan
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// Action is what a proposal wants.
+type Action string
+
+// The actions.
+const (
+	// Grow adds Delta nodes to the pool.
+	Grow Action = "Grow"
+	// Remove takes the node out and makes the pool smaller by one.
+	Remove Action = "Remove"
+	// Replace takes the node out, and keeps the pool's size with a new one.
+	Replace Action = "Replace"
+	// Clean takes away what is left of a node whose instance is gone; the pool's size is restored.
+	Clean Action = "Clean"
+	// SetVersion makes the pool's new nodes come with the version.
+	SetVersion Action = "SetVersion"
+)
+
+// Proposal is what a decider would like done, with a reason. A disruption (Remove, Replace, Clean) is proposed in every pass for as long as it is
+// wanted: when its owner no longer proposes it, it is undone, unless it has passed the point of no return.
+type Proposal struct {
+	Owner  ledger.Owner `json:"owner"`
+	Action Action       `json:"action"`
+	Pool   string       `json:"pool"`
+	// Node is the node of a disruption.
+	Node ledger.NodeRef `json:"node,omitzero"`
+	// Delta is the number of nodes to add, for Grow.
+	Delta int `json:"delta,omitempty"`
+	// Version is the version to set, for SetVersion.
+	Version string `json:"version,omitempty"`
+	// Surge asks for the new node before the old one goes, for Replace.
+	Surge bool `json:"surge,omitempty"`
+	// Dead says that the node serves nothing any more: nothing is drained, and its pods are not waited for.
+	Dead    bool          `json:"dead,omitempty"`
+	Reason  reason.Reason `json:"reason"`
+	Message string        `json:"message,omitempty"`
+	// Pods are the pods that new nodes are for, in the order of their keys.
+	Pods []PodRef `json:"pods,omitempty"`
+	// Incident is the incident that the repair belongs to.
+	Incident string `json:"incident,omitempty"`
+}
+
+// PodRef names a pod.
+type PodRef struct {
+	Namespace string    `json:"namespace"`
+	Name      string    `json:"name"`
+	UID       types.UID `json:"uid,omitempty"`
+}
+
+// String is namespace/name.
+func (p PodRef) String() string { return p.Namespace + "/" + p.Name }
+
+// Kind says what a verdict is about.
+type Kind string
+
+// The kinds of subjects.
+const (
+	Pod  Kind = "Pod"
+	Node Kind = "Node"
+	Pool Kind = "Pool"
+)
+
+// Verdict is a decider's answer about one subject that it leaves as it is: why, since when, and when it will look again. Together with
+// the proposals the verdicts leave no question "why not" open.
+type Verdict struct {
+	Owner ledger.Owner `json:"owner"`
+	Kind  Kind         `json:"kind"`
+	// Name is the subject's name: namespace/name for a pod, the provider ID for an instance that is no node.
+	Name    string        `json:"name"`
+	Reason  reason.Reason `json:"reason"`
+	Message string        `json:"message,omitempty"`
+	// Due is when the answer may change by time alone; zero if it won't.
+	Due time.Time `json:"due,omitzero"`
+	// Pools says for each pool why it can't help a pod, in the order of their names.
+	Pools []PoolVerdict `json:"pools,omitempty"`
+}
+
+// PoolVerdict says why one pool can't help a pod.
+type PoolVerdict struct {
+	Pool    string        `json:"pool"`
+	Reason  reason.Reason `json:"reason"`
+	Message string        `json:"message,omitempty"`
+}
+
+// Decision is all that a decider gives back.
+type Decision struct {
+	Owner     ledger.Owner
+	Proposals []Proposal
+	Verdicts  []Verdict
+	// Changes are what the decider wants remembered: timers, incidents, rollouts, back-offs. Claims and operations are the arbiter's.
+	Changes []ledger.Change
+	// Due is when to decide again although nothing changed; zero if there is no such moment.
+	Due time.Time
+}
+
+// Held is a proposal that was not let through, with the gate that held it and why.
+type Held struct {
+	Proposal Proposal      `json:"proposal"`
+	Gate     string        `json:"gate"`
+	Reason   reason.Reason `json:"reason"`
+	Message  string        `json:"message,omitempty"`
+	// Due is when the gate may open by time alone; zero if it won't.
+	Due time.Time `json:"due,omitzero"`
+}
+
+// Do is what a step does.
+type Do string
+
+// The steps. Each is idempotent, and looks again, live, just before it acts.
+const (
+	// Increase raises the pool's target by Delta, from the size From.
+	Increase Do = "IncreaseSize"
+	// Decrease takes back Delta nodes that did not come.
+	Decrease Do = "DecreaseTargetSize"
+	// Mark cordons and taints the node and writes the claim's annotation.
+	Mark Do = "Mark"
+	// Unmark takes our marks away and restores what was there before.
+	Unmark Do = "Unmark"
+	// Evict evicts Pods through the Eviction API.
+	Evict Do = "Evict"
+	// DeleteInstance deletes the instance and lowers the target, after a live look at the node's pods.
+	DeleteInstance Do = "DeleteInstance"
+	// ReplaceInstance deletes the instance and keeps the target, after a live look at the node's pods.
+	ReplaceInstance Do = "ReplaceInstance"
+	// DeleteNode deletes the Node object of an instance that is gone.
+	DeleteNode Do = "DeleteNode"
+	// Candidate sets, or takes away (Undo), the soft mark of a node that may be disrupted soon.
+	Candidate Do = "Candidate"
+	// ChangeVersion sets the version of the pool's template.
+	ChangeVersion Do = "SetVersion"
+)
+
+// Step is one thing to do now.
+type Step struct {
+	// ID is the same in every pass for the same thing, so that a step that is still running isn't started twice.
+	ID        string         `json:"id"`
+	Do        Do             `json:"do"`
+	Owner     ledger.Owner   `json:"owner"`
+	Pool      string         `json:"pool,omitempty"`
+	Node      ledger.NodeRef `json:"node,omitzero"`
+	From      int            `json:"from,omitempty"`
+	Delta     int            `json:"delta,omitempty"`
+	Version   string         `json:"version,omitempty"`
+	Pods      []PodRef       `json:"pods,omitempty"`
+	Undo      bool           `json:"undo,omitempty"`
+	Dead      bool           `json:"dead,omitempty"`
+	Cordoned  bool           `json:"cordoned,omitempty"`
+	Claim     string         `json:"claim,omitempty"`
+	Operation string         `json:"operation,omitempty"`
+	Reason    reason.Reason  `json:"reason"`
+	Message   string         `json:"message,omitempty"`
+}
+
+// PoolLine is one pool in the plan, for tables and the status.
+type PoolLine struct {
+	Name    string `json:"name"`
+	Min     int    `json:"min"`
+	Max     int    `json:"max"`
+	Target  int    `json:"target"`
+	Desired int    `json:"desired"`
+	// Ready, Starting, Sick and Leaving count the pool's instances; each is in exactly one of them.
+	Ready    int    `json:"ready"`
+	Starting int    `json:"starting"`
+	Sick     int    `json:"sick"`
+	Leaving  int    `json:"leaving"`
+	Version  string `json:"version,omitempty"`
+	// Behind counts the nodes whose kubelet is older than the pool's target version.
+	Behind  int    `json:"behind,omitempty"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// Plan is what one pass decided: what is let through now, what is held back, and the answer to every "why not".
+type Plan struct {
+	Time       time.Time          `json:"time"`
+	Generation uint64             `json:"generation"`
+	Mode       string             `json:"mode"`
+	Steps      []Step             `json:"steps,omitempty"`
+	Held       []Held             `json:"held,omitempty"`
+	Verdicts   []Verdict          `json:"verdicts,omitempty"`
+	Pools      []PoolLine         `json:"pools,omitempty"`
+	Claims     []ledger.Claim     `json:"claims,omitempty"`
+	Operations []ledger.Operation `json:"operations,omitempty"`
+	Breakers   []ledger.Breaker   `json:"breakers,omitempty"`
+	// Notes are what happened since the last plan: claims opened and closed, operations that failed.
+	Notes []Note `json:"notes,omitempty"`
+	// Due is when to decide again although nothing changed.
+	Due time.Time `json:"due,omitzero"`
+}
+
+// Note is one thing that happened, a line in the decision log and an Event.
+type Note struct {
+	Owner   ledger.Owner   `json:"owner"`
+	Pool    string         `json:"pool,omitempty"`
+	Node    ledger.NodeRef `json:"node,omitzero"`
+	Pods    []PodRef       `json:"pods,omitempty"`
+	Reason  reason.Reason  `json:"reason"`
+	Message string         `json:"message"`
+	// Warning says that a person should look.
+	Warning bool `json:"warning,omitempty"`
+}

@@ -1,0 +1,100 @@
+// Package scheduling answers three questions by the kube-scheduler's rules: does this pod fit that node now; how many nodes of this shape
+// do these pods need; can this node's pods live elsewhere.
+//
+// An [Engine] lives as long as the daemon. For each snapshot it opens a [Trial], a picture on which pods and nodes can be added and taken
+// away, and all of that undone. Callers think in classes: equal pods are asked for once ([Classes]), and equal nodes have one [Shape].
+package scheduling
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
+	"github.com/poolkeeper/poolkeeper/cluster"
+)
+
+// Engine opens trials. It is safe for use by one goroutine at a time.
+type Engine interface {
+	// Open opens a trial on the snapshot. The trial stays true until the next Open.
+	Open(s *cluster.Snapshot) (Trial, error)
+	// Knows tells whether the pod's scheduler is one whose rules are known.
+	Knows(pod *corev1.Pod) bool
+}
+
+// Trial is a changeable picture of nodes and the pods on them. Nothing that happens in it touches the snapshot.
+type Trial interface {
+	// Fits tells whether the pod could be bound to the node as things stand in the trial: nil, or why not.
+	Fits(pod *corev1.Pod, node string) *Misfit
+	// Place puts the pod on the first node, in the order of names, that it fits and that among allows (nil allows all), and gives its name. The
+	// name is empty if there is none; Misfits then counts the reasons.
+	Place(pod *corev1.Pod, among func(node string) bool) (node string, why Misfits)
+	// Put puts the pod on the node without asking whether it fits.
+	Put(pod *corev1.Pod, node string)
+	// Take takes the pod off the node that it is on.
+	Take(pod *corev1.Pod)
+	// AddNode adds a node with its pods, RemoveNode takes one away with the pods on it.
+	AddNode(node *corev1.Node, pods []*corev1.Pod)
+	RemoveNode(name string)
+	// Pack finds how many new nodes of the shape the classes need, first fit with the largest pods first, and puts nodes and pods into
+	// the trial. It stops at most new nodes. Take it back with Undo.
+	Pack(classes []Class, shape Shape, most int) Packing
+	// Mark remembers the present state; Undo goes back to it. Marks nest.
+	Mark() Mark
+	Undo(to Mark)
+}
+
+// Mark is a state of a trial to go back to.
+type Mark int
+
+// Class is a set of pods that no node can tell apart: equal needs, labels, namespace and controller.
+type Class struct {
+	// Pods are in the order of their keys; there is at least one.
+	Pods []*corev1.Pod
+}
+
+// Shape is what new nodes of one pool look like.
+type Shape struct {
+	Pool string
+	// Node is the new node, its name a prefix for those of the trial.
+	Node *corev1.Node
+	// Pods come with each node: static and DaemonSet pods.
+	Pods []*corev1.Pod
+}
+
+// Packing is how classes of pods fit on new nodes of one shape.
+type Packing struct {
+	// Nodes are the names, in the trial, of the new nodes that got at least one pod.
+	Nodes []string
+	// Placed are the pods that found room on them, in the order in which they were placed, and the node of each.
+	Placed []Placement
+	// Left are the pods that did not, class by class, with why.
+	Left []Leftover
+}
+
+// Placement is a pod on a node of the trial.
+type Placement struct {
+	Pod  *corev1.Pod
+	Node string
+}
+
+// Leftover is the part of a class that found no room.
+type Leftover struct {
+	Class Class
+	Why   Misfit
+	// Full says that a new node would take the pods, but no more new nodes were allowed.
+	Full bool
+}
+
+// Misfit is why a pod does not fit a node: the plugin that said so, and its words, which are the kube-scheduler's.
+type Misfit struct {
+	Plugin  string
+	Message string
+}
+
+// Misfits counts why a pod fits no node, by the words.
+type Misfits map[string]int
+
+// ShapeOf is the shape of a pool's new nodes by the provider's template, with the DaemonSet pods that would run there; ok is false if
+// nobody tells what a new node looks like.
+func ShapeOf(s *cluster.Snapshot, pool *cluster.Pool, template *cloudprovider.Template) (shape Shape, ok bool) {
+	return shapeOf(s, pool, template)
+}

@@ -1,0 +1,3 @@
+package process_test
+
+const diesWithParent = true
