@@ -101,8 +101,14 @@ type Claim struct {
 	Cordoned bool `json:"cordoned,omitempty"`
 	// DeleteAsked says that the provider was asked to delete the instance.
 	DeleteAsked bool `json:"deleteAsked,omitempty"`
-	// Why the claim is aborted or held up; empty while all goes well.
+	// Keep says that the provider replaces the instance itself and keeps the pool's target.
+	Keep bool `json:"keep,omitempty"`
+	// NotBefore holds the claim's next step back after one that failed.
+	NotBefore time.Time `json:"notBefore,omitzero"`
+	// Trouble is why the claim is aborted or held up; empty while all goes well.
 	Trouble reason.Reason `json:"trouble,omitempty"`
+	// Incident is the incident that a repair belongs to.
+	Incident string `json:"incident,omitempty"`
 }
 
 // State is how far a size change has got.
@@ -139,6 +145,8 @@ type Operation struct {
 	Instances []string `json:"instances,omitempty"`
 	// Pods are the pods (namespace/name) that the new nodes are for.
 	Pods []string `json:"pods,omitempty"`
+	// NotBefore holds the next try back after a call that failed without a clear answer.
+	NotBefore time.Time `json:"notBefore,omitzero"`
 }
 
 // Delta is the number of nodes that the operation adds.
