@@ -1,0 +1,26 @@
+package cluster
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// The marks that we put on nodes. They are mirrors of the ledger, for people and other programs: nothing is decided by what an
+// annotation says, because a kubelet can write its own Node.
+const (
+	// TaintDisruption keeps new pods off a node that is being disrupted. Its value is the owner, its effect NoSchedule.
+	TaintDisruption = "poolkeeper.io/disruption"
+	// TaintCandidate makes the scheduler prefer other nodes than one that may be disrupted soon. Its effect is PreferNoSchedule.
+	TaintCandidate = "poolkeeper.io/candidate"
+	// AnnotationClaim tells people which claim is on the node, as JSON.
+	AnnotationClaim = "poolkeeper.io/claim"
+)
+
+// IsOurTaint tells whether a taint is one of the marks that we put on nodes. Such taints are no part of what a new node looks like.
+func IsOurTaint(t corev1.Taint) bool { return t.Key == TaintDisruption || t.Key == TaintCandidate }
+
+// Marked tells whether the node carries the taint of a disruption of ours. It says nothing about the soft mark of a candidate.
+func Marked(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == TaintDisruption })
+}
