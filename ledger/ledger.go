@@ -5,8 +5,6 @@
 package ledger
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -331,47 +329,4 @@ func entryOf(v any) Entry {
 		return Entry{Breaker: v}
 	}
 	return Entry{}
-}
-
-// Ledger is an immutable set of entries. The zero value is empty and ready for use.
-type Ledger struct{ entries map[string]Entry }
-
-// New makes a ledger from entries; of two with one key the later stays.
-func New(entries ...Entry) Ledger {
-	m := make(map[string]Entry, len(entries))
-	for _, e := range entries {
-		m[e.Key()] = e
-	}
-	return Ledger{entries: m}
-}
-
-// With is the ledger with the changes made, in order. The receiver stays as it was.
-func (l Ledger) With(changes ...Change) Ledger {
-	if len(changes) == 0 {
-		return l
-	}
-	m := maps.Clone(l.entries)
-	if m == nil {
-		m = make(map[string]Entry, len(changes))
-	}
-	for _, c := range changes {
-		if c.Entry == nil {
-			delete(m, c.Key)
-			continue
-		}
-		m[c.Key] = *c.Entry
-	}
-	return Ledger{entries: m}
-}
-
-// Len is the number of entries.
-func (l Ledger) Len() int { return len(l.entries) }
-
-// Entries are all entries in the order of their keys.
-func (l Ledger) Entries() []Entry {
-	entries := make([]Entry, 0, len(l.entries))
-	for _, key := range slices.Sorted(maps.Keys(l.entries)) {
-		entries = append(entries, l.entries[key])
-	}
-	return entries
 }

@@ -3,18 +3,23 @@ package ledger
 import (
 	"cmp"
 	"slices"
+	"strings"
+
+	"github.com/tidwall/btree"
 )
 
 // Claims are all claims, oldest first (then by ID), so that a walk over them has one order.
 func (l Ledger) Claims() []Claim {
-	claims := collect(l, func(e Entry) *Claim { return e.Claim })
-	slices.SortFunc(claims, func(a, b Claim) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID)) })
+	claims := collect(l, "claim/", func(e Entry) *Claim { return e.Claim })
+	slices.SortFunc(claims, byAge)
 	return claims
 }
 
+func byAge(a, b Claim) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID)) }
+
 // Operations are all operations, oldest first (then by ID).
 func (l Ledger) Operations() []Operation {
-	operations := collect(l, func(e Entry) *Operation { return e.Operation })
+	operations := collect(l, "operation/", func(e Entry) *Operation { return e.Operation })
 	slices.SortFunc(operations, func(a, b Operation) int {
 		return cmp.Or(a.Requested.Compare(b.Requested), cmp.Compare(a.ID, b.ID))
 	})
@@ -23,44 +28,57 @@ func (l Ledger) Operations() []Operation {
 
 // Incidents are all incidents in the order of their IDs.
 func (l Ledger) Incidents() []Incident {
-	return collect(l, func(e Entry) *Incident { return e.Incident })
+	return collect(l, "incident/", func(e Entry) *Incident { return e.Incident })
 }
 
 // Rollouts are all rollouts in the order of their pools.
-func (l Ledger) Rollouts() []Rollout { return collect(l, func(e Entry) *Rollout { return e.Rollout }) }
+func (l Ledger) Rollouts() []Rollout {
+	return collect(l, "rollout/", func(e Entry) *Rollout { return e.Rollout })
+}
 
 // Backoffs are all back-offs in the order of their pools.
-func (l Ledger) Backoffs() []Backoff { return collect(l, func(e Entry) *Backoff { return e.Backoff }) }
+func (l Ledger) Backoffs() []Backoff {
+	return collect(l, "backoff/", func(e Entry) *Backoff { return e.Backoff })
+}
 
 // Timers are all timers in the order of their keys.
-func (l Ledger) Timers() []Timer { return collect(l, func(e Entry) *Timer { return e.Timer }) }
+func (l Ledger) Timers() []Timer {
+	return collect(l, "timer/", func(e Entry) *Timer { return e.Timer })
+}
 
 // Breakers are all open breakers in the order of their scopes.
-func (l Ledger) Breakers() []Breaker { return collect(l, func(e Entry) *Breaker { return e.Breaker }) }
+func (l Ledger) Breakers() []Breaker {
+	return collect(l, "breaker/", func(e Entry) *Breaker { return e.Breaker })
+}
 
 // Claim finds a claim by ID.
 func (l Ledger) Claim(id string) (Claim, bool) {
 	return find(l, "claim/"+id, func(e Entry) *Claim { return e.Claim })
 }
 
-// ClaimOn finds the claim on a node; there is at most one.
-func (l Ledger) ClaimOn(node NodeRef) (Claim, bool) {
-	for _, c := range l.Claims() {
-		if c.Node.Key() == node.Key() {
-			return c, true
-		}
-	}
-	return Claim{}, false
-}
+// ClaimOn finds the claim on a node; there is at most one (of several the oldest would be given).
+func (l Ledger) ClaimOn(node NodeRef) (Claim, bool) { return l.claimBy(&l.onNode, node) }
 
 // ClaimFor finds the claim whose replacement a node is.
 func (l Ledger) ClaimFor(replacement NodeRef) (Claim, bool) {
-	for _, c := range l.Claims() {
-		if c.Replacement != (NodeRef{}) && c.Replacement.Key() == replacement.Key() {
-			return c, true
-		}
+	if replacement == (NodeRef{}) {
+		return Claim{}, false
 	}
-	return Claim{}, false
+	return l.claimBy(&l.replacing, replacement)
+}
+
+func (l Ledger) claimBy(index *btree.Map[string, string], node NodeRef) (oldest Claim, found bool) {
+	prefix := node.Key() + "\x00"
+	index.Ascend(prefix, func(key, id string) bool {
+		if !strings.HasPrefix(key, prefix) {
+			return false
+		}
+		if c, ok := l.Claim(id); ok && (!found || byAge(c, oldest) < 0) {
+			oldest, found = c, true
+		}
+		return true
+	})
+	return oldest, found
 }
 
 // Operation finds an operation by ID.
@@ -99,19 +117,25 @@ func (l Ledger) Breaker(scope string) (Breaker, bool) {
 }
 
 func find[T any](l Ledger, key string, field func(Entry) *T) (T, bool) {
-	if v := field(l.entries[key]); v != nil {
+	e, _ := l.entries.Get(key)
+	if v := field(e); v != nil {
 		return *v, true
 	}
 	var none T
 	return none, false
 }
 
-func collect[T any](l Ledger, field func(Entry) *T) []T {
+// collect gathers the entries of one kind in the order of their keys; the prefix is the kind's.
+func collect[T any](l Ledger, prefix string, field func(Entry) *T) []T {
 	var all []T
-	for _, e := range l.Entries() {
+	l.entries.Ascend(prefix, func(key string, e Entry) bool {
+		if !strings.HasPrefix(key, prefix) {
+			return false
+		}
 		if v := field(e); v != nil {
 			all = append(all, *v)
 		}
-	}
+		return true
+	})
 	return all
 }
