@@ -1,5 +1,0 @@
-//go:build unix && !linux
-
-package process_test
-
-const diesWithParent = false
