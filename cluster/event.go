@@ -1,0 +1,57 @@
+package cluster
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/poolkeeper/poolkeeper/ledger"
+)
+
+// Event is one change of the picture: [Set], [Unset], [ProviderObserved], [LedgerSaved], [StepEnded], [ResultsSettled] or
+// [ServerVersionSeen].
+type Event interface{ event() }
+
+// Set says that an object was added or changed. Objects of kinds that no decision needs are left out without an error. The object must not
+// be changed from then on.
+type Set struct {
+	Object metav1.Object
+	// Trimmed says that the object comes from a [Trimmer]; it is trimmed on arrival otherwise.
+	Trimmed bool
+}
+
+// Unset says that an object is gone. Only its type, namespace and name, and UID where the kind is kept by UID, are looked at.
+type Unset struct{ Object metav1.Object }
+
+// ProviderObserved is what one provider said about all its pools.
+type ProviderObserved struct {
+	Provider string
+	// Pools are all pools of the provider, with settings resolved. A pool whose read failed has Problem set; its instances stay as they were.
+	Pools []*Pool
+	// Instances are the instances of the pools without Problem.
+	Instances []*Instance
+	// Gone are provider IDs whose absence a direct look confirmed.
+	Gone []string
+	// Members are the pools of nodes without an instance in a list, by provider ID.
+	Members map[string]string
+	// Err says that the read failed as a whole: every pool of the provider gets it as its problem, and all else stays.
+	Err string
+}
+
+// LedgerSaved says that the ledger has a new content.
+type LedgerSaved struct{ Ledger ledger.Ledger }
+
+// StepEnded says that a step ended, well or not.
+type StepEnded struct{ Result Result }
+
+// ResultsSettled says that the first N results are in the ledger, and need not be in later snapshots.
+type ResultsSettled struct{ N int }
+
+// ServerVersionSeen says which version the API server has.
+type ServerVersionSeen struct{ Version string }
+
+func (Set) event()               {}
+func (Unset) event()             {}
+func (ProviderObserved) event()  {}
+func (LedgerSaved) event()       {}
+func (StepEnded) event()         {}
+func (ResultsSettled) event()    {}
+func (ServerVersionSeen) event() {}

@@ -1,0 +1,257 @@
+package cluster
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tidwall/btree"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func (c *Cluster) set(now time.Time, object metav1.Object) {
+	key := Key(object)
+	switch o := object.(type) {
+	case *corev1.Node:
+		c.setNode(key, o)
+	case *corev1.Pod:
+		c.setPod(key, o)
+	case *policyv1.PodDisruptionBudget:
+		put(c, &c.budgets, key, o)
+	case *appsv1.DaemonSet:
+		put(c, &c.daemonSets, key, o)
+	case *appsv1.ReplicaSet:
+		c.setWorkload(workload("ReplicaSet", o, o.Spec.Replicas))
+	case *appsv1.StatefulSet:
+		c.setWorkload(workload("StatefulSet", o, o.Spec.Replicas))
+	case *batchv1.Job:
+		c.setWorkload(workload("Job", o, o.Spec.Parallelism))
+	case *corev1.ReplicationController:
+		c.setWorkload(workload("ReplicationController", o, o.Spec.Replicas))
+	case *corev1.Namespace:
+		put(c, &c.namespaces, key, o)
+	case *corev1.PersistentVolume:
+		put(c, &c.volumes, key, o)
+	case *corev1.PersistentVolumeClaim:
+		put(c, &c.volClaims, key, o)
+	case *storagev1.StorageClass:
+		put(c, &c.classes, key, o)
+	case *storagev1.CSINode:
+		put(c, &c.csiNodes, key, o)
+	case *storagev1.CSIDriver:
+		put(c, &c.csiDrivers, key, o)
+	case *storagev1.CSIStorageCapacity:
+		put(c, &c.csiCaps, key, o)
+	case *storagev1.VolumeAttachment:
+		put(c, &c.attachments, key, o)
+	case *resourcev1.DeviceClass:
+		put(c, &c.devClasses, key, o)
+	case *resourcev1.ResourceSlice:
+		put(c, &c.slices, key, o)
+	case *resourcev1.ResourceClaim:
+		put(c, &c.claims, key, o)
+	case *coordinationv1.Lease:
+		c.beat(now, o)
+	}
+}
+
+func (c *Cluster) unset(object metav1.Object) {
+	key := Key(object)
+	switch object.(type) {
+	case *corev1.Node:
+		c.unsetNode(key)
+	case *corev1.Pod:
+		c.unsetPod(key)
+	case *policyv1.PodDisruptionBudget:
+		drop(c, &c.budgets, key)
+	case *appsv1.DaemonSet:
+		drop(c, &c.daemonSets, key)
+	case *appsv1.ReplicaSet, *appsv1.StatefulSet, *batchv1.Job, *corev1.ReplicationController:
+		drop(c, &c.workloads, string(object.GetUID()))
+	case *corev1.Namespace:
+		drop(c, &c.namespaces, key)
+	case *corev1.PersistentVolume:
+		drop(c, &c.volumes, key)
+	case *corev1.PersistentVolumeClaim:
+		drop(c, &c.volClaims, key)
+	case *storagev1.StorageClass:
+		drop(c, &c.classes, key)
+	case *storagev1.CSINode:
+		drop(c, &c.csiNodes, key)
+	case *storagev1.CSIDriver:
+		drop(c, &c.csiDrivers, key)
+	case *storagev1.CSIStorageCapacity:
+		drop(c, &c.csiCaps, key)
+	case *storagev1.VolumeAttachment:
+		drop(c, &c.attachments, key)
+	case *resourcev1.DeviceClass:
+		drop(c, &c.devClasses, key)
+	case *resourcev1.ResourceSlice:
+		drop(c, &c.slices, key)
+	case *resourcev1.ResourceClaim:
+		drop(c, &c.claims, key)
+	case *coordinationv1.Lease:
+		c.unbeat(object)
+	}
+}
+
+// put keeps an object under its key. An object that differs from the one before in nothing but its resource version, such as a node whose
+// kubelet just said that nothing changed, is not a change, and the one before stays.
+func put[T any, P interface {
+	*T
+	metav1.Object
+}](c *Cluster, table *btree.Map[string, P], key string, object P) {
+	old, had := table.Get(key)
+	if had && equal[T](old, object) {
+		return
+	}
+	table.Set(key, object)
+	c.changed()
+}
+
+// equal compares two objects but for their resource versions.
+func equal[T any, P interface {
+	*T
+	metav1.Object
+}](a, b P) bool {
+	if a == b {
+		return true
+	}
+	likeA := P(new(T))
+	*likeA = *b
+	likeA.SetResourceVersion(a.GetResourceVersion())
+	return equality.Semantic.DeepEqual(a, likeA)
+}
+
+func drop[V any](c *Cluster, table *btree.Map[string, V], key string) {
+	if _, had := table.Delete(key); had {
+		c.changed()
+	}
+}
+
+func (c *Cluster) setNode(key string, node *corev1.Node) {
+	if old, had := c.nodes.Get(key); had {
+		c.countNode(old, -1)
+	}
+	c.countNode(node, 1)
+	put(c, &c.nodes, key, node)
+}
+
+func (c *Cluster) unsetNode(key string) {
+	if old, had := c.nodes.Get(key); had {
+		c.countNode(old, -1)
+	}
+	drop(c, &c.nodes, key)
+}
+
+func (c *Cluster) countNode(node *corev1.Node, by int) {
+	id := node.Spec.ProviderID
+	if c.nodesOf[id] += by; c.nodesOf[id] == 0 {
+		delete(c.nodesOf, id)
+	}
+}
+
+func (c *Cluster) setWorkload(w *Workload) {
+	if old, had := c.workloads.Get(string(w.UID)); had && reflect.DeepEqual(old, w) {
+		return
+	}
+	c.workloads.Set(string(w.UID), w)
+	c.changed()
+}
+
+func workload(kind string, o metav1.Object, replicas *int32) *Workload {
+	w := &Workload{
+		Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName(), UID: o.GetUID(), Replicas: 1,
+		Owner: metav1.GetControllerOf(o),
+	}
+	if replicas != nil {
+		w.Replicas = *replicas
+	}
+	return w
+}
+
+func (c *Cluster) setPod(key string, pod *corev1.Pod) {
+	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		c.unsetPod(key)
+		return
+	}
+	old, had := c.pods.Get(key)
+	if had && equal(old, pod) {
+		return
+	}
+	if had && old.Spec.NodeName != pod.Spec.NodeName {
+		c.unsetPod(key)
+	}
+	c.pods.Set(key, pod)
+	c.changed()
+	if pod.Spec.NodeName == "" {
+		c.pending.Set(key, pod)
+		return
+	}
+	on, _ := c.podsOn.Get(pod.Spec.NodeName)
+	i, found := slices.BinarySearchFunc(on, key, comparePodToKey)
+	fresh := make([]*corev1.Pod, 0, len(on)+1)
+	fresh = append(fresh, on[:i]...)
+	fresh = append(fresh, pod)
+	if found {
+		i++
+	}
+	c.podsOn.Set(pod.Spec.NodeName, append(fresh, on[i:]...))
+}
+
+func (c *Cluster) unsetPod(key string) {
+	pod, had := c.pods.Delete(key)
+	if !had {
+		return
+	}
+	c.changed()
+	c.pending.Delete(key)
+	on, _ := c.podsOn.Get(pod.Spec.NodeName)
+	i, found := slices.BinarySearchFunc(on, key, comparePodToKey)
+	switch {
+	case !found:
+	case len(on) == 1:
+		c.podsOn.Delete(pod.Spec.NodeName)
+	default:
+		c.podsOn.Set(pod.Spec.NodeName, append(slices.Clone(on[:i]), on[i+1:]...))
+	}
+}
+
+func comparePodToKey(pod *corev1.Pod, key string) int { return strings.Compare(Key(pod), key) }
+
+// nodeLeases is the namespace in which kubelets renew their leases.
+const nodeLeases = "kube-node-lease"
+
+func (c *Cluster) beat(now time.Time, lease *coordinationv1.Lease) {
+	if lease.Namespace != nodeLeases || lease.Spec.RenewTime == nil {
+		return
+	}
+	old, had := c.heartbeats.Get(lease.Name)
+	if had && old.Renewed.Equal(lease.Spec.RenewTime.Time) {
+		return
+	}
+	beat := Heartbeat{Renewed: lease.Spec.RenewTime.Time, Seen: now}
+	if s := lease.Spec.LeaseDurationSeconds; s != nil {
+		beat.Duration = time.Duration(*s) * time.Second
+	}
+	c.heartbeats.Set(lease.Name, beat)
+	c.beats = true
+}
+
+func (c *Cluster) unbeat(lease metav1.Object) {
+	if lease.GetNamespace() != nodeLeases {
+		return
+	}
+	if _, had := c.heartbeats.Delete(lease.GetName()); had {
+		c.beats = true
+	}
+}
