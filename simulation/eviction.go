@@ -1,0 +1,196 @@
+package simulation
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+)
+
+// maxDisruptedPods is how many evictions may wait for the disruption controller in one budget.
+const maxDisruptedPods = 2000
+
+// evict answers the Eviction API as Kubernetes 1.36 does:
+//
+//	pod is                                   | answer
+//	pending, ended or being deleted          | deleted, budgets are not asked
+//	under no budget                          | deleted
+//	under two budgets                        | 500
+//	not ready, policy AlwaysAllow            | deleted, the budget is not spent
+//	not ready, budget healthy                | deleted, the budget is not spent
+//	under a budget that is not yet observed  | 429, cause DisruptionBudget, retry after 10 s
+//	under one with a negative allowance      | 403
+//	under one with too many evictions open   | 403
+//	under one with nothing to spare          | 429, cause DisruptionBudget
+//	under one with something to spare        | the budget is spent, then the UID compared: 409, or deleted
+//
+// A dry run goes the same way, and neither spends nor deletes.
+func (s *Store) evict(namespace, name string, uid types.UID, dryRun bool) error {
+	pod, err := find[*corev1.Pod](s, namespace, name)
+	if err != nil {
+		return err
+	}
+	if pod.Status.Phase != corev1.PodRunning && pod.Status.Phase != corev1.PodUnknown || pod.DeletionTimestamp != nil {
+		return s.deleteEvicted(pod, uid, dryRun)
+	}
+	budgets := s.budgetsOf(pod)
+	switch {
+	case len(budgets) > 1:
+		return &apierrors.StatusError{ErrStatus: metav1.Status{
+			Status:  metav1.StatusFailure,
+			Message: "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+			Code:    http.StatusInternalServerError,
+		}}
+	case len(budgets) == 1 && !freeToGo(pod, budgets[0]):
+		if err := s.spend(budgets[0], pod.Name, dryRun); err != nil {
+			return err
+		}
+	}
+	return s.deleteEvicted(pod, uid, dryRun)
+}
+
+// freeToGo tells whether the pod is unready and may be evicted without spending the budget.
+func freeToGo(pod *corev1.Pod, budget *policyv1.PodDisruptionBudget) bool {
+	if podReady(pod) {
+		return false
+	}
+	if ptr.Deref(budget.Spec.UnhealthyPodEvictionPolicy, policyv1.IfHealthyBudget) == policyv1.AlwaysAllow {
+		return true
+	}
+	return budget.Status.CurrentHealthy >= budget.Status.DesiredHealthy && budget.Status.DesiredHealthy > 0
+}
+
+// spend takes one disruption from the budget, or refuses it.
+func (s *Store) spend(budget *policyv1.PodDisruptionBudget, pod string, dryRun bool) error {
+	resource := schema.GroupResource{Group: policyv1.GroupName, Resource: "poddisruptionbudget"}
+	switch {
+	case budget.Status.ObservedGeneration < budget.Generation:
+		return tooManyRequests(10, "The disruption budget %s is still being processed by the server.", budget.Name)
+	case budget.Status.DisruptionsAllowed < 0:
+		return apierrors.NewForbidden(resource, budget.Name, fmt.Errorf("pdb disruptions allowed is negative"))
+	case len(budget.Status.DisruptedPods) > maxDisruptedPods:
+		return apierrors.NewForbidden(resource, budget.Name,
+			fmt.Errorf("DisruptedPods map too big - too many evictions not confirmed by PDB controller"))
+	case budget.Status.DisruptionsAllowed == 0:
+		return tooManyRequests(0, "%s", whyNothingToSpare(budget))
+	case dryRun:
+		return nil
+	}
+	change(s, budget, func(c *policyv1.PodDisruptionBudget) {
+		c.Status.DisruptionsAllowed--
+		if c.Status.DisruptionsAllowed == 0 {
+			setDisruptionAllowed(c, s.now())
+		}
+		if c.Status.DisruptedPods == nil {
+			c.Status.DisruptedPods = map[string]metav1.Time{}
+		}
+		c.Status.DisruptedPods[pod] = s.now()
+	})
+	return nil
+}
+
+func whyNothingToSpare(budget *policyv1.PodDisruptionBudget) string {
+	condition := meta.FindStatusCondition(budget.Status.Conditions, policyv1.DisruptionAllowedCondition)
+	told := condition != nil && condition.Status == metav1.ConditionFalse && condition.Message != ""
+	switch {
+	case told && condition.Reason == policyv1.SyncFailedReason:
+		return fmt.Sprintf("The disruption budget %s does not allow evicting pods currently because it failed sync: %s",
+			budget.Name, condition.Message)
+	case budget.Status.CurrentHealthy <= budget.Status.DesiredHealthy:
+		return fmt.Sprintf("The disruption budget %s needs %d healthy pods and has %d currently",
+			budget.Name, budget.Status.DesiredHealthy, budget.Status.CurrentHealthy)
+	case told:
+		return fmt.Sprintf("The disruption budget %s does not allow evicting pods currently (%s): %s",
+			budget.Name, condition.Reason, condition.Message)
+	}
+	return fmt.Sprintf("The disruption budget %s does not allow evicting pods currently", budget.Name)
+}
+
+func tooManyRequests(retryAfterSeconds int, cause string, args ...any) error {
+	err := apierrors.NewTooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", retryAfterSeconds)
+	err.ErrStatus.Details.Causes = append(err.ErrStatus.Details.Causes, metav1.StatusCause{
+		Type: policyv1.DisruptionBudgetCause, Message: fmt.Sprintf(cause, args...),
+	})
+	return err
+}
+
+// deleteEvicted marks the pod as disrupted and begins its deletion, if it still is the one that was meant.
+func (s *Store) deleteEvicted(pod *corev1.Pod, uid types.UID, dryRun bool) error {
+	if err := precondition(pod, uid, ""); err != nil {
+		return err
+	}
+	if dryRun {
+		return nil
+	}
+	s.disrupt(pod, "EvictionByEvictionAPI", "Eviction API: evicting", nil)
+	return nil
+}
+
+// disrupt sets the condition DisruptionTarget and begins the deletion.
+func (s *Store) disrupt(pod *corev1.Pod, reason, message string, graceSeconds *int64) {
+	marked := change(s, pod, func(c *corev1.Pod) {
+		setPodCondition(c, corev1.PodCondition{
+			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: reason, Message: message,
+		}, s.now())
+	})
+	s.deletePod(marked, graceSeconds)
+}
+
+// budgetsOf are the budgets that select the pod.
+func (s *Store) budgetsOf(pod *corev1.Pod) []*policyv1.PodDisruptionBudget {
+	var budgets []*policyv1.PodDisruptionBudget
+	for budget := range each[*policyv1.PodDisruptionBudget](s) {
+		if selects(budget, pod) {
+			budgets = append(budgets, budget)
+		}
+	}
+	return budgets
+}
+
+// selects tells whether the pod is under the budget. A budget with a broken selector selects nothing.
+func selects(budget *policyv1.PodDisruptionBudget, pod *corev1.Pod) bool {
+	if budget.Namespace != pod.Namespace {
+		return false
+	}
+	selector, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
+	return err == nil && selector.Matches(labels.Set(pod.Labels))
+}
+
+func podReady(pod *corev1.Pod) bool {
+	c := podCondition(pod, corev1.PodReady)
+	return c != nil && c.Status == corev1.ConditionTrue
+}
+
+func podCondition(pod *corev1.Pod, of corev1.PodConditionType) *corev1.PodCondition {
+	for i := range pod.Status.Conditions {
+		if pod.Status.Conditions[i].Type == of {
+			return &pod.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// setPodCondition sets the condition and keeps its transition time while its status stays the same.
+func setPodCondition(pod *corev1.Pod, c corev1.PodCondition, now metav1.Time) {
+	c.LastTransitionTime = now
+	old := podCondition(pod, c.Type)
+	if old == nil {
+		pod.Status.Conditions = append(pod.Status.Conditions, c)
+		return
+	}
+	if old.Status == c.Status {
+		c.LastTransitionTime = old.LastTransitionTime
+	}
+	*old = c
+}
+
+func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
