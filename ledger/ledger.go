@@ -101,6 +101,9 @@ type Claim struct {
 	DeleteAsked bool `json:"deleteAsked,omitempty"`
 	// Keep says that the provider replaces the instance itself and keeps the pool's target.
 	Keep bool `json:"keep,omitempty"`
+	// Restore is the size to which the pool is brought back when an instance was lost by itself and the provider's target still counts it;
+	// 0 while that is not known to be so.
+	Restore int `json:"restore,omitempty"`
 	// NotBefore holds the claim's next step back after one that failed.
 	NotBefore time.Time `json:"notBefore,omitzero"`
 	// Trouble is why the claim is aborted or held up; empty while all goes well.
