@@ -46,6 +46,9 @@ func (l Ledger) Timers() []Timer {
 	return collect(l, "timer/", func(e Entry) *Timer { return e.Timer })
 }
 
+// Moments are all moments in the order of their keys.
+func (l Ledger) Moments() []Moment { return collect(l, "moment/", func(e Entry) *Moment { return e.Moment }) }
+
 // Breakers are all open breakers in the order of their scopes.
 func (l Ledger) Breakers() []Breaker {
 	return collect(l, "breaker/", func(e Entry) *Breaker { return e.Breaker })

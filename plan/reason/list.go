@@ -54,6 +54,7 @@ var list = []Entry{
 	{InstanceFailed, Acts, "The cloud reports that the instance failed.", ""},
 	{NodeMissing, Acts, "The instance runs, but its Node object was deleted.", ""},
 	{WithinThreshold, Holds, "The node is sick, but not for long enough yet.", ""},
+	{NotCorroborated, Holds, "Node condition, lease and cloud do not agree that the node is sick; nothing is done on doubt.", "Compare the node's conditions, its lease and the instance at the cloud."},
 	{HealOff, Holds, "The autoheal switch of the pool or node is off.", "Set autoheal: true for the pool, or remove the annotation."},
 	{Recovered, Reports, "The node is healthy again and stayed so.", ""},
 	{Recovering, Holds, "The node is healthy again, but not for long enough to close its incident.", ""},

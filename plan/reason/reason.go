@@ -103,6 +103,7 @@ const (
 	InstanceFailed     Reason = "InstanceFailed"
 	NodeMissing        Reason = "NodeMissing"
 	WithinThreshold    Reason = "WithinThreshold"
+	NotCorroborated    Reason = "NotCorroborated"
 	HealOff            Reason = "HealOff"
 	Recovered          Reason = "Recovered"
 	Recovering         Reason = "Recovering"
