@@ -36,8 +36,7 @@ func Tool(ctx context.Context, module, program string) (string, error) {
 	}
 	script := filepath.Join(tree, "tools", "tool")
 	output, err := exec.CommandContext(ctx, script, module).Output()
-	var failed *exec.ExitError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(failed.Stderr))
 	}
 	if err != nil {

@@ -1,0 +1,121 @@
+# Two commands are enough to begin with: `make demo` and `make test`. `make help` lists the rest.
+# Go, make, bash and git must be there; what else a target needs it installs (as root on Debian) or names.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# All builds share these, and race runs differ in CGO_ENABLED alone: so the Kubernetes tree is compiled twice and not more often.
+export CGO_ENABLED := 0
+export GOFLAGS := -buildvcs=false
+RACE := CGO_ENABLED=1 go test -race
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# BUILD_FLAGS adds to the build of the binaries: -trimpath for a release.
+BUILD_FLAGS ?=
+# TEST_FLAGS adds to every go test: TEST_FLAGS=-v, TEST_FLAGS='-run TestName'.
+TEST_FLAGS ?=
+# What runs without a control plane; the rest is end to end. Evaluated only by the targets that need it.
+UNIT = $$(go list ./... | grep -vE '/test/(e2e|chart)(/|$$)')
+E2E := ./test/e2e/...
+CHART := $(if $(wildcard test/chart),./test/chart/...)
+COMMANDS := $(notdir $(wildcard cmd/*))
+# The modules below tools/ whose programs the tests run.
+TOOLS := etcd kubernetes-1.36 kwok helm
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Show the daemon at work on a simulated cluster, for about a minute (DEMO_FLAGS=--keep stays up)
+	@go build $(BUILD_FLAGS) -ldflags '-X main.version=$(VERSION)' -o bin/poolkeeper ./cmd/poolkeeper
+	@bin/poolkeeper demo $(DEMO_FLAGS)
+
+.PHONY: build
+build: ## Build bin/poolkeeper and bin/kubectl-poolkeeper
+	@for command in $(COMMANDS); do go build $(BUILD_FLAGS) -ldflags '-X main.version=$(VERSION)' -o bin/$$command ./cmd/$$command; done
+
+.PHONY: test
+test: ## Everything that CI checks: format, vet, lint, generated files, tests with the race detector, end-to-end tests
+	@tools/sections \
+		"tools"                                              "$(MAKE) -s tools lint-tool race-tool" \
+		"format"                                             "$(MAKE) -s format-check" \
+		"vet"                                                "$(MAKE) -s vet" \
+		"lint"                                               "$(MAKE) -s lint" \
+		"generated files"                                    "$(MAKE) -s generate-check" \
+		"unit, property and scenario tests, race detector on" "$(MAKE) -s race" \
+		"build"                                              "$(MAKE) -s build" \
+		"end-to-end tests on a real control plane"           "$(MAKE) -s e2e"
+
+.PHONY: unit
+unit: ## The fast loop: unit, property and scenario tests, without the race detector and without a control plane
+	@go test $(TEST_FLAGS) $(UNIT)
+
+.PHONY: race
+race: race-tool ## The same tests with the race detector
+	@$(RACE) -timeout 20m $(TEST_FLAGS) $(UNIT)
+
+.PHONY: e2e
+e2e: tools ## The tests on a real control plane: etcd, Kubernetes and kwok as processes; and those of the Helm chart
+	@go test -count=1 -p 1 -timeout 40m $(TEST_FLAGS) $(E2E) $(CHART)
+
+.PHONY: local
+local: ## A real control plane with kwok pools and the daemon for a person to try, until Ctrl-C
+	@for module in etcd kubernetes-1.36 kwok; do tools/tool $$module >/dev/null; done
+	@go build -o bin/local ./test/e2e/local
+	@exec bin/local $(LOCAL_FLAGS)
+
+.PHONY: vet
+vet: ## go vet
+	@go vet ./...
+
+.PHONY: lint
+lint: lint-tool ## golangci-lint with .golangci.yml
+	@"$$(tools/tool golangci-lint)/golangci-lint" run ./...
+
+.PHONY: format
+format: lint-tool ## Format all Go files (gofumpt, and imports in three groups)
+	@"$$(tools/tool golangci-lint)/golangci-lint" fmt
+
+.PHONY: format-check
+format-check: lint-tool ## Show what `make format` would change, and fail when there is anything
+	@"$$(tools/tool golangci-lint)/golangci-lint" fmt --diff || { echo "run: make format"; exit 1; }
+
+.PHONY: generate
+generate: ## Write everything that is made from code: reference pages, tables, schemas
+	@go generate ./...
+
+.PHONY: generate-check
+generate-check: ## Fail when a generated file is not what the code makes of it
+	@tools/generated
+
+.PHONY: bench
+bench: ## All benchmarks (BENCH=regexp for some of them)
+	@go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -timeout 2h $(UNIT)
+
+.PHONY: faults
+faults: ## The fault tests over very many seeds (SEEDS=100000); takes hours
+	@POOLKEEPER_FAULT_SEEDS=$(or $(SEEDS),100000) go test -count=1 -timeout 0 $(TEST_FLAGS) ./test/faults/...
+
+.PHONY: test-long
+test-long: tools race-tool ## What is too slow for CI: long-running tests, and a hundred times as many random cases; takes hours
+	@POOLKEEPER_LONG=1 $(RACE) -count=1 -timeout 0 $(TEST_FLAGS) $(UNIT)
+	@go test -count=1 -timeout 0 $(TEST_FLAGS) $$(tools/rapid-packages) -rapid.checks=10000
+	@POOLKEEPER_LONG=1 go test -count=1 -p 1 -timeout 0 $(TEST_FLAGS) $(E2E) $(CHART)
+
+.PHONY: tools
+tools: ## Build the programs that the tests run; kept outside the tree, so this takes long only once
+	@for module in $(TOOLS); do tools/tool $$module >/dev/null; done
+
+.PHONY: lint-tool
+lint-tool:
+	@tools/tool golangci-lint >/dev/null
+
+.PHONY: race-tool
+race-tool:
+	@tools/need gcc:gcc,libc6-dev
+
+.PHONY: clean
+clean: ## Remove what was built inside the tree
+	@rm -rf bin
