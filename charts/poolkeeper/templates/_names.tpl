@@ -1,0 +1,19 @@
+{{- define "poolkeeper.name" -}}
+{{- if contains "poolkeeper" .Release.Name }}{{ .Release.Name | trunc 53 | trimSuffix "-" }}{{ else }}{{ printf "%s-poolkeeper" .Release.Name | trunc 53 | trimSuffix "-" }}{{ end -}}
+{{- end }}
+
+{{- define "poolkeeper.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (include "poolkeeper.name" .) }}
+{{- end }}
+
+{{- define "poolkeeper.labels" -}}
+{{ include "poolkeeper.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "poolkeeper.selector" -}}
+app.kubernetes.io/name: poolkeeper
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
