@@ -10,6 +10,7 @@ import (
 	certutil "k8s.io/client-go/util/cert"
 	"k8s.io/client-go/util/keyutil"
 
+	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/test/e2e/process"
 )
 
@@ -20,12 +21,6 @@ const (
 	ControllerManager = "kube-controller-manager"
 	Scheduler         = "kube-scheduler"
 	Kubelets          = "kwok"
-)
-
-// ManagedAnnotation and its value mark a Node whose kubelet kwok shall play. Other nodes are left alone.
-const (
-	ManagedAnnotation      = "kwok.x-k8s.io/node"
-	ManagedAnnotationValue = "fake"
 )
 
 //go:embed stages/*.yaml
@@ -157,14 +152,14 @@ func (c *ControlPlane) schedulerFlags() []string {
 	}
 }
 
-// kwokFlags leave out nodes with [DeadLabel]. The selection must be by label: the API server tells a watcher with a label selector that
+// kwokFlags leave out nodes with [kwok.OffLabel]. The selection must be by label: the API server tells a watcher with a label selector that
 // an object which no longer matches was deleted, so kwok lets go of the node at once, its lease and its pods included. Annotations are
 // selected inside kwok, which doesn't notice when one is taken away.
 func (c *ControlPlane) kwokFlags() []string {
 	return []string{
 		"--kubeconfig=" + c.Kubeconfig(Kwok), "--config=" + c.file("stages.yaml"),
-		"--manage-nodes-with-annotation-selector=" + ManagedAnnotation + "=" + ManagedAnnotationValue,
-		"--manage-nodes-with-label-selector=!" + DeadLabel,
+		"--manage-nodes-with-annotation-selector=" + kwok.ManagedAnnotation + "=" + kwok.ManagedValue,
+		"--manage-nodes-with-label-selector=!" + kwok.OffLabel,
 		"--node-lease-duration-seconds=" + seconds(c.options.Timers.NodeLease),
 	}
 }

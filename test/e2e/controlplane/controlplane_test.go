@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/test/e2e/controlplane"
 )
 
@@ -39,7 +40,7 @@ func createNode(t *testing.T, name, pool string) {
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        name,
 			Labels:      map[string]string{"pool": pool, corev1.LabelHostname: name},
-			Annotations: map[string]string{controlplane.ManagedAnnotation: controlplane.ManagedAnnotationValue},
+			Annotations: map[string]string{kwok.ManagedAnnotation: kwok.ManagedValue},
 		},
 		Status: corev1.NodeStatus{
 			Capacity: corev1.ResourceList{
@@ -294,7 +295,7 @@ func TestASickNodeIsNotReadyWhileItsLeaseStaysFresh(t *testing.T) {
 		}
 		return err
 	})
-	if err := plane.HealNode(t.Context(), "sick-0"); err != nil {
+	if err := plane.CureNode(t.Context(), "sick-0"); err != nil {
 		t.Fatal(err)
 	}
 	untilReady(t, "sick-0", corev1.ConditionTrue)
