@@ -1,10 +1,17 @@
 // Package drain answers how a node's pods would leave it. It is pure, and shared: the autoscaler asks it whether a node can be emptied,
 // the upgrader which nodes come last, and the arbiter which pods to evict now.
+//
+// The rules are the cluster-autoscaler's drainability rules, in the order of [Rules.Classify]. In two things we are stricter: a budget holds
+// for every pod, also for one that is annotated safe-to-evict, because the Eviction API asks it anyway; and a pod of two budgets is named
+// before anything is touched, because the Eviction API refuses it for good.
 package drain
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 )
 
@@ -15,6 +22,8 @@ type Class string
 const (
 	// Skip leaves the pod: DaemonSet and mirror pods, and pods that have ended or are past their grace period.
 	Skip Class = "Skip"
+	// Ending waits for a pod that is already being deleted. Its controller has made another, so it needs no new place.
+	Ending Class = "Ending"
 	// Evict asks the Eviction API.
 	Evict Class = "Evict"
 	// Wait waits until the pod ends by itself.
@@ -25,20 +34,62 @@ const (
 
 // Verdict is what a drain does about one pod, and why.
 type Verdict struct {
-	Pod     *corev1.Pod
-	Class   Class
-	Reason  reason.Reason
+	Pod   *corev1.Pod
+	Class Class
+	// Reason is empty for Skip and Evict.
+	Reason reason.Reason
+	// Message names the pod where the class is Wait or Block.
 	Message string
+	// Due is when the verdict changes by time alone; zero if it doesn't.
+	Due time.Time
 }
 
 // Options are the rules that can be changed by flags, with the cluster-autoscaler's names and meanings.
 type Options struct {
 	// SkipNodesWithSystemPods lets a kube-system pod without a budget block.
 	SkipNodesWithSystemPods bool
+	// BlockingSystemPodTimeout is the age of a pod at which SkipNodesWithSystemPods ends for it; zero means never. The flag is
+	// --blocking-system-pod-distruption-timeout, spelt as upstream spells it.
+	BlockingSystemPodTimeout time.Duration
 	// SkipNodesWithLocalStorage lets a pod with local data block.
 	SkipNodesWithLocalStorage bool
 	// SkipNodesWithCustomControllerPods lets a pod of an unknown controller kind block.
 	SkipNodesWithCustomControllerPods bool
-	// Voluntary says that the disruption could as well not be: then annotations that forbid it block. A repair is not voluntary.
+	// SkipNodesWithBarePods lets a pod without a controller block. It has no flag: the autoscaler always sets it, an upgrade may not.
+	SkipNodesWithBarePods bool
+	// Voluntary says that the disruption could as well not be: then annotations that forbid it block, and so do the rules above. A repair is
+	// not voluntary; only budgets hold it.
 	Voluntary bool
+	// Own is the daemon's own pod, as namespace/name: it leaves its node last. Empty where it is not known.
+	Own string
+}
+
+// Defaults are the cluster-autoscaler's defaults, for a voluntary disruption.
+func Defaults() Options {
+	return Options{
+		SkipNodesWithSystemPods: true, BlockingSystemPodTimeout: time.Hour, SkipNodesWithLocalStorage: true,
+		SkipNodesWithCustomControllerPods: true, SkipNodesWithBarePods: true, Voluntary: true,
+	}
+}
+
+// Classify says what a drain does about one pod. Whoever asks about many pods of one snapshot keeps the [Rules].
+func Classify(s *cluster.Snapshot, pod *corev1.Pod, opts Options, now time.Time) Verdict {
+	return Open(s, opts, now).Classify(pod)
+}
+
+// Of says what a drain does about each pod of a node, in the order of namespace/name.
+func Of(s *cluster.Snapshot, node string, opts Options, now time.Time) []Verdict {
+	return Open(s, opts, now).Of(node)
+}
+
+// Left are the pods that still have to leave the node: all but those that a drain skips, those that are ending among them.
+func Left(s *cluster.Snapshot, node string, now time.Time) []*corev1.Pod {
+	r := &Rules{s: s, now: now, rules: skips()}
+	var left []*corev1.Pod
+	for _, pod := range s.PodsOn(node) {
+		if r.Classify(pod).Class != Skip {
+			left = append(left, pod)
+		}
+	}
+	return left
 }

@@ -1,0 +1,135 @@
+package drain
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// Budgets say how many disruptions each PodDisruptionBudget has left in one pass, by namespace/name.
+type Budgets map[string]int32
+
+// Spare is what the budgets of the snapshot have left. A budget whose status is older than its spec has nothing: the Eviction API refuses it
+// until it was counted again. Pods that are ending need no subtraction, because the disruption controller leaves them out of its count.
+func Spare(s *cluster.Snapshot) Budgets {
+	spare := make(Budgets, s.Budgets.Len())
+	for key, b := range s.Budgets.All() {
+		spare[key] = allowed(b)
+	}
+	return spare
+}
+
+func allowed(b *policyv1.PodDisruptionBudget) int32 {
+	if counted(b) {
+		return max(b.Status.DisruptionsAllowed, 0)
+	}
+	return 0
+}
+
+// counted tells whether the status was made from the present spec.
+func counted(b *policyv1.PodDisruptionBudget) bool {
+	return b.Status.ObservedGeneration >= b.Generation
+}
+
+// guard is a budget with its selector ready for use.
+type guard struct {
+	key    string
+	budget *policyv1.PodDisruptionBudget
+	match  labels.Selector
+}
+
+// guardsOf are the budgets of the snapshot by namespace. A selector that can't be read matches everything: doubt protects.
+func guardsOf(s *cluster.Snapshot) map[string][]guard {
+	guards := make(map[string][]guard)
+	for key, b := range s.Budgets.All() {
+		match, err := metav1.LabelSelectorAsSelector(b.Spec.Selector)
+		if err != nil {
+			match = labels.Everything()
+		}
+		guards[b.Namespace] = append(guards[b.Namespace], guard{key: key, budget: b, match: match})
+	}
+	return guards
+}
+
+// guardsOver are the budgets over a pod, in the order of their names.
+func (r *Rules) guardsOver(pod *corev1.Pod) []guard {
+	var over []guard
+	for _, g := range r.guards[pod.Namespace] {
+		if g.match.Matches(labels.Set(pod.Labels)) {
+			over = append(over, g)
+		}
+	}
+	return over
+}
+
+// free tells whether the Eviction API lets a pod go without spending the budget: a pod that was never started, and one that is not ready
+// where the budget's policy allows it.
+func (g guard) free(pod *corev1.Pod) bool {
+	if notStarted(pod) {
+		return true
+	}
+	if isReady(pod) {
+		return false
+	}
+	if policy := g.budget.Spec.UnhealthyPodEvictionPolicy; policy != nil && *policy == policyv1.AlwaysAllow {
+		return true
+	}
+	status := g.budget.Status
+	return status.DesiredHealthy > 0 && status.CurrentHealthy >= status.DesiredHealthy
+}
+
+func notStarted(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodPending }
+
+func isReady(pod *corev1.Pod) bool {
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+func severalBudgets(r *Rules, pod *corev1.Pod) (Verdict, bool) {
+	over := r.guardsOver(pod)
+	if len(over) < 2 || notStarted(pod) {
+		return Verdict{}, false
+	}
+	names := make([]string, len(over))
+	for i, g := range over {
+		names[i] = g.budget.Name
+	}
+	return block(reason.SeveralBudgets, "pod %s is selected by %d PodDisruptionBudgets (%s), and the Eviction API refuses such pods",
+		cluster.Key(pod), len(over), strings.Join(names, ", ")), true
+}
+
+func notEnoughBudget(r *Rules, pod *corev1.Pod) (Verdict, bool) {
+	for _, g := range r.guardsOver(pod) {
+		if !g.free(pod) && allowed(g.budget) < 1 {
+			return g.refuses(pod), true
+		}
+	}
+	return Verdict{}, false
+}
+
+// refuses is the verdict on a pod whose budget has nothing to spare.
+func (g guard) refuses(pod *corev1.Pod) Verdict {
+	var why string
+	switch status := g.budget.Status; {
+	case !counted(g.budget):
+		why = "its status is older than its spec"
+	case allowed(g.budget) > 0:
+		why = "other evictions use it up for now"
+	default:
+		why = fmt.Sprintf("it needs %d healthy pods and has %d", status.DesiredHealthy, status.CurrentHealthy)
+	}
+	v := block(reason.NotEnoughBudget, "PodDisruptionBudget %s has nothing to spare for pod %s: %s", g.key, cluster.Key(pod), why)
+	v.Pod = pod
+	return v
+}

@@ -1,0 +1,228 @@
+package drain
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// The marks on pods that the rules honour.
+const (
+	// SafeToEvict is "true", "false" or "on-completion".
+	SafeToEvict = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+	// SafeToEvictLocalVolumes is a comma list of volumes whose loss doesn't matter.
+	SafeToEvictLocalVolumes = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
+	// DaemonSetMark is "true" on a pod to be treated as one of a DaemonSet.
+	DaemonSetMark = "cluster-autoscaler.kubernetes.io/daemonset-pod"
+	// DoNotDisruptMark is Karpenter's mark, on pods and on nodes. Any value but "false" counts: a value that is not understood forbids.
+	DoNotDisruptMark = "karpenter.sh/do-not-disrupt"
+)
+
+// endingExtra is how long past its grace period a pod that is being deleted is waited for; the cluster-autoscaler's figure.
+const endingExtra = 30 * time.Second
+
+// Rules are the rules on one snapshot at one moment. They are good for any number of questions, by one goroutine at a time.
+type Rules struct {
+	s      *cluster.Snapshot
+	opts   Options
+	now    time.Time
+	rules  []rule
+	guards map[string][]guard
+}
+
+// rule gives its verdict, or leaves the pod to the next rule.
+type rule func(r *Rules, pod *corev1.Pod) (v Verdict, decided bool)
+
+// Open prepares the rules.
+func Open(s *cluster.Snapshot, opts Options, now time.Time) *Rules {
+	rules := append(skips(), ending)
+	if opts.Voluntary {
+		rules = append(
+			rules,
+			doNotDisrupt, // before safe-to-evict: of two marks the stricter wins
+			notSafeToEvict,
+			onCompletion,
+			unlessSafe(notReplicated),
+			unlessSafe(systemPod),
+			unlessSafe(localStorage),
+		)
+	}
+	rules = append(rules, severalBudgets, notEnoughBudget) // the Eviction API asks these in any case
+	return &Rules{s: s, opts: opts, now: now, rules: rules, guards: guardsOf(s)}
+}
+
+// skips are the rules for pods that stay on the node.
+func skips() []rule { return []rule{mirrorPod, daemonSetPod, longEnding, ended} }
+
+// Classify says what a drain does about one pod: the first rule that has a verdict decides.
+func (r *Rules) Classify(pod *corev1.Pod) Verdict {
+	for _, decide := range r.rules {
+		if v, decided := decide(r, pod); decided {
+			v.Pod = pod
+			return v
+		}
+	}
+	return Verdict{Pod: pod, Class: Evict}
+}
+
+// Of says what a drain does about each pod of a node, in the order of namespace/name.
+func (r *Rules) Of(node string) []Verdict {
+	pods := r.s.PodsOn(node)
+	verdicts := make([]Verdict, len(pods))
+	for i, pod := range pods {
+		verdicts[i] = r.Classify(pod)
+	}
+	return verdicts
+}
+
+func mirrorPod(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
+	_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
+	return Verdict{Class: Skip, Message: "a static pod ends with its node"}, mirror
+}
+
+// daemonSetPod skips pods of DaemonSets, whether the DaemonSet still exists or not.
+func daemonSetPod(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
+	return Verdict{Class: Skip, Message: "a DaemonSet's pod ends with its node"}, IsDaemonSetPod(pod)
+}
+
+// IsDaemonSetPod tells whether the pod belongs to a DaemonSet, or is marked to be treated so.
+func IsDaemonSetPod(pod *corev1.Pod) bool {
+	if pod.Annotations[DaemonSetMark] == "true" {
+		return true
+	}
+	owner := metav1.GetControllerOfNoCopy(pod)
+	return owner != nil && owner.Kind == "DaemonSet"
+}
+
+// longEnding skips a pod whose kubelet should have ended it long ago, such as those on a node that is off. The deletion time
+// includes the grace period.
+func longEnding(r *Rules, pod *corev1.Pod) (Verdict, bool) {
+	late := pod.DeletionTimestamp != nil && !r.now.Before(pod.DeletionTimestamp.Add(endingExtra))
+	return Verdict{Class: Skip, Message: "the pod is past its grace period"}, late
+}
+
+func ended(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
+	done := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	return Verdict{Class: Skip, Message: "the pod has ended"}, done
+}
+
+func ending(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
+	if pod.DeletionTimestamp == nil {
+		return Verdict{}, false
+	}
+	return Verdict{
+		Class: Ending, Reason: reason.WaitingForPods, Message: fmt.Sprintf("pod %s is ending", cluster.Key(pod)),
+		Due: pod.DeletionTimestamp.Add(endingExtra),
+	}, true
+}
+
+func doNotDisrupt(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
+	if !DoNotDisruptAsked(pod) {
+		return Verdict{}, false
+	}
+	return block(reason.DoNotDisrupt, "pod %s is annotated %s", cluster.Key(pod), DoNotDisruptMark), true
+}
+
+// DoNotDisruptAsked tells whether the pod or node carries Karpenter's mark.
+func DoNotDisruptAsked(o metav1.Object) bool {
+	value, marked := o.GetAnnotations()[DoNotDisruptMark]
+	return marked && value != "false"
+}
+
+func notSafeToEvict(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
+	if pod.Annotations[SafeToEvict] != "false" {
+		return Verdict{}, false
+	}
+	return block(reason.NotSafeToEvict, "pod %s is annotated safe-to-evict: \"false\"", cluster.Key(pod)), true
+}
+
+func onCompletion(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
+	if pod.Annotations[SafeToEvict] != "on-completion" {
+		return Verdict{}, false
+	}
+	message := fmt.Sprintf("pod %s is annotated safe-to-evict: \"on-completion\" and still runs", cluster.Key(pod))
+	return Verdict{Class: Wait, Reason: reason.WaitsForCompletion, Message: message}, true
+}
+
+// unlessSafe leaves pods that are annotated safe-to-evict: "true" to the rules after it.
+func unlessSafe(decide rule) rule {
+	return func(r *Rules, pod *corev1.Pod) (Verdict, bool) {
+		if pod.Annotations[SafeToEvict] == "true" {
+			return Verdict{}, false
+		}
+		return decide(r, pod)
+	}
+}
+
+// notReplicated blocks pods that nobody would make anew. The kinds of controllers that the snapshot knows must be there; of other kinds
+// only the reference is seen.
+func notReplicated(r *Rules, pod *corev1.Pod) (Verdict, bool) {
+	owner := metav1.GetControllerOfNoCopy(pod)
+	switch {
+	case owner == nil && r.opts.SkipNodesWithBarePods:
+		return block(reason.NotReplicated, "pod %s has no controller", cluster.Key(pod)), true
+	case owner == nil:
+		return Verdict{}, false
+	}
+	switch owner.Kind {
+	case "ReplicaSet", "ReplicationController", "StatefulSet", "Job":
+		if _, there := r.s.Workloads.Get(string(owner.UID)); there {
+			return Verdict{}, false
+		}
+		return block(reason.ControllerNotFound, "pod %s names %s %s, which does not exist", cluster.Key(pod), owner.Kind, owner.Name), true
+	}
+	if !r.opts.SkipNodesWithCustomControllerPods {
+		return Verdict{}, false
+	}
+	return block(reason.NotReplicated, "pod %s belongs to a %s, and --skip-nodes-with-custom-controller-pods is set",
+		cluster.Key(pod), owner.Kind), true
+}
+
+// systemPod blocks young pods of kube-system without a budget.
+func systemPod(r *Rules, pod *corev1.Pod) (Verdict, bool) {
+	if !r.opts.SkipNodesWithSystemPods || pod.Namespace != metav1.NamespaceSystem || len(r.guardsOver(pod)) > 0 {
+		return Verdict{}, false
+	}
+	v := block(reason.UnmovableSystemPod, "pod %s is a system pod without a PodDisruptionBudget", cluster.Key(pod))
+	if r.opts.BlockingSystemPodTimeout > 0 {
+		v.Due = pod.CreationTimestamp.Add(r.opts.BlockingSystemPodTimeout)
+	}
+	return v, v.Due.IsZero() || r.now.Before(v.Due)
+}
+
+// localStorage blocks pods with a volume on the node's disk, save those volumes that the pod declares safe.
+func localStorage(r *Rules, pod *corev1.Pod) (Verdict, bool) {
+	if !r.opts.SkipNodesWithLocalStorage {
+		return Verdict{}, false
+	}
+	safe := strings.Split(pod.Annotations[SafeToEvictLocalVolumes], ",")
+	for i := range pod.Spec.Volumes {
+		if volume := &pod.Spec.Volumes[i]; onDisk(volume) && !listed(safe, volume.Name) {
+			return block(reason.LocalStorage, "pod %s keeps data on the node in volume %s", cluster.Key(pod), volume.Name), true
+		}
+	}
+	return Verdict{}, false
+}
+
+func onDisk(v *corev1.Volume) bool {
+	return v.HostPath != nil || v.EmptyDir != nil && v.EmptyDir.Medium != corev1.StorageMediumMemory
+}
+
+func listed(names []string, name string) bool {
+	for _, n := range names {
+		if strings.TrimSpace(n) == name {
+			return true
+		}
+	}
+	return false
+}
+
+func block(why reason.Reason, format string, args ...any) Verdict {
+	return Verdict{Class: Block, Reason: why, Message: fmt.Sprintf(format, args...)}
+}

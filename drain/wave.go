@@ -1,0 +1,120 @@
+package drain
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// Wave is what a drain does about one node now.
+type Wave struct {
+	// Evict are the pods to evict now, in the order of namespace/name.
+	Evict []*corev1.Pod
+	// Waiting are the pods that have to leave and are waited for, each with its reason, in the order of namespace/name.
+	Waiting []Verdict
+}
+
+// Done tells whether no pod is left that has to leave.
+func (w Wave) Done() bool { return len(w.Evict) == 0 && len(w.Waiting) == 0 }
+
+// Next chooses which pods of a node to evict now, and gives what is then left of the budgets, so that one pass shares it between nodes. The
+// first call of a pass gives nil, which means what [Spare] says. The map that comes in stays as it is.
+func Next(s *cluster.Snapshot, node string, opts Options, now time.Time, spare Budgets) (Wave, Budgets) {
+	return Open(s, opts, now).Next(node, spare)
+}
+
+// Next is [Next] on these rules.
+//
+// The pods go in three turns: ordinary ones, then system-critical ones, then the daemon's own. A turn begins when no pod of the
+// one before is left.
+func (r *Rules) Next(node string, spare Budgets) (Wave, Budgets) {
+	var (
+		wave  Wave
+		left  = maps.Clone(spare)
+		turns = map[*corev1.Pod]turn{}
+		first = never
+		all   []Verdict
+	)
+	if spare == nil {
+		left = Spare(r.s)
+	}
+	for _, pod := range r.s.PodsOn(node) {
+		v := r.Classify(pod)
+		if v.Class == Skip {
+			continue
+		}
+		all = append(all, v)
+		turns[pod] = r.turnOf(pod)
+		first = min(first, turns[pod])
+	}
+	for _, v := range all {
+		switch {
+		case !r.evictable(v):
+			wave.Waiting = append(wave.Waiting, v)
+		case turns[v.Pod] > first:
+			wave.Waiting = append(wave.Waiting, afterOthers(v.Pod))
+		default:
+			if refusal, refused := r.spend(v.Pod, left); refused {
+				wave.Waiting = append(wave.Waiting, refusal)
+				continue
+			}
+			wave.Evict = append(wave.Evict, v.Pod)
+		}
+	}
+	return wave, left
+}
+
+// evictable tells whether only the budgets decide. They are looked at again, because others of this pass may have spent them.
+func (r *Rules) evictable(v Verdict) bool {
+	return v.Class == Evict || v.Class == Block && v.Reason == reason.NotEnoughBudget
+}
+
+// spend takes the eviction of the pod out of its budgets, or gives the verdict of the one that refuses, and then takes nothing.
+func (r *Rules) spend(pod *corev1.Pod, left Budgets) (refusal Verdict, refused bool) {
+	paying := slices.DeleteFunc(r.guardsOver(pod), func(g guard) bool { return g.free(pod) })
+	for _, g := range paying {
+		if left[g.key] < 1 {
+			return g.refuses(pod), true
+		}
+	}
+	for _, g := range paying {
+		left[g.key]--
+	}
+	return Verdict{}, false
+}
+
+// turn is when, among the pods of its node, a pod leaves.
+type turn int
+
+const (
+	ordinary turn = iota
+	critical
+	own
+	never
+)
+
+// systemCritical is the lowest priority of the two built-in classes system-cluster-critical and system-node-critical.
+const systemCritical = 2_000_000_000
+
+func (r *Rules) turnOf(pod *corev1.Pod) turn {
+	switch {
+	case r.opts.Own != "" && cluster.Key(pod) == r.opts.Own:
+		return own
+	case pod.Spec.Priority != nil && *pod.Spec.Priority >= systemCritical:
+		return critical
+	}
+	return ordinary
+}
+
+func afterOthers(pod *corev1.Pod) Verdict {
+	return Verdict{
+		Pod: pod, Class: Wait, Reason: reason.WaitingForPods,
+		Message: fmt.Sprintf("pod %s leaves after the node's other pods", cluster.Key(pod)),
+	}
+}

@@ -1,0 +1,177 @@
+package drain_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"pgregory.net/rapid"
+
+	. "github.com/poolkeeper/poolkeeper/cluster/clustertest"
+	"github.com/poolkeeper/poolkeeper/drain"
+)
+
+// told is a wave in words.
+func told(w drain.Wave) string {
+	var parts []string
+	for _, pod := range w.Evict {
+		parts = append(parts, "evict "+pod.Name)
+	}
+	for _, v := range w.Waiting {
+		parts = append(parts, fmt.Sprintf("wait for %s (%s)", v.Pod.Name, v.Reason))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func TestNextChoosesWhatMayGoNow(t *testing.T) {
+	web := func(name string, more ...PodOption) *corev1.Pod {
+		return Pod(name, append([]PodOption{On("n1"), Of("ReplicaSet", "web"), Label("app", "web")}, more...)...)
+	}
+	const critical = 2_000_000_000
+	for _, test := range []struct {
+		name   string
+		things []any
+		opts   drain.Options
+		want   string
+	}{
+		{name: "nothing on an empty node", want: ""},
+		{
+			name:   "everything where nothing holds",
+			things: []any{web("a"), web("b"), Pod("proxy", On("n1"), Of("DaemonSet", "proxy"))}, want: "evict a, evict b",
+		},
+		{
+			name:   "as many as the budget allows",
+			things: []any{web("a"), web("b"), web("c"), Budget("web", "app", "web", 2)},
+			want:   "evict a, evict b, wait for c (NotEnoughPdb)",
+		},
+		{
+			name:   "no ending pod again",
+			things: []any{web("a", Ending(Start.Add(time.Second))), web("b"), Budget("web", "app", "web", 1)},
+			want:   "evict b, wait for a (WaitingForPods)",
+		},
+		{
+			name:   "nothing of a budget that was not counted anew",
+			things: []any{web("a"), uncounted(Budget("web", "app", "web", 2))},
+			want:   "wait for a (NotEnoughPdb)",
+		},
+		{
+			name:   "critical pods last",
+			things: []any{web("a", Priority(critical)), web("b"), web("c", Ending(Start.Add(time.Second)))},
+			want:   "evict b, wait for a (WaitingForPods), wait for c (WaitingForPods)",
+		},
+		{
+			name:   "critical pods once the others are gone",
+			things: []any{web("a", Priority(critical)), web("stuck", Ending(Start.Add(-time.Hour)))},
+			want:   "evict a",
+		},
+		{
+			name:   "the daemon's own pod after all others",
+			things: []any{web("a"), web("b", Priority(critical))},
+			opts:   relaxed(func(o *drain.Options) { o.Own = "default/a" }),
+			want:   "evict b, wait for a (WaitingForPods)",
+		},
+		{
+			name:   "blocked pods are waited for while the others go",
+			things: []any{web("a", Annotate(drain.SafeToEvict, "false")), web("b"), web("c", Annotate(drain.SafeToEvict, "on-completion"))},
+			want:   "evict b, wait for a (NotSafeToEvictAnnotation), wait for c (WaitsForCompletion)",
+		},
+		{
+			name:   "a repair asks the budgets and nothing else",
+			things: []any{web("a", Annotate(drain.SafeToEvict, "false")), web("b"), Budget("web", "app", "web", 1)},
+			opts:   involuntary(),
+			want:   "evict a, wait for b (NotEnoughPdb)",
+		},
+		{
+			name:   "pods that never started spend no budget",
+			things: []any{web("a", OnPod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending })), web("b"), Budget("web", "app", "web", 1)},
+			want:   "evict a, evict b",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			opts := test.opts
+			if opts == (drain.Options{}) {
+				opts = drain.Defaults()
+			}
+			s := Snapshot(ReplicaSet("web", 3), test.things)
+			wave, _ := drain.Next(s, "n1", opts, Start, nil)
+			if got := told(wave); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+			if wave.Done() != (test.want == "") {
+				t.Errorf("done is %v", wave.Done())
+			}
+		})
+	}
+}
+
+func TestNodesOfOnePassShareTheBudgets(t *testing.T) {
+	s := Snapshot(
+		ReplicaSet("web", 4), Budget("web", "app", "web", 3),
+		Pods(2, "a", On("n1"), Of("ReplicaSet", "web"), Label("app", "web")),
+		Pods(2, "b", On("n2"), Of("ReplicaSet", "web"), Label("app", "web")),
+	)
+	spare := drain.Spare(s)
+	first, left := drain.Next(s, "n1", drain.Defaults(), Start, spare)
+	second, left := drain.Next(s, "n2", drain.Defaults(), Start, left)
+	if got, want := told(first)+"; "+told(second), "evict a-1, evict a-2; evict b-1, wait for b-2 (NotEnoughPdb)"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if !strings.Contains(second.Waiting[0].Message, "other evictions use it up") {
+		t.Errorf("message %q", second.Waiting[0].Message)
+	}
+	if spare["default/web"] != 3 || left["default/web"] != 0 {
+		t.Errorf("the map that went in has %d, what came out %d; want 3 and 0", spare["default/web"], left["default/web"])
+	}
+}
+
+func TestNoPassEvictsMoreThanABudgetAllows(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		apps := []string{"a", "b", "c"}
+		things := []any{ReplicaSet("web", 9)}
+		allowed := map[string]int32{}
+		for _, app := range apps {
+			allowed[app] = int32(rapid.IntRange(0, 3).Draw(t, "allowed"))
+			things = append(things, Budget(app, "app", app, allowed[app]))
+		}
+		nodes := rapid.IntRange(1, 4).Draw(t, "nodes")
+		for i := range rapid.IntRange(0, 20).Draw(t, "pods") {
+			options := []PodOption{
+				On(fmt.Sprintf("n%d", rapid.IntRange(1, nodes).Draw(t, "node"))), Of("ReplicaSet", "web"),
+				Label("app", rapid.SampledFrom(apps).Draw(t, "app")),
+			}
+			if rapid.Bool().Draw(t, "critical") {
+				options = append(options, Priority(2_000_000_000))
+			}
+			if rapid.IntRange(0, 4).Draw(t, "ending") == 0 {
+				options = append(options, Ending(Start.Add(time.Second)))
+			}
+			things = append(things, Pod(fmt.Sprintf("p%d", i), options...))
+		}
+		s := Snapshot(things...)
+		opts := drain.Defaults()
+		opts.Voluntary = rapid.Bool().Draw(t, "voluntary")
+		evicted := map[string]int32{}
+		var spare drain.Budgets
+		for i := range nodes {
+			node := fmt.Sprintf("n%d", i+1)
+			var wave drain.Wave
+			wave, spare = drain.Next(s, node, opts, Start, spare)
+			for _, pod := range wave.Evict {
+				evicted[pod.Labels["app"]]++
+				if pod.DeletionTimestamp != nil {
+					t.Fatalf("%s is evicted again", pod.Name)
+				}
+			}
+			if got, want := len(wave.Evict)+len(wave.Waiting), len(drain.Left(s, node, Start)); got != want {
+				t.Fatalf("the wave speaks of %d pods, %d have to leave", got, want)
+			}
+		}
+		for app, n := range evicted {
+			if n > allowed[app] {
+				t.Fatalf("%d evictions of %s, and %d are allowed", n, app, allowed[app])
+			}
+		}
+	})
+}
