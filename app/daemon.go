@@ -1,0 +1,244 @@
+// Package app puts the parts together: the loop that observes, proposes, arbitrates, acts and reports, and the process around it.
+//
+// [Daemon] is the loop without its surroundings. It is driven from outside, by one goroutine: events go in through Apply, Due says when it
+// wants to run, and Run does what is due. The process (run.go) drives it with informers and the wall clock, the simulation with its own API
+// and a virtual clock; the code in between is the same.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/poolkeeper/poolkeeper/arbiter"
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/ledger/store"
+	"github.com/poolkeeper/poolkeeper/plan"
+)
+
+// Decider is one of the three jobs: a function of values.
+type Decider interface {
+	Decide(s *cluster.Snapshot, now time.Time) plan.Decision
+}
+
+// Ledger is the stored ledger; package ledger/store has it.
+type Ledger interface {
+	Load(ctx context.Context) (ledger.Ledger, error)
+	Save(ctx context.Context, now time.Time, changes []ledger.Change) error
+	Urgent(changes []ledger.Change) bool
+	Flush(ctx context.Context) error
+}
+
+// Actuator does one step; package actuator has it.
+type Actuator interface {
+	Do(ctx context.Context, step plan.Step) cluster.Result
+}
+
+// Reporter tells the outside; package report has it.
+type Reporter interface {
+	Pass(ctx context.Context, now time.Time, p plan.Plan, s *cluster.Snapshot)
+	Step(step plan.Step, result cluster.Result, took time.Duration)
+	Trouble(now time.Time, doing string, err error)
+}
+
+// Parts are what a daemon is made of.
+type Parts struct {
+	Providers []cloudprovider.CloudProvider
+	Deciders  []Decider
+	Arbiter   arbiter.Options
+	Ledger    Ledger
+	Actuator  Actuator
+	Reporter  Reporter
+	Settings  SettingsFunc
+	Timing    Timing
+	// Spawn runs work that may take long, and then what the work gave back, by the goroutine that drives the daemon. The process runs the work
+	// in a goroutine of its own, the simulation at once.
+	Spawn func(work func(ctx context.Context) Delivery)
+	// Now is the clock by which results are stamped.
+	Now func() time.Time
+}
+
+// Delivery hands over what a piece of work found out.
+type Delivery func(now time.Time)
+
+// Timing is how often the daemon runs. Ratios matter more than values: tests shorten all of them.
+type Timing struct {
+	// Quiet is how long after a change a pass starts, so that what comes together is answered together; QuietLimit is the longest that a
+	// change waits when others keep coming.
+	Quiet, QuietLimit time.Duration
+	// Resync is the longest time between two passes (--scan-interval).
+	Resync time.Duration
+	// ProviderInterval is the time between two reads of the providers; one of our own writes starts one at once.
+	ProviderInterval time.Duration
+	// ProviderTimeout bounds a read of one provider.
+	ProviderTimeout time.Duration
+	// SaveTimeout bounds a write of the ledger.
+	SaveTimeout time.Duration
+}
+
+// DefaultTiming are the times that hold where nothing else is said.
+func DefaultTiming() Timing {
+	return Timing{
+		Quiet: 50 * time.Millisecond, QuietLimit: 500 * time.Millisecond, Resync: 10 * time.Second,
+		ProviderInterval: 10 * time.Second, ProviderTimeout: 30 * time.Second, SaveTimeout: 15 * time.Second,
+	}
+}
+
+// Daemon is the loop. It is for one goroutine.
+type Daemon struct {
+	parts   Parts
+	cluster *cluster.Cluster
+	wake    wake
+	reader  *reader
+	running map[string]bool
+	loaded  bool
+	last    plan.Plan
+}
+
+// New is a daemon that has seen nothing yet.
+func New(parts Parts) *Daemon {
+	return &Daemon{
+		parts: parts, cluster: cluster.New(), running: map[string]bool{}, wake: wake{timing: parts.Timing},
+		reader: &reader{providers: parts.Providers, settings: parts.Settings, timeout: parts.Timing.ProviderTimeout},
+	}
+}
+
+// Apply takes in an event that was seen at now.
+func (d *Daemon) Apply(now time.Time, e cluster.Event) {
+	before := d.cluster.Generation()
+	d.cluster.Apply(now, e)
+	if d.cluster.Generation() != before {
+		d.wake.changed(now)
+	}
+}
+
+// Due is when Run has something to do.
+func (d *Daemon) Due() time.Time { return d.wake.due() }
+
+// Run does what is due at now: a read of the providers, a pass.
+func (d *Daemon) Run(ctx context.Context, now time.Time) {
+	if d.wake.readDue(now) {
+		d.wake.reading(now)
+		s := d.cluster.Snapshot()
+		d.parts.Spawn(func(ctx context.Context) Delivery {
+			observed := d.reader.read(ctx, s, d.parts.Now)
+			return func(now time.Time) { d.observed(now, observed) }
+		})
+	}
+	if d.wake.passDue(now) && d.wake.hasRead() {
+		d.Pass(ctx, now)
+	}
+}
+
+// observed takes in what a read of the providers gave.
+func (d *Daemon) observed(now time.Time, observed []cluster.ProviderObserved) {
+	d.wake.readDone(now)
+	for _, o := range observed {
+		d.Apply(now, o)
+	}
+}
+
+// Pass is one pass of the loop: observe, propose, arbitrate, remember, act, report.
+func (d *Daemon) Pass(ctx context.Context, now time.Time) {
+	d.wake.passing(now)
+	if !d.loaded && !d.load(ctx, now) {
+		return
+	}
+	snapshot := d.cluster.Snapshot() // observe
+	decisions := make([]plan.Decision, 0, len(d.parts.Deciders))
+	for _, decider := range d.parts.Deciders {
+		decisions = append(decisions, decider.Decide(snapshot, now)) // propose
+	}
+	p, changes := arbiter.Arbitrate(snapshot, decisions, d.parts.Arbiter, now) // arbitrate
+	urgent := d.parts.Ledger.Urgent(changes)
+	if !d.save(ctx, now, changes) { // remember, before anything is done
+		return
+	}
+	d.cluster.Apply(now, cluster.LedgerSaved{Ledger: snapshot.Ledger.With(changes...)})
+	d.cluster.Apply(now, cluster.ResultsSettled{N: len(snapshot.Results)})
+	for _, step := range p.Steps {
+		d.act(step) // act
+	}
+	d.last = p
+	d.parts.Reporter.Pass(ctx, now, p, snapshot) // report
+	d.wake.passed(now, p.Due, urgent)
+}
+
+// Plan is the last plan.
+func (d *Daemon) Plan() plan.Plan { return d.last }
+
+// Snapshot is the picture as it is now.
+func (d *Daemon) Snapshot() *cluster.Snapshot { return d.cluster.Snapshot() }
+
+// Reload makes the next pass read the ledger anew: for a replica that has just become the leader.
+func (d *Daemon) Reload(now time.Time) {
+	d.loaded = false
+	d.wake.changed(now)
+}
+
+// Stop stores what waits to be stored.
+func (d *Daemon) Stop(ctx context.Context) error {
+	if !d.loaded {
+		return nil
+	}
+	return d.parts.Ledger.Flush(ctx)
+}
+
+func (d *Daemon) load(ctx context.Context, now time.Time) bool {
+	ctx, cancel := context.WithTimeout(ctx, d.parts.Timing.SaveTimeout)
+	defer cancel()
+	l, err := d.parts.Ledger.Load(ctx)
+	if err != nil {
+		// Without the ledger it is not known what is under way, so nothing is decided.
+		d.parts.Reporter.Trouble(now, "load the ledger", err)
+		d.wake.retry(now)
+		return false
+	}
+	d.loaded = true
+	d.cluster.Apply(now, cluster.LedgerSaved{Ledger: l})
+	return true
+}
+
+// save stores the changes. After any error it is unknown what is stored: nothing that was decided with them is begun.
+func (d *Daemon) save(ctx context.Context, now time.Time, changes []ledger.Change) bool {
+	ctx, cancel := context.WithTimeout(ctx, d.parts.Timing.SaveTimeout)
+	defer cancel()
+	err := d.parts.Ledger.Save(ctx, now, changes)
+	if err == nil {
+		return true
+	}
+	d.loaded = false
+	doing := "save the ledger"
+	if errors.Is(err, store.ErrConflict) {
+		doing = "save the ledger, which somebody else changed"
+	}
+	d.parts.Reporter.Trouble(now, doing, err)
+	d.wake.retry(now)
+	return false
+}
+
+// act starts a step, unless the same one is still running.
+func (d *Daemon) act(step plan.Step) {
+	if d.running[step.ID] {
+		return
+	}
+	d.running[step.ID] = true
+	d.parts.Spawn(func(ctx context.Context) Delivery {
+		begun := d.parts.Now()
+		result := d.parts.Actuator.Do(ctx, step)
+		d.parts.Reporter.Step(step, result, d.parts.Now().Sub(begun))
+		return func(now time.Time) {
+			delete(d.running, step.ID)
+			d.wake.readSoon(now) // whatever was done, the provider's view is to be read anew
+			d.Apply(now, cluster.StepEnded{Result: result})
+		}
+	})
+}
+
+// String says where the daemon is, for a log line.
+func (d *Daemon) String() string {
+	return fmt.Sprintf("daemon at generation %d, %d steps running", d.cluster.Generation(), len(d.running))
+}

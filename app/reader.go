@@ -1,0 +1,155 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
+	"github.com/poolkeeper/poolkeeper/cluster"
+)
+
+// SettingsFunc gives the effective settings of a pool from what its provider says: the configuration's entry wins, then the provider's own
+// value, then the flag.
+type SettingsFunc func(pool string, minSize, maxSize int, options *cloudprovider.Options) (cluster.Settings, error)
+
+// reader reads the providers in bulk. It runs beside the loop, and only hands over what it read.
+type reader struct {
+	providers []cloudprovider.CloudProvider
+	settings  SettingsFunc
+	timeout   time.Duration
+}
+
+// read reads every provider. One that fails is unknown; it doesn't stop the others.
+func (r *reader) read(ctx context.Context, s *cluster.Snapshot, now func() time.Time) []cluster.ProviderObserved {
+	var all []cluster.ProviderObserved
+	claimed := map[string]string{}
+	for _, provider := range r.providers {
+		o := r.readOne(ctx, provider, s, now)
+		for _, pool := range o.Pools {
+			if other, twice := claimed[pool.Name]; twice {
+				pool.Problem = fmt.Sprintf("provider %s has a pool of the same name; rename one of them", other)
+				continue
+			}
+			claimed[pool.Name] = o.Provider
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+func (r *reader) readOne(ctx context.Context, provider cloudprovider.CloudProvider, s *cluster.Snapshot, now func() time.Time) cluster.ProviderObserved {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	o := cluster.ProviderObserved{Provider: provider.Name()}
+	if err := provider.Refresh(ctx); err != nil {
+		o.Err = err.Error()
+		return o
+	}
+	at := now()
+	listed := map[string]bool{}
+	for _, group := range provider.NodeGroups() {
+		if !group.Exist() {
+			continue
+		}
+		pool, instances := r.readGroup(ctx, provider.Name(), group)
+		if pool.Problem == "" {
+			pool.Observed = at
+		}
+		o.Pools = append(o.Pools, pool)
+		for _, instance := range instances {
+			listed[instance.ID] = true
+		}
+		o.Instances = append(o.Instances, instances...)
+	}
+	r.confirmAbsent(ctx, provider, s, listed, &o)
+	return o
+}
+
+// readGroup reads one pool. An error is the pool's own problem.
+func (r *reader) readGroup(ctx context.Context, provider string, group cloudprovider.NodeGroup) (*cluster.Pool, []*cluster.Instance) {
+	pool := &cluster.Pool{Name: group.Id(), Provider: provider}
+	fail := func(err error) (*cluster.Pool, []*cluster.Instance) {
+		pool.Problem = err.Error()
+		return pool, nil
+	}
+	options, err := group.GetOptions(ctx, cloudprovider.Options{})
+	if err != nil && cloudprovider.ClassOf(err) != cloudprovider.ClassNotImplemented {
+		return fail(err)
+	}
+	if pool.Settings, err = r.settings(pool.Name, group.MinSize(), group.MaxSize(), options); err != nil {
+		return fail(err)
+	}
+	if pool.Target, err = group.TargetSize(ctx); err != nil {
+		return fail(err)
+	}
+	if pool.Template, err = group.TemplateNodeInfo(ctx); err != nil && cloudprovider.ClassOf(err) != cloudprovider.ClassNotImplemented {
+		return fail(err)
+	}
+	if versioned, ok := group.(cloudprovider.Versioned); ok {
+		if pool.Version, err = versioned.TemplateVersion(ctx); err != nil && cloudprovider.ClassOf(err) != cloudprovider.ClassNotImplemented {
+			return fail(err)
+		}
+		pool.Can.SetVersion = err == nil
+	}
+	_, pool.Can.Reboot = group.(cloudprovider.Rebooter)
+	_, pool.Can.Stop = group.(cloudprovider.Stopper)
+	_, pool.Can.Replace = group.(cloudprovider.Replacer)
+	_, pool.Can.ForceDelete = group.(cloudprovider.ForceDeleter)
+	_, pool.Can.NativeUpgrade = group.(cloudprovider.NativeUpgrader)
+	nodes, err := group.Nodes(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	instances := make([]*cluster.Instance, 0, len(nodes))
+	for _, instance := range nodes {
+		instances = append(instances, &cluster.Instance{Instance: instance, Pool: pool.Name})
+	}
+	return pool, instances
+}
+
+// mostLooks bounds the direct looks of one read: a list that lost more instances than this is confirmed bit by bit.
+const mostLooks = 20
+
+// confirmAbsent looks directly at the instances that were known and are in no list now. Only such a look makes an absence certain.
+func (r *reader) confirmAbsent(ctx context.Context, provider cloudprovider.CloudProvider, s *cluster.Snapshot, listed map[string]bool, o *cluster.ProviderObserved) {
+	good := map[string]bool{}
+	for _, pool := range o.Pools {
+		good[pool.Name] = pool.Problem == ""
+	}
+	looks := 0
+	for instance := range s.Instances.Values() {
+		if !good[instance.Pool] || listed[instance.ID] || instance.Gone {
+			continue
+		}
+		if looks++; looks > mostLooks {
+			break
+		}
+		r.look(ctx, provider, instance.ID, o)
+	}
+	o.Members = map[string]string{}
+	for node := range s.Nodes.Values() {
+		if node.Spec.ProviderID == "" || listed[node.Spec.ProviderID] {
+			continue
+		}
+		group, err := provider.NodeGroupForNode(node)
+		if err == nil && group != nil {
+			o.Members[node.Spec.ProviderID] = group.Id()
+		}
+	}
+}
+
+func (r *reader) look(ctx context.Context, provider cloudprovider.CloudProvider, id string, o *cluster.ProviderObserved) {
+	there, err := provider.HasInstance(ctx, standIn(id))
+	if err == nil && !there {
+		o.Gone = append(o.Gone, id)
+	}
+}
+
+// standIn is a node that only has a provider ID.
+func standIn(providerID string) *corev1.Node {
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: providerID}, Spec: corev1.NodeSpec{ProviderID: providerID}}
+}

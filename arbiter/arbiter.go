@@ -1,0 +1,199 @@
+// Package arbiter decides what is let through now, and what is held back, each with a reason.
+//
+// It is a function of values: (snapshot, the deciders' decisions, options, now) in, a plan and the changes of the ledger out. It first
+// advances what is under way by what the snapshot shows, then passes new proposals through an ordered list of gates (see gates.go), and
+// opens claims and operations for those that get through. The caller saves the changes before it starts any step.
+package arbiter
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/drain"
+	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// Mode is how much the daemon may do.
+type Mode string
+
+// The modes.
+const (
+	// Observe decides everything and does nothing.
+	Observe Mode = "observe"
+	// Protect adds capacity and repairs, and makes no voluntary disruption: no scale-down and no rollout.
+	Protect Mode = "protect"
+	// Act does everything.
+	Act Mode = "act"
+)
+
+// Options are the arbiter's rules.
+type Options struct {
+	Mode Mode
+	// MaxNodesTotal is the most nodes that the cluster may have, pools and others together; 0 means no limit (--max-nodes-total).
+	MaxNodesTotal int
+	// MaxDisruptions is the most nodes of the cluster that are disrupted at a time.
+	MaxDisruptions int
+	// MaxDisruptionsPerPool is the most nodes of a pool that are disrupted at a time, as a number or a percentage; at least one always is.
+	MaxDisruptionsPerPool intstr.IntOrString
+	// MaxScaleDown and MaxDrain bound the autoscaler's removals: all, and those of nodes that still run pods
+	// (--max-scale-down-parallelism, --max-drain-parallelism).
+	MaxScaleDown, MaxDrain int
+	// UnreadyCount and UnreadyPercentage are what may be unready before the breaker opens: it takes more than both
+	// (--ok-total-unready-count, --max-total-unready-percentage).
+	UnreadyCount, UnreadyPercentage int
+	// ViewMaxAge is how old the provider's last good answer may be for a step that destroys something.
+	ViewMaxAge time.Duration
+	// DeleteDelay is how long a drained node is left alone before the last look and the deletion (--node-delete-delay-after-taint).
+	DeleteDelay time.Duration
+	// RetryAfter is how long a step that failed waits before it is tried again.
+	RetryAfter time.Duration
+	// DrainRetryAfter is how long a node whose drain was given up is left alone.
+	DrainRetryAfter time.Duration
+	// BackoffInitial, BackoffMax and BackoffReset are how long a pool that failed to grow is left alone: first, at most, and after how
+	// long without failure it starts at the first again (--initial-node-group-backoff-duration and so on).
+	BackoffInitial, BackoffMax, BackoffReset time.Duration
+	// Drain are the rules about pods.
+	Drain drain.Options
+}
+
+// Defaults are the options that hold where nothing else is said. Names and values are the cluster-autoscaler's where it has them.
+func Defaults() Options {
+	return Options{
+		Mode: Act, MaxDisruptions: 20, MaxDisruptionsPerPool: intstr.FromString("50%"), MaxScaleDown: 10, MaxDrain: 5,
+		UnreadyCount: 3, UnreadyPercentage: 45, ViewMaxAge: 2 * time.Minute, DeleteDelay: 5 * time.Second,
+		RetryAfter: 10 * time.Second, DrainRetryAfter: 10 * time.Minute,
+		BackoffInitial: 5 * time.Minute, BackoffMax: 30 * time.Minute, BackoffReset: 3 * time.Hour,
+		Drain: drain.Defaults(),
+	}
+}
+
+// Arbitrate gives the plan of one pass and the changes of the ledger that must be saved before any step of it is started.
+func Arbitrate(
+	s *cluster.Snapshot, decisions []plan.Decision, opts Options, now time.Time,
+) (plan.Plan, []ledger.Change) {
+	p := &pass{s: s, opts: opts, now: now, ledger: s.Ledger, changed: map[string]ledger.Change{}, spare: drain.Spare(s)}
+	p.plan = plan.Plan{Time: now, Generation: s.Generation, Mode: string(opts.Mode)}
+	for _, d := range decisions {
+		p.remember(d.Changes...)
+		p.plan.Verdicts = append(p.plan.Verdicts, d.Verdicts...)
+		p.due(d.Due)
+	}
+	p.proposals = inOrder(decisions)
+
+	p.settle()     // how the steps of earlier passes ended
+	p.track()      // which instances came of the operations
+	p.watch()      // whether too much is wrong at once
+	p.judge()      // new proposals through the gates: claims and operations are opened
+	p.advance()    // every claim to its next phase and step
+	p.pursue()     // every operation to its next step
+	p.forget()     // what nobody will ask for again
+	p.markSoftly() // nodes that may be disrupted soon
+	p.sumUp()      // pools, claims and operations as they are now
+	return p.plan, p.changes()
+}
+
+// pass is one arbitration in the making.
+type pass struct {
+	s         *cluster.Snapshot
+	opts      Options
+	now       time.Time
+	ledger    ledger.Ledger
+	changed   map[string]ledger.Change
+	proposals []plan.Proposal
+	plan      plan.Plan
+	// spare is what the PodDisruptionBudgets still allow in this pass, shared by all nodes that are drained.
+	spare drain.Budgets
+	refs  *refs
+}
+
+// remember makes changes of the ledger, for the rest of the pass and for the store.
+func (p *pass) remember(changes ...ledger.Change) {
+	p.ledger = p.ledger.With(changes...)
+	for _, c := range changes {
+		p.changed[c.Key] = c
+	}
+}
+
+// changes are the last change of each key, in the order of the keys.
+func (p *pass) changes() []ledger.Change {
+	all := make([]ledger.Change, 0, len(p.changed))
+	for _, key := range slices.Sorted(maps.Keys(p.changed)) {
+		all = append(all, p.changed[key])
+	}
+	return all
+}
+
+// momentsKept is how long moments about single nodes are kept: longer than any rule looks back.
+const momentsKept = time.Hour
+
+// forget drops moments about nodes that are too old to matter, so that the ledger doesn't grow with every node that ever was.
+func (p *pass) forget() {
+	for _, m := range p.ledger.Moments() {
+		aboutNode := strings.HasPrefix(m.Key, "drain-failed/") || strings.HasPrefix(m.Key, "spare/")
+		if aboutNode && p.now.Sub(m.At) > momentsKept {
+			p.remember(ledger.Drop(m))
+		}
+	}
+}
+
+// due asks for a look at that moment, unless an earlier one is asked for.
+func (p *pass) due(at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	if p.plan.Due.IsZero() || at.Before(p.plan.Due) {
+		p.plan.Due = at
+	}
+}
+
+func (p *pass) step(step plan.Step) {
+	if p.opts.Mode == Observe {
+		return
+	}
+	p.plan.Steps = append(p.plan.Steps, step)
+}
+
+func (p *pass) note(note plan.Note) { p.plan.Notes = append(p.plan.Notes, note) }
+
+func (p *pass) noteClaim(c ledger.Claim, why reason.Reason, warning bool, message string) {
+	p.note(plan.Note{Owner: c.Owner, Pool: c.Pool, Node: c.Node, Reason: why, Message: message, Warning: warning})
+}
+
+func (p *pass) hold(proposal plan.Proposal, gate string, v verdict) {
+	p.plan.Held = append(p.plan.Held, plan.Held{
+		Proposal: proposal, Gate: gate, Reason: v.reason, Message: v.message, Due: v.due,
+	})
+	p.due(v.due)
+}
+
+// rank orders the jobs: repair outranks upgrade, upgrade outranks scale-down. Growing disrupts nobody and comes first, so that a removal
+// sees the size that is wanted.
+func rank(p plan.Proposal) int {
+	switch {
+	case p.Action == plan.Grow:
+		return 0
+	case p.Action == plan.SetVersion:
+		return 1
+	case p.Owner == ledger.Healer:
+		return 2
+	case p.Owner == ledger.Upgrader:
+		return 3
+	}
+	return 4
+}
+
+func inOrder(decisions []plan.Decision) []plan.Proposal {
+	var all []plan.Proposal
+	for _, d := range decisions {
+		all = append(all, d.Proposals...)
+	}
+	slices.SortStableFunc(all, func(a, b plan.Proposal) int { return rank(a) - rank(b) })
+	return all
+}

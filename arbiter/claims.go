@@ -1,0 +1,344 @@
+package arbiter
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/drain"
+	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// advance takes every claim to its next phase, and each phase's next step. See the drawing at [ledger.Phase].
+func (p *pass) advance() {
+	wanted := map[string]bool{}
+	for _, proposal := range p.proposals {
+		wanted[string(proposal.Owner)+" "+proposal.Node.Key()] = true
+	}
+	for _, c := range p.ledger.Claims() {
+		if p.opts.Mode == Observe {
+			p.letGo(c)
+			continue
+		}
+		pool := p.pool(c.Pool)
+		if pool == nil || pool.Problem != "" && beforeDeletion(c) {
+			continue // the provider lost the pool, or doesn't answer: nothing is concluded from it
+		}
+		if !wanted[string(c.Owner)+" "+c.Node.Key()] && beforeDeletion(c) {
+			c = p.abort(c, reason.Withdrawn, "the reason for it is gone")
+		}
+		p.advanceOne(c, pool)
+	}
+}
+
+func (p *pass) advanceOne(c ledger.Claim, pool *cluster.Pool) {
+	if p.now.Before(c.NotBefore) {
+		p.due(c.NotBefore)
+		return
+	}
+	if c.Phase == ledger.Surging {
+		c = p.surge(c, pool)
+	}
+	if c.Phase == ledger.Draining {
+		c = p.drainNode(c, pool)
+	}
+	if c.Phase == ledger.Deleting {
+		c = p.deleteInstance(c, pool)
+	}
+	if c.Phase == ledger.Refilling {
+		c = p.refill(c, pool)
+	}
+	if c.Phase == ledger.Aborting {
+		p.undo(c)
+	}
+}
+
+func beforeDeletion(c ledger.Claim) bool {
+	return c.Phase == ledger.Surging || c.Phase == ledger.Draining
+}
+
+// enter is the claim in its next phase.
+func (p *pass) enter(c ledger.Claim, phase ledger.Phase) ledger.Claim {
+	c.Phase, c.PhaseSince, c.NotBefore = phase, p.now, time.Time{}
+	if phase == ledger.Draining {
+		c.Until = p.now.Add(p.drainTimeout(c))
+	}
+	p.remember(ledger.Put(c))
+	return c
+}
+
+func (p *pass) drainTimeout(c ledger.Claim) time.Duration {
+	if pool := p.pool(c.Pool); pool != nil {
+		return pool.Settings.DrainTimeout
+	}
+	return 0
+}
+
+// abort begins to take our marks away.
+func (p *pass) abort(c ledger.Claim, why reason.Reason, message string) ledger.Claim {
+	p.noteClaim(c, why, why != reason.Withdrawn, fmt.Sprintf("%s of %s is undone: %s", verb(c), c.Node, message))
+	c.Trouble = why
+	return p.enter(c, ledger.Aborting)
+}
+
+// surge asks for the new node and waits until it is ready.
+func (p *pass) surge(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
+	if c.Replacement != (ledger.NodeRef{}) {
+		p.noteClaim(c, reason.Draining, false, fmt.Sprintf("%s is ready in place of %s, which is drained now", c.Replacement, c.Node))
+		return p.enter(c, ledger.Draining)
+	}
+	return p.ask(c, pool)
+}
+
+// ask opens the operation that brings the claim's new node, as soon as no other size change of the pool is in flight.
+func (p *pass) ask(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
+	if _, open := p.ledger.Operation(c.Operation); open || c.Replacement != (ledger.NodeRef{}) || p.opts.Mode == Observe {
+		return c
+	}
+	if b, ok := p.ledger.Backoff(c.Pool); ok && p.now.Before(b.Until) {
+		p.due(b.Until)
+		return c
+	}
+	if pool.Problem != "" || p.inFlight(pool) != nil || pool.Target >= pool.Settings.Max {
+		return c
+	}
+	c.Operation = p.request(pool, 1, c.ID, c.Reason, fmt.Sprintf("1 node in place of %s", c.Node)).ID
+	p.remember(ledger.Put(c))
+	return c
+}
+
+// drainNode marks the node and evicts its pods as their budgets allow, until none that has to leave is left.
+func (p *pass) drainNode(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
+	node := p.node(c.Node)
+	switch {
+	case node == nil || p.gone(c):
+		return p.commit(c, pool) // nothing left to drain
+	case !cluster.Marked(node) || !node.Spec.Unschedulable:
+		p.step(p.stepOf(c, "mark", plan.Mark))
+		return c
+	case c.Dead:
+		return p.commit(c, pool)
+	}
+	left := drain.Left(p.s, node.Name, p.now)
+	if len(left) == 0 {
+		quiet := c.PhaseSince.Add(p.opts.DeleteDelay)
+		if p.now.Before(quiet) {
+			p.due(quiet)
+			return c
+		}
+		return p.commit(c, pool)
+	}
+	if !p.now.Before(c.Until) {
+		p.remember(ledger.Put(ledger.Moment{Key: drainFailed(c.Node), At: p.now}))
+		if c.Owner == ledger.Autoscaler {
+			p.remember(ledger.Put(ledger.Moment{Key: "scale-down-failed/" + c.Pool, At: p.now}))
+		}
+		return p.abort(c, reason.DrainTimedOut, fmt.Sprintf("after %s these pods were still there: %s",
+			p.now.Sub(c.PhaseSince).Round(time.Second), podNames(left)))
+	}
+	p.due(c.Until)
+	p.evict(c, node)
+	return c
+}
+
+// evict evicts the pods that may go now. Those that can't are waited for: what holds them, a budget or a pod that has to end first, changes in
+// the snapshot, so that no refused eviction is tried over and over.
+func (p *pass) evict(c ledger.Claim, node *corev1.Node) {
+	opts := p.opts.Drain
+	opts.Voluntary = c.Owner == ledger.Autoscaler
+	var wave drain.Wave
+	wave, p.spare = drain.Next(p.s, node.Name, opts, p.now, p.spare)
+	for _, v := range wave.Waiting {
+		p.verdict(c, v.Reason, fmt.Sprintf("%s waits for %s: %s", c.Node, cluster.Key(v.Pod), v.Message), c.Until)
+	}
+	if len(wave.Evict) == 0 {
+		return
+	}
+	step := p.stepOf(c, "evict", plan.Evict)
+	for _, pod := range wave.Evict {
+		step.Pods = append(step.Pods, plan.PodRef{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID})
+	}
+	p.step(step)
+}
+
+// verdict answers why the claimed node is no further.
+func (p *pass) verdict(c ledger.Claim, why reason.Reason, message string, due time.Time) {
+	p.plan.Verdicts = append(p.plan.Verdicts, plan.Verdict{
+		Owner: c.Owner, Kind: plan.Node, Name: c.Node.String(), Reason: why, Message: message, Due: due,
+	})
+}
+
+// commit passes the point of no return: from here a claim only goes forward. How the instance goes is decided here, once.
+func (p *pass) commit(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
+	if !p.gone(c) {
+		if age := p.now.Sub(pool.Observed); pool.Problem != "" || age > p.opts.ViewMaxAge {
+			return c // a view this old is no ground to destroy anything
+		}
+		c.DeleteAsked = true
+		c.Keep = c.Replace && c.Replacement == (ledger.NodeRef{}) && pool.Can.Replace
+	}
+	c = p.enter(c, ledger.Deleting)
+	if c.Keep {
+		c.Operation = p.expect(pool, c).ID
+		p.remember(ledger.Put(c))
+	}
+	return c
+}
+
+// deleteInstance deletes the instance, and what is left of its node, and waits until both are gone.
+func (p *pass) deleteInstance(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
+	node, instance := p.node(c.Node), p.instance(c.Node)
+	if !p.gone(c) {
+		if instance.Here() || instance.Absent > 0 {
+			do := plan.DeleteInstance
+			if c.Keep {
+				do = plan.ReplaceInstance
+			}
+			p.step(p.stepOf(c, "delete", do))
+		}
+		return c
+	}
+	if node != nil {
+		p.step(p.stepOf(c, "delete-node", plan.DeleteNode))
+		return c
+	}
+	if c.Replace && c.Replacement == (ledger.NodeRef{}) {
+		return p.enter(c, ledger.Refilling)
+	}
+	p.closeClaim(c)
+	return c
+}
+
+// refillGrace is how long a cloud has to restore by itself a size that it lost by itself, before it is done for it.
+const refillGrace = 30 * time.Second
+
+// refill restores the pool's size after a replacement that deleted first. There are three ways in which the old instance went: the provider
+// replaced it (Keep); we deleted it, which lowered the target; or it was gone by itself, and then the target may still count it.
+func (p *pass) refill(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
+	if c.Replacement != (ledger.NodeRef{}) {
+		p.closeClaim(c)
+		return c
+	}
+	if c.Keep || c.DeleteAsked || pool.Target < c.Restore {
+		return p.ask(c, pool)
+	}
+	if p.unfulfilled(pool) <= 0 {
+		p.closeClaim(c) // the cloud restored the size, or somebody lowered it: either way it is as it should be
+		return c
+	}
+	if grace := c.PhaseSince.Add(refillGrace); p.now.Before(grace) {
+		p.due(grace)
+		return c
+	}
+	// What to come back to is in the ledger before the target is lowered: a crash in between must not lose a node.
+	c.Restore = pool.Target
+	p.remember(ledger.Put(c))
+	step := p.stepOf(c, "decrease", plan.Decrease)
+	step.From, step.Delta = pool.Target, -1
+	p.step(step)
+	return c
+}
+
+// unfulfilled is by how much the pool's target exceeds its instances, less what operations still await.
+func (p *pass) unfulfilled(pool *cluster.Pool) int {
+	n := pool.Target - p.existing(pool.Name)
+	for _, op := range p.ledger.Operations() {
+		if op.Pool == pool.Name && op.State == ledger.Accepted {
+			n -= op.Delta() - len(op.Instances)
+		}
+	}
+	return n
+}
+
+// undo takes our marks away, and gives back a new node that has not come.
+func (p *pass) undo(c ledger.Claim) {
+	if op, ok := p.ledger.Operation(c.Operation); ok && op.State != ledger.Failed {
+		if op.State == ledger.Requested {
+			return // what became of it is not known yet
+		}
+		op.State, op.Reason, op.Message = ledger.Failed, c.Trouble, "the node that it was for is kept"
+		p.remember(ledger.Put(op))
+	}
+	node := p.node(c.Node)
+	if node != nil && marked(node) {
+		p.step(p.stepOf(c, "unmark", plan.Unmark))
+		return
+	}
+	if c.Replacement != (ledger.NodeRef{}) {
+		p.remember(ledger.Put(ledger.Moment{Key: spare(c.Pool, c.Replacement), At: p.now}))
+	}
+	p.remember(ledger.Drop(c))
+}
+
+// letGo ends a claim that was opened when the daemon still acted: taking our marks away is the one thing that an observer does.
+func (p *pass) letGo(c ledger.Claim) {
+	if node := p.node(c.Node); node != nil && marked(node) {
+		p.plan.Steps = append(p.plan.Steps, p.stepOf(c, "unmark", plan.Unmark))
+		return
+	}
+	p.remember(ledger.Drop(c))
+}
+
+func marked(node *corev1.Node) bool {
+	_, annotated := node.Annotations[cluster.AnnotationClaim]
+	return annotated || cluster.Marked(node)
+}
+
+// closeClaim ends a claim whose work is done.
+func (p *pass) closeClaim(c ledger.Claim) {
+	p.remember(ledger.Drop(c))
+	took := p.now.Sub(c.Since).Round(time.Second)
+	if c.Replace {
+		message := fmt.Sprintf("%s is gone after %s", c.Node, took)
+		if c.Replacement != (ledger.NodeRef{}) {
+			message = fmt.Sprintf("%s is replaced by %s after %s", c.Node, c.Replacement, took)
+		}
+		p.noteClaim(c, reason.Replaced, false, message)
+		return
+	}
+	if c.Owner == ledger.Autoscaler {
+		p.remember(ledger.Put(ledger.Moment{Key: "scale-down/" + c.Pool, At: p.now}))
+	}
+	p.noteClaim(c, reason.Removed, false, fmt.Sprintf("%s is gone after %s", c.Node, took))
+}
+
+// replacementFailed tells the job whose new node did not come: a rollout halts, an incident waits longer and longer, and a claim that waits for
+// it before it drains is undone.
+func (p *pass) replacementFailed(op ledger.Operation) {
+	c, ok := p.ledger.Claim(op.Claim)
+	if !ok {
+		return
+	}
+	if r, rolling := p.ledger.Rollout(c.Pool); rolling && c.Owner == ledger.Upgrader {
+		r.State, r.Reason, r.Message = ledger.Halted, reason.RolloutHalted, fmt.Sprintf("the new node for %s did not become ready: %s", c.Node, op.Message)
+		r.Failed = append(r.Failed[:len(r.Failed):len(r.Failed)], c.ID)
+		p.remember(ledger.Put(r))
+	}
+	if i, sick := p.ledger.Incident(c.Incident); sick {
+		i.Lineage++
+		i.NotBefore = p.now.Add(min(p.opts.BackoffInitial<<min(i.Lineage-1, 8), p.opts.BackoffMax))
+		p.remember(ledger.Put(i))
+	}
+	if c.Phase == ledger.Surging {
+		p.abort(c, reason.ReplacementFailed, "the new node did not become ready: "+cmp.Or(op.Message, string(op.Reason)))
+	}
+}
+
+func (p *pass) stepOf(c ledger.Claim, name string, do plan.Do) plan.Step {
+	return plan.Step{
+		ID: name + "/" + c.ID, Do: do, Owner: c.Owner, Pool: c.Pool, Node: c.Node, Dead: c.Dead, Cordoned: c.Cordoned,
+		Claim: c.ID, Reason: c.Reason, Message: c.Message,
+	}
+}
+
+func verb(c ledger.Claim) string {
+	if c.Replace {
+		return "replacement"
+	}
+	return "removal"
+}

@@ -1,0 +1,257 @@
+package arbiter
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// track looks at every operation by what the provider shows: whether the target took the change, and which instances came of it.
+//
+//	Requested ──► Accepted ──► (done: every instance is a ready node)
+//	    │             └──────► Failed: an instance could not be made, or the time is over ──► (done: what did not come is given back)
+//	    └───────► (dropped: refused, or the pool was resized by somebody else)
+func (p *pass) track() {
+	if p.opts.Mode == Observe {
+		for _, op := range p.ledger.Operations() {
+			p.remember(ledger.Drop(op)) // an observer follows nothing up
+		}
+		return
+	}
+	taken := map[string]bool{}
+	for _, op := range p.ledger.Operations() {
+		for _, id := range op.Instances {
+			taken[id] = true
+		}
+	}
+	for _, op := range p.ledger.Operations() {
+		pool := p.pool(op.Pool)
+		if pool == nil || pool.Problem != "" {
+			continue // unknown is not failed
+		}
+		if op.State == ledger.Requested {
+			op = p.reread(op, pool)
+		}
+		if op.State == ledger.Requested {
+			continue
+		}
+		p.assign(op, taken)
+	}
+}
+
+// reread accepts a requested operation whose change the target shows although no answer came: a call that timed out, or whose caller
+// died, may have worked.
+func (p *pass) reread(op ledger.Operation, pool *cluster.Pool) ledger.Operation {
+	if pool.Observed.After(op.Requested) && pool.Target == op.To {
+		p.accept(op, pool.Observed)
+		op, _ = p.ledger.Operation(op.ID)
+	}
+	return op
+}
+
+// assign gives instances that are new to the oldest operation that lacks some. New is what was not known when it began.
+func (p *pass) assign(op ledger.Operation, taken map[string]bool) {
+	had := len(op.Instances)
+	for _, instance := range p.find().instances[op.Pool] {
+		if len(op.Instances) >= op.Delta() {
+			break
+		}
+		if !taken[instance.ID] && !instance.Gone && !slices.Contains(op.Known, instance.ID) {
+			op.Instances = append(slices.Clip(op.Instances), instance.ID)
+			taken[instance.ID] = true
+		}
+	}
+	if len(op.Instances) != had {
+		p.remember(ledger.Put(op))
+	}
+	switch {
+	case op.State == ledger.Failed:
+	case p.arrived(op) == op.Delta():
+		p.arrive(op)
+	case p.broken(op) != nil:
+		p.fail(op, classReason(p.broken(op)), p.broken(op).ErrorMessage)
+	case !p.now.Before(op.Until):
+		p.fail(op, reason.ProvisionTimedOut, fmt.Sprintf("%d of %d nodes became ready in %s",
+			p.arrived(op), op.Delta(), op.Until.Sub(op.Requested).Round(time.Second)))
+	default:
+		p.due(op.Until)
+	}
+}
+
+// arrived counts the operation's instances that are ready nodes.
+func (p *pass) arrived(op ledger.Operation) int {
+	n := 0
+	for _, id := range op.Instances {
+		if node := p.node(ledger.NodeRef{ProviderID: id}); node != nil && cluster.IsReady(node) {
+			n++
+		}
+	}
+	return n
+}
+
+// broken is the error of the first instance that the cloud could not make; nil if there is none.
+func (p *pass) broken(op ledger.Operation) *cloudprovider.InstanceErrorInfo {
+	for _, id := range op.Instances {
+		if instance, ok := p.s.Instances.Get(id); ok && instance.Status.ErrorInfo != nil {
+			return instance.Status.ErrorInfo
+		}
+	}
+	return nil
+}
+
+func classReason(info *cloudprovider.InstanceErrorInfo) reason.Reason {
+	switch info.ErrorClass {
+	case cloudprovider.ClassOutOfResources:
+		return reason.OutOfResources
+	case cloudprovider.ClassQuota:
+		return reason.QuotaExceeded
+	}
+	return reason.InstanceErrors
+}
+
+// arrive ends an operation that brought all it was asked for. A claim's replacement is known from here on.
+func (p *pass) arrive(op ledger.Operation) {
+	p.remember(ledger.Drop(op))
+	c, ok := p.ledger.Claim(op.Claim)
+	if !ok {
+		p.note(plan.Note{
+			Owner: ledger.Autoscaler, Pool: op.Pool, Reason: reason.Done,
+			Message: fmt.Sprintf("pool %s has %s after %s", op.Pool, counted(op.Delta(), "new ready node"),
+				p.now.Sub(op.Requested).Round(time.Second)),
+		})
+		return
+	}
+	c.Replacement = cluster.Ref(p.node(ledger.NodeRef{ProviderID: op.Instances[0]}))
+	p.remember(ledger.Put(c))
+}
+
+// fail gives up what did not come of an operation.
+func (p *pass) fail(op ledger.Operation, why reason.Reason, message string) {
+	op.State, op.Reason, op.Message = ledger.Failed, why, message
+	p.remember(ledger.Put(op))
+	p.backOff(op.Pool, why, message)
+	p.note(plan.Note{
+		Owner: ownerOf(op, p.ledger), Pool: op.Pool, Reason: why, Warning: true,
+		Message: fmt.Sprintf("growing pool %s from %d to %d is given up: %s", op.Pool, op.From, op.To, message),
+	})
+	p.replacementFailed(op)
+}
+
+// pursue takes each operation's next step.
+func (p *pass) pursue() {
+	for _, op := range p.ledger.Operations() {
+		if p.now.Before(op.NotBefore) {
+			p.due(op.NotBefore)
+			continue
+		}
+		switch op.State {
+		case ledger.Requested:
+			p.step(plan.Step{
+				ID: "increase/" + op.ID, Do: plan.Increase, Owner: ownerOf(op, p.ledger), Pool: op.Pool, From: op.From,
+				Delta: op.Delta(), Operation: op.ID, Reason: op.Reason, Message: op.Message,
+			})
+		case ledger.Failed:
+			p.giveBack(op)
+		}
+	}
+}
+
+// giveBack deletes the instances of a failed operation that are no ready nodes, by name, and takes back the ones that never came. The
+// operation is dropped when nothing of that is left.
+func (p *pass) giveBack(op ledger.Operation) {
+	pool := p.pool(op.Pool)
+	if pool == nil || pool.Problem != "" {
+		return
+	}
+	left := 0
+	for _, id := range op.Instances {
+		ref := ledger.NodeRef{ProviderID: id}
+		node, instance := p.node(ref), p.instance(ref)
+		if !instance.Here() || node != nil && cluster.IsReady(node) {
+			continue
+		}
+		left++
+		do := plan.DeleteInstance
+		if pool.Target-1 < pool.Settings.Min && pool.Can.Replace {
+			do = plan.ReplaceInstance
+		}
+		if node != nil {
+			ref = cluster.Ref(node)
+		}
+		p.step(plan.Step{
+			ID: "delete/" + op.ID + "/" + id, Do: do, Owner: ownerOf(op, p.ledger), Pool: op.Pool, Node: ref, Dead: true,
+			Operation: op.ID, Reason: op.Reason, Message: op.Message,
+		})
+	}
+	unfulfilled := min(op.Delta()-len(op.Instances), p.unfulfilled(pool))
+	switch {
+	case left > 0:
+	case unfulfilled > 0 && pool.Observed.After(op.Accepted):
+		p.step(plan.Step{
+			ID: "decrease/" + op.ID, Do: plan.Decrease, Owner: ownerOf(op, p.ledger), Pool: op.Pool, From: pool.Target,
+			Delta: -unfulfilled, Operation: op.ID, Reason: op.Reason, Message: op.Message,
+		})
+	default:
+		p.remember(ledger.Drop(op))
+	}
+}
+
+// request opens an operation; its step follows in the same pass. From is the size that was read.
+func (p *pass) request(pool *cluster.Pool, delta int, claim string, why reason.Reason, message string) ledger.Operation {
+	op := ledger.Operation{
+		ID: fmt.Sprintf("%s-%d-%d-%d", pool.Name, pool.Target, pool.Target+delta, p.now.UnixMilli()), Pool: pool.Name,
+		From: pool.Target, To: pool.Target + delta, Claim: claim, Reason: why, Message: message, State: ledger.Requested,
+		Requested: p.now, Until: p.now.Add(pool.Settings.MaxNodeProvisionTime), Known: p.known(pool.Name),
+	}
+	p.remember(ledger.Put(op))
+	return op
+}
+
+// expect opens an operation that the provider carries out by itself: it replaces an instance and keeps the target.
+func (p *pass) expect(pool *cluster.Pool, c ledger.Claim) ledger.Operation {
+	op := ledger.Operation{
+		ID: "replace-" + c.ID, Pool: pool.Name, From: pool.Target - 1, To: pool.Target, Claim: c.ID, Reason: c.Reason,
+		Message: c.Message, State: ledger.Accepted, Requested: p.now, Accepted: p.now,
+		Until: p.now.Add(pool.Settings.MaxNodeProvisionTime), Known: p.known(pool.Name),
+	}
+	p.remember(ledger.Put(op))
+	return op
+}
+
+func (p *pass) known(pool string) []string {
+	var ids []string
+	for _, instance := range p.find().instances[pool] {
+		ids = append(ids, instance.ID)
+	}
+	return ids
+}
+
+// inFlight says why the pool can't be resized right now: one size change per pool is in flight, and the next one starts from a size that was read after the last one.
+func (p *pass) inFlight(pool *cluster.Pool) *verdict {
+	for _, op := range p.ledger.Operations() {
+		switch {
+		case op.Pool != pool.Name:
+		case op.State == ledger.Requested:
+			return &verdict{reason: reason.OperationInFlight, message: fmt.Sprintf("pool %s is being resized from %d to %d", pool.Name, op.From, op.To)}
+		case op.State == ledger.Failed:
+			return &verdict{reason: reason.OperationInFlight, message: fmt.Sprintf("what pool %s did not get is being given back", pool.Name)}
+		case pool.Observed.Before(op.Accepted) && !op.Accepted.Equal(op.Requested):
+			return &verdict{reason: reason.WaitingForSize, message: fmt.Sprintf("pool %s was resized, and its size is being read again", pool.Name)}
+		}
+	}
+	return nil
+}
+
+// counted is "1 node", "2 nodes".
+func counted(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}

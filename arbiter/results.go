@@ -1,0 +1,155 @@
+package arbiter
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// settle takes in how the steps of earlier passes ended.
+func (p *pass) settle() {
+	for _, r := range p.s.Results {
+		if op, ok := p.ledger.Operation(r.Operation); ok {
+			p.settleOperation(op, r)
+			continue
+		}
+		if c, ok := p.ledger.Claim(r.Claim); ok && r.Err != "" {
+			p.settleClaim(c, r)
+		}
+	}
+}
+
+// settleOperation: an answer that is clear ends the question; one that is not (a time-out, a fault on the way) leaves the operation
+// requested until the provider's target says what became of it.
+func (p *pass) settleOperation(op ledger.Operation, r cluster.Result) {
+	switch {
+	case op.State == ledger.Failed:
+		op.NotBefore = r.At.Add(p.retryAfter(r))
+		p.remember(ledger.Put(op))
+	case op.State != ledger.Requested:
+	case r.Err == "":
+		p.accept(op, r.At)
+	case r.Class == cluster.ClassConflict:
+		p.remember(ledger.Drop(op))
+		p.note(plan.Note{
+			Owner: ownerOf(op, p.ledger), Pool: op.Pool, Reason: reason.WaitingForSize,
+			Message: fmt.Sprintf("pool %s was resized by somebody else meanwhile; deciding anew: %s", op.Pool, r.Err),
+		})
+		p.forgetOperation(op)
+	case definite(r.Class):
+		p.refused(op, r)
+	default:
+		op.NotBefore = r.At.Add(p.retryAfter(r))
+		p.remember(ledger.Put(op))
+		p.note(plan.Note{
+			Owner: ownerOf(op, p.ledger), Pool: op.Pool, Reason: reason.ProviderError, Warning: true,
+			Message: fmt.Sprintf("growing pool %s from %d to %d gave no clear answer, so its size is read again: %s",
+				op.Pool, op.From, op.To, r.Err),
+		})
+	}
+}
+
+// accept notes that the provider's target has changed as asked.
+func (p *pass) accept(op ledger.Operation, at time.Time) {
+	op.State, op.Accepted, op.NotBefore = ledger.Accepted, at, time.Time{}
+	p.remember(ledger.Put(op))
+}
+
+// refused ends an operation that the provider answered with a clear no, and lets the pool back off.
+func (p *pass) refused(op ledger.Operation, r cluster.Result) {
+	p.remember(ledger.Drop(op))
+	why := reasonOf(r.Class)
+	p.backOff(op.Pool, why, r.Err)
+	p.note(plan.Note{
+		Owner: ownerOf(op, p.ledger), Pool: op.Pool, Reason: why, Warning: true,
+		Message: fmt.Sprintf("pool %s could not grow from %d to %d: %s", op.Pool, op.From, op.To, r.Err),
+	})
+	p.forgetOperation(op)
+	p.replacementFailed(op)
+}
+
+// forgetOperation makes the claim of a dropped operation ask anew.
+func (p *pass) forgetOperation(op ledger.Operation) {
+	c, ok := p.ledger.Claim(op.Claim)
+	if !ok || c.Operation != op.ID {
+		return
+	}
+	c.Operation = ""
+	p.remember(ledger.Put(c))
+}
+
+func (p *pass) settleClaim(c ledger.Claim, r cluster.Result) {
+	if r.Class == cluster.ClassPodsLeft && c.Phase == ledger.Deleting {
+		// The last live look found a pod that was bound meanwhile: the provider was not asked, so the drain goes on.
+		c = p.enter(c, ledger.Draining)
+		c.DeleteAsked, c.Keep = false, false
+	}
+	c.NotBefore = r.At.Add(p.retryAfter(r))
+	p.remember(ledger.Put(c))
+	if r.Class == cluster.ClassBudget || r.Class == cluster.ClassConflict {
+		return // a budget spent or an object changed since the snapshot: the ordinary course of things
+	}
+	p.noteClaim(c, reasonOf(r.Class), true, fmt.Sprintf("%s of %s failed, and is tried again: %s", stepName(r.Step), c.Node, r.Err))
+}
+
+func (p *pass) retryAfter(r cluster.Result) time.Duration {
+	return max(r.RetryAfter, p.opts.RetryAfter)
+}
+
+// definite tells whether an error of this class says for sure that nothing was changed.
+func definite(class cloudprovider.Class) bool {
+	switch class {
+	case cloudprovider.ClassOutOfResources, cloudprovider.ClassQuota, cloudprovider.ClassLimit, cloudprovider.ClassInvalid,
+		cloudprovider.ClassUnauthorized, cloudprovider.ClassNotFound, cloudprovider.ClassNotImplemented:
+		return true
+	}
+	return false
+}
+
+func reasonOf(class cloudprovider.Class) reason.Reason {
+	switch class {
+	case cloudprovider.ClassOutOfResources:
+		return reason.OutOfResources
+	case cloudprovider.ClassQuota:
+		return reason.QuotaExceeded
+	case cluster.ClassAPI, cluster.ClassConflict, cluster.ClassBudget, cluster.ClassPodsLeft:
+		return reason.APIError
+	case cluster.ClassSeveralBudgets:
+		return reason.SeveralBudgets
+	}
+	return reason.ProviderError
+}
+
+// stepName is the first part of a step's ID, which says in a word what it does.
+func stepName(id string) string {
+	for i := range id {
+		if id[i] == '/' {
+			return id[:i]
+		}
+	}
+	return id
+}
+
+// ownerOf is the job that an operation belongs to: its claim's, or the autoscaler.
+func ownerOf(op ledger.Operation, l ledger.Ledger) ledger.Owner {
+	if c, ok := l.Claim(op.Claim); ok {
+		return c.Owner
+	}
+	return ledger.Autoscaler
+}
+
+// backOff holds the pool's next growth back: the first time for the initial length, then twice as long each time, up to the longest; a pool
+// that went long enough without a failure starts anew.
+func (p *pass) backOff(pool string, why reason.Reason, message string) {
+	b := ledger.Backoff{Pool: pool, Reason: why, Message: message, Failed: p.now, Length: p.opts.BackoffInitial}
+	if old, ok := p.ledger.Backoff(pool); ok && p.now.Sub(old.Failed) < p.opts.BackoffReset {
+		b.Length = min(2*old.Length, p.opts.BackoffMax)
+	}
+	b.Until = p.now.Add(b.Length)
+	p.remember(ledger.Put(b))
+}
