@@ -1,0 +1,273 @@
+// Package healer decides which nodes are broken and what is to be done about them.
+//
+// It is a function of values: what a [cluster.Snapshot] shows and what the ledger remembers, in; proposals, verdicts and incidents, out. How
+// it goes for one instance:
+//
+//   - signs.go holds the table of condition, lease and cloud state that says whether the instance is well, sick, or in doubt;
+//   - incident.go counts for how long, by our own clock, and opens and closes incidents;
+//   - repair.go says what to do about a sick one, and when not to.
+//
+// Doubt neither begins a repair nor withdraws one. Whether a repair may go ahead (budgets, breakers, stale views) is for the arbiter.
+package healer
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// Options are the healer's rules that are the same for all pools. Thresholds are in each pool's settings.
+type Options struct {
+	// GoneAfter is how long a node is seen to be not ready before it is cleaned up, when its instance is gone for sure.
+	GoneAfter time.Duration
+	// FailedAfter is the same for an instance that the cloud calls failed.
+	FailedAfter time.Duration
+	// RecoveredAfter is how long a node has to be seen healthy before its incident is closed.
+	RecoveredAfter time.Duration
+	// LeaseFresh is how long after its last seen renewal a lease counts as fresh where the lease itself doesn't say (a kubelet's default
+	// is 40 s).
+	LeaseFresh time.Duration
+	// ViewMaxAge is how old the provider's last good answer may be for anything that is concluded from it.
+	ViewMaxAge time.Duration
+	// BlindAfter is how long no lease of any node may be renewed before we take ourselves for blind. See [Healer.Decide].
+	BlindAfter time.Duration
+	// MaxGap is the longest time between two looks that still counts as observed, and SaveEvery how often a stopwatch is saved; the
+	// second is to be well below the first.
+	MaxGap, SaveEvery time.Duration
+	// FailureBackoff is how long the repair of a machine that never came up waits when the pool's last such repair brought another
+	// that didn't: first, and then twice as long each time up to FailureBackoffMax. Failures are forgotten after FailureMemory.
+	FailureBackoff, FailureBackoffMax, FailureMemory time.Duration
+}
+
+// Defaults are the options that hold where nothing else is said.
+func Defaults() Options {
+	return Options{
+		GoneAfter: 15 * time.Second, FailedAfter: time.Minute, RecoveredAfter: 2 * time.Minute,
+		LeaseFresh: 40 * time.Second, ViewMaxAge: 2 * time.Minute, BlindAfter: time.Minute,
+		MaxGap: 2 * time.Minute, SaveEvery: 30 * time.Second,
+		FailureBackoff: 5 * time.Minute, FailureBackoffMax: 2 * time.Hour, FailureMemory: 6 * time.Hour,
+	}
+}
+
+// Healer decides repairs. It holds nothing but its options.
+type Healer struct{ opts Options }
+
+// New makes a healer.
+func New(opts Options) *Healer { return &Healer{opts: opts} }
+
+// Decide looks at every instance and node of every pool. A repair is proposed in every pass for as long as it is wanted.
+//
+// When no lease in a cluster of more than two nodes was renewed for a while, either everything is dead or the API server was away and we are
+// blind. Replacing the fleet is wrong in both cases: then nothing is begun, nothing is withdrawn, and no clock counts.
+func (h *Healer) Decide(s *cluster.Snapshot, now time.Time) plan.Decision {
+	p := &pass{opts: h.opts, s: s, now: now, seen: map[string]bool{}, decision: plan.Decision{Owner: ledger.Healer}}
+	p.claims = claimsByNode(s.Ledger)
+	p.incidents = incidentsByNode(s.Ledger)
+	p.operations = s.Ledger.Operations()
+	p.blind = p.seesNoLease()
+
+	p.lookAtPools()
+	for _, subject := range p.subjects() {
+		p.look(subject)
+	}
+	p.lookAtOutsiders()
+	p.closeLost()
+	p.forgetFailures()
+	return p.decision
+}
+
+// pass is one decision in the making.
+type pass struct {
+	opts     Options
+	s        *cluster.Snapshot
+	now      time.Time
+	decision plan.Decision
+
+	// claims and incidents by the key of their node; claims also by that of their replacement.
+	claims     claims
+	incidents  map[string]ledger.Incident
+	operations []ledger.Operation
+	// seen are the keys of all subjects.
+	seen  map[string]bool
+	blind bool
+}
+
+// subject is one instance with its node: either may be missing, not both.
+type subject struct {
+	ref      ledger.NodeRef
+	pool     *cluster.Pool
+	instance *cluster.Instance
+	node     *corev1.Node
+}
+
+// name is what the subject is called in a verdict.
+func (s subject) name() string { return s.ref.String() }
+
+// subjects are all instances and nodes of pools, in the order of their provider IDs.
+func (p *pass) subjects() []subject {
+	all := map[string]subject{}
+	for id, instance := range p.s.Instances.All() {
+		if pool, ok := p.s.Pools.Get(instance.Pool); ok {
+			all[id] = subject{ref: ledger.NodeRef{ProviderID: id}, pool: pool, instance: instance}
+		}
+	}
+	for node := range p.s.Nodes.Values() {
+		pool := p.s.PoolOf(node)
+		if pool == nil {
+			continue
+		}
+		id := node.Spec.ProviderID
+		all[id] = subject{ref: cluster.Ref(node), pool: pool, instance: all[id].instance, node: node}
+	}
+	subjects := make([]subject, 0, len(all))
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		subjects = append(subjects, all[id])
+	}
+	return subjects
+}
+
+// look decides about one subject.
+func (p *pass) look(x subject) {
+	p.seen[x.ref.Key()] = true
+	if !x.pool.Settings.Autoheal || healOff(x.node) {
+		p.lookAway(x)
+		return
+	}
+	if claim, ok := p.claims.on[x.ref.Key()]; ok && (claim.Phase == ledger.Deleting || claim.Phase == ledger.Refilling) {
+		p.verdict(x, reason.DeletingInstance, "for the "+string(claim.Owner), time.Time{})
+		return
+	}
+	found := p.diagnose(x)
+	incident, open := p.incidents[x.ref.Key()]
+	if p.blind && (open || found.health == sick) {
+		found = finding{health: doubtful, sign: reason.StaleView, message: blindMessage(p.opts.BlindAfter)}
+	}
+	switch {
+	case found.health == well && open:
+		p.recover(x, incident)
+	case found.health == well:
+	case found.health == starting:
+		p.verdict(x, reason.NodeStarting, found.message, found.due)
+	case found.health == doubtful:
+		p.doubt(x, found, incident, open)
+	default:
+		p.sicken(x, found, incident, open)
+	}
+}
+
+func blindMessage(after time.Duration) string {
+	return fmt.Sprintf("no lease of any node was renewed for %s: the API server was away, or all nodes are", after)
+}
+
+// lookAway leaves a node alone whose healing is switched off. Its incident is forgotten: the clock starts anew when it is switched on.
+func (p *pass) lookAway(x subject) {
+	if incident, open := p.incidents[x.ref.Key()]; open {
+		p.change(ledger.Drop(incident))
+	}
+	switch {
+	case healOff(x.node):
+		p.verdict(x, reason.HealOff, "the node is annotated "+AnnotationHeal+"=off", time.Time{})
+	case x.node != nil && !cluster.IsReady(x.node):
+		p.verdict(x, reason.HealOff, "the node is not ready, and autoheal is off for pool "+x.pool.Name, time.Time{})
+	}
+}
+
+// AnnotationHeal, set to "off" on a Node, keeps the healer away from that node. It can hurt that one node alone, so a kubelet may write it.
+const AnnotationHeal = "poolkeeper.io/heal"
+
+func healOff(node *corev1.Node) bool { return node != nil && node.Annotations[AnnotationHeal] == "off" }
+
+// lookAtPools says which pools are not healed at all.
+func (p *pass) lookAtPools() {
+	for pool := range p.s.Pools.Values() {
+		if !pool.Settings.Autoheal {
+			p.decision.Verdicts = append(p.decision.Verdicts, plan.Verdict{
+				Owner: ledger.Healer, Kind: plan.Pool, Name: pool.Name, Reason: reason.HealOff, Message: "autoheal is off for the pool",
+			})
+		}
+	}
+}
+
+// lookAtOutsiders answers why a sick node outside all pools is left as it is.
+func (p *pass) lookAtOutsiders() {
+	for node := range p.s.Nodes.Values() {
+		if !cluster.IsReady(node) && p.s.PoolOf(node) == nil {
+			p.verdict(subject{ref: cluster.Ref(node)}, reason.NotInPool, "the node is not ready, and belongs to no pool", time.Time{})
+		}
+	}
+}
+
+// verdict answers about a subject that is left as it is. Due is when the answer may change by time alone.
+func (p *pass) verdict(x subject, why reason.Reason, message string, due time.Time) {
+	p.decision.Verdicts = append(p.decision.Verdicts, plan.Verdict{
+		Owner: ledger.Healer, Kind: plan.Node, Name: x.name(), Reason: why, Message: message, Due: due,
+	})
+	p.due(due)
+}
+
+// due asks for a look at that moment, unless an earlier one is asked for.
+func (p *pass) due(at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	if p.decision.Due.IsZero() || at.Before(p.decision.Due) {
+		p.decision.Due = at
+	}
+}
+
+func (p *pass) change(c ledger.Change) { p.decision.Changes = append(p.decision.Changes, c) }
+
+// claims finds claims by the node that they are on, and by the node that they brought.
+type claims struct{ on, by map[string]ledger.Claim }
+
+func claimsByNode(l ledger.Ledger) claims {
+	c := claims{on: map[string]ledger.Claim{}, by: map[string]ledger.Claim{}}
+	for _, claim := range l.Claims() {
+		c.on[claim.Node.Key()] = claim
+		if claim.Replacement != (ledger.NodeRef{}) {
+			c.by[claim.Replacement.Key()] = claim
+		}
+	}
+	return c
+}
+
+func incidentsByNode(l ledger.Ledger) map[string]ledger.Incident {
+	all := map[string]ledger.Incident{}
+	for _, incident := range l.Incidents() {
+		all[incident.Node.Key()] = incident
+	}
+	return all
+}
+
+// awaits tells whether an operation that is under way has brought the instance, or may have: it lacks some, and this one is new.
+func (p *pass) awaits(x subject) bool {
+	id := x.ref.ProviderID
+	return slices.ContainsFunc(p.operations, func(op ledger.Operation) bool {
+		mayBe := op.Pool == x.pool.Name && len(op.Instances) < op.Delta() && !slices.Contains(op.Known, id)
+		return mayBe || slices.Contains(op.Instances, id)
+	})
+}
+
+// seesNoLease tells whether more than two nodes have leases, and none was renewed within BlindAfter. On one or two nodes a lone genuine
+// fault must not look like an outage.
+func (p *pass) seesNoLease() bool {
+	known := 0
+	for name, beat := range p.s.Heartbeats.All() {
+		if _, ok := p.s.Nodes.Get(name); !ok {
+			continue
+		}
+		if age := p.now.Sub(beat.Seen); age >= 0 && age <= p.opts.BlindAfter {
+			return false
+		}
+		known++
+	}
+	return known > 2
+}

@@ -1,0 +1,107 @@
+package healer
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// repair proposes what is to be done about an instance whose threshold has passed, or says what stands against it.
+func (p *pass) repair(x subject, f finding, incident ledger.Incident) {
+	proposal := plan.Proposal{
+		Action: plan.Replace, Dead: f.dead, Reason: f.sign, Incident: incident.ID,
+		Message: fmt.Sprintf("%s, for longer than %s", f.message, f.limit),
+	}
+	if f.sign == reason.InstanceGone {
+		proposal.Action = plan.Clean
+	}
+	switch {
+	case foreignMark(x):
+		p.verdict(x, reason.ForeignDeletionMark, "the node carries the taint "+taintForeign, time.Time{})
+	case p.yields(x, f):
+		claim := p.claims.on[x.ref.Key()]
+		p.verdict(x, reason.AlreadyClaimed, fmt.Sprintf("the %s is in phase %s with it", claim.Owner, claim.Phase), time.Time{})
+	case p.replacesOther(x):
+		p.verdict(x, reason.ProtectedReplacement, fmt.Sprintf("it replaces %s, which is not gone yet", p.claims.by[x.ref.Key()].Node), time.Time{})
+	case p.now.Before(incident.NotBefore):
+		p.verdict(x, reason.ReplacementFailed, fmt.Sprintf("%d replacements failed", incident.Lineage), incident.NotBefore)
+	default:
+		p.chooseOrder(x, proposal)
+	}
+}
+
+// chooseOrder decides which goes first, the new node or the old one:
+//
+//   - a node that may still serve stays until the new one is ready, if the pool has room for both;
+//   - a dead one goes first, since nothing is gained by waiting for it; but at min the provider refuses to delete, so the new one comes first
+//     there too, if there is room. Where there is none either, the provider has to be able to replace, or nothing can be done.
+func (p *pass) chooseOrder(x subject, proposal plan.Proposal) {
+	if claim, ours := p.underWay(x); ours {
+		proposal.Surge = claim.Surge // it was chosen when the claim was opened
+		p.propose(x, proposal)
+		return
+	}
+	settings := x.pool.Settings
+	room := x.pool.Target < settings.Max
+	oldMayGoFirst := proposal.Action == plan.Clean || x.pool.Target > settings.Min || x.pool.Can.Replace
+	proposal.Surge = room && (!proposal.Dead || !oldMayGoFirst)
+	if !proposal.Surge && !oldMayGoFirst {
+		p.verdict(x, reason.CannotReplaceAtMin, fmt.Sprintf("pool %s has %d of min %d and max %d", x.pool.Name, x.pool.Target, settings.Min, settings.Max), time.Time{})
+		return
+	}
+	p.propose(x, proposal)
+}
+
+func (p *pass) propose(x subject, proposal plan.Proposal) {
+	proposal.Owner, proposal.Pool, proposal.Node = ledger.Healer, x.pool.Name, x.ref
+	p.decision.Proposals = append(p.decision.Proposals, proposal)
+}
+
+// claimed is the proposal that led to the claim.
+func claimed(claim ledger.Claim) plan.Proposal {
+	return plan.Proposal{
+		Action: plan.Replace, Surge: claim.Surge, Dead: claim.Dead, Reason: claim.Reason, Message: claim.Message, Incident: claim.Incident,
+	}
+}
+
+// underWay finds our own claim on the subject that can still be withdrawn.
+func (p *pass) underWay(x subject) (ledger.Claim, bool) {
+	claim, ok := p.claims.on[x.ref.Key()]
+	return claim, ok && claim.Owner == ledger.Healer && (claim.Phase == ledger.Surging || claim.Phase == ledger.Draining)
+}
+
+// yields tells whether another job has the node in hand. A dead node is proposed all the same: a drain of it never ends, and
+// the arbiter decides whose it is.
+func (p *pass) yields(x subject, f finding) bool {
+	claim, ok := p.claims.on[x.ref.Key()]
+	return ok && claim.Owner != ledger.Healer && !f.dead
+}
+
+// replacesOther tells whether the subject came for another node that is not gone yet.
+func (p *pass) replacesOther(x subject) bool {
+	_, ok := p.claims.by[x.ref.Key()]
+	return ok
+}
+
+// taintForeign is the mark with which a cluster-autoscaler announces a deletion.
+const taintForeign = "ToBeDeletedByClusterAutoscaler"
+
+func foreignMark(x subject) bool {
+	if x.node == nil {
+		return false
+	}
+	for _, taint := range x.node.Spec.Taints {
+		if taint.Key == taintForeign {
+			return true
+		}
+	}
+	return false
+}
+
+func (c claims) onIncident(incident ledger.Incident) bool {
+	claim, ok := c.on[incident.Node.Key()]
+	return ok && claim.Owner == ledger.Healer
+}
