@@ -7,6 +7,7 @@ package scheduling
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -58,6 +59,8 @@ type Shape struct {
 	Node *corev1.Node
 	// Pods come with each node: static and DaemonSet pods.
 	Pods []*corev1.Pod
+	// CSINode says how many volumes of each driver the node takes; nil if nobody knows, and then there is no limit.
+	CSINode *storagev1.CSINode
 }
 
 // Packing is how classes of pods fit on new nodes of one shape.
@@ -79,7 +82,8 @@ type Placement struct {
 // Leftover is the part of a class that found no room.
 type Leftover struct {
 	Class Class
-	Why   Misfit
+	// Why is what a new node, empty but for the shape's own pods, was lacking. It says nothing if Full is true.
+	Why Misfit
 	// Full says that a new node would take the pods, but no more new nodes were allowed.
 	Full bool
 }

@@ -1,0 +1,181 @@
+package scheduling
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
+	"github.com/poolkeeper/poolkeeper/cluster"
+)
+
+// Shapes are the shapes of all pools whose new nodes somebody can tell about, by the templates in the snapshot. It looks at each node once, so
+// it is cheaper than a [ShapeOf] for each pool.
+func Shapes(s *cluster.Snapshot) map[string]Shape {
+	models := modelsOf(s, func(*cluster.Pool) bool { return true })
+	out := make(map[string]Shape, s.Pools.Len())
+	for name, pool := range s.Pools.All() {
+		if shape, ok := shapeBy(s, pool, pool.Template, models[name]); ok {
+			out[name] = shape
+		}
+	}
+	return out
+}
+
+func shapeOf(s *cluster.Snapshot, pool *cluster.Pool, template *cloudprovider.Template) (Shape, bool) {
+	models := modelsOf(s, func(p *cluster.Pool) bool { return p.Name == pool.Name })
+	return shapeBy(s, pool, template, models[pool.Name])
+}
+
+// modelsOf are nodes that show what new ones are like: of each pool the newest that is ready and that nobody is taking away.
+func modelsOf(s *cluster.Snapshot, wanted func(*cluster.Pool) bool) map[string]*corev1.Node {
+	out := map[string]*corev1.Node{}
+	for node := range s.Nodes.Values() {
+		pool := s.PoolOf(node)
+		if pool == nil || !wanted(pool) || !cluster.IsReady(node) || node.Spec.Unschedulable || node.DeletionTimestamp != nil {
+			continue
+		}
+		if slices.ContainsFunc(node.Spec.Taints, leaving) {
+			continue
+		}
+		if best := out[pool.Name]; best == nil || best.CreationTimestamp.Before(&node.CreationTimestamp) {
+			out[pool.Name] = node
+		}
+	}
+	return out
+}
+
+// leaving is a taint of a node that is on its way out.
+func leaving(t corev1.Taint) bool { return t.Key == cluster.TaintDisruption || t.Key == toBeDeleted }
+
+// shapeBy puts a shape together. The provider's word comes first; a live node corrects how much of each resource pods can have, since that
+// depends on what the kubelet and the system keep for themselves. Without a template the live node is copied.
+func shapeBy(s *cluster.Snapshot, pool *cluster.Pool, template *cloudprovider.Template, model *corev1.Node) (Shape, bool) {
+	shape := Shape{Pool: pool.Name}
+	switch {
+	case template != nil && template.Node != nil:
+		shape.Node = template.Node.DeepCopy()
+		shape.Pods = template.Pods
+	case model != nil:
+		shape.Node = model.DeepCopy()
+		shape.Node.Labels = maps.Clone(model.Labels)
+		maps.DeleteFunc(shape.Node.Labels, func(key, value string) bool {
+			return key == corev1.LabelHostname || value == model.Name || value == model.Labels[corev1.LabelHostname]
+		})
+	default:
+		return Shape{}, false
+	}
+	if model != nil {
+		learn(&shape, s, model)
+	}
+	asNew(shape.Node, pool.Name+"-new")
+	for set := range s.DaemonSets.Values() {
+		if pod := daemonPod(set, shape.Node); pod != nil {
+			shape.Pods = append(slices.Clip(shape.Pods), pod)
+		}
+	}
+	return shape, true
+}
+
+// learn takes from a live node what a template may not know.
+func learn(shape *Shape, s *cluster.Snapshot, model *corev1.Node) {
+	shape.Node.Status.Allocatable = corrected(shape.Node.Status.Allocatable, model.Status.Allocatable)
+	shape.Node.Status.Capacity = corrected(shape.Node.Status.Capacity, model.Status.Capacity)
+	shape.Node.Status.DeclaredFeatures = model.Status.DeclaredFeatures
+	if shape.Pods == nil {
+		shape.Pods = mirrorPods(s.PodsOn(model.Name))
+	}
+	if node, ok := s.CSINodes.Get(model.Name); ok {
+		shape.CSINode = &storagev1.CSINode{Spec: node.Spec}
+	}
+}
+
+// corrected are the template's amounts, but the live node's where it has some: a device plugin that does not run yet says zero.
+func corrected(template, live corev1.ResourceList) corev1.ResourceList {
+	out := template.DeepCopy()
+	if out == nil {
+		out = corev1.ResourceList{}
+	}
+	for name, quantity := range live {
+		if quantity.Sign() > 0 {
+			out[name] = quantity
+		}
+	}
+	return out
+}
+
+// mirrorPods are the static pods of a node, with names that are nobody else's.
+func mirrorPods(on []*corev1.Pod) []*corev1.Pod {
+	var out []*corev1.Pod
+	for _, pod := range on {
+		if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+			pod = Unbound(pod)
+			pod.Name, pod.UID = "new-"+pod.Name, ""
+			out = append(out, pod)
+		}
+	}
+	return out
+}
+
+// kubeletPods is how many pods a kubelet takes if nobody says otherwise (its flag --max-pods).
+const kubeletPods = 110
+
+// asNew makes the node one that has just come up: ready, with nothing on it that belongs to a single node or to its start.
+func asNew(node *corev1.Node, name string) {
+	node.ObjectMeta = metav1.ObjectMeta{Name: name, Labels: maps.Clone(node.Labels), Annotations: nil}
+	if node.Labels == nil {
+		node.Labels = map[string]string{}
+	}
+	node.Labels[corev1.LabelHostname] = name
+	node.Spec.ProviderID, node.Spec.Unschedulable = "", false
+	node.Spec.Taints = slices.DeleteFunc(slices.Clone(node.Spec.Taints), passing)
+	if len(node.Status.Allocatable) == 0 {
+		node.Status.Allocatable = node.Status.Capacity.DeepCopy()
+	}
+	if node.Status.Allocatable == nil {
+		node.Status.Allocatable = corev1.ResourceList{}
+	}
+	if _, ok := node.Status.Allocatable[corev1.ResourcePods]; !ok {
+		node.Status.Allocatable[corev1.ResourcePods] = *resource.NewQuantity(kubeletPods, resource.DecimalSI)
+	}
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	node.Status.Addresses = nil
+}
+
+// Marks of the cluster-autoscaler on nodes that it removes or may remove.
+const (
+	toBeDeleted       = "ToBeDeletedByClusterAutoscaler"
+	deletionCandidate = "DeletionCandidateOfClusterAutoscaler"
+)
+
+// passingKeys are taints of a node's state and not of its kind: what the kubelet, the node controllers and other autoscalers put on and
+// take off again. The list and the prefixes below are the cluster-autoscaler's.
+var passingKeys = map[string]bool{
+	corev1.TaintNodeNotReady: true, corev1.TaintNodeUnreachable: true, corev1.TaintNodeUnschedulable: true,
+	corev1.TaintNodeMemoryPressure: true, corev1.TaintNodeDiskPressure: true, corev1.TaintNodePIDPressure: true,
+	corev1.TaintNodeNetworkUnavailable: true, corev1.TaintNodeOutOfService: true,
+	"node.cloudprovider.kubernetes.io/uninitialized": true, "node.cloudprovider.kubernetes.io/shutdown": true,
+	"cloud.google.com/impending-node-termination": true, "NodeWithImpairedVolumes": true,
+	toBeDeleted: true, deletionCandidate: true,
+}
+
+// passing tells whether a taint of a live node, or of a careless template, is none that a new node keeps.
+func passing(t corev1.Taint) bool {
+	if passingKeys[t.Key] {
+		return true
+	}
+	for _, prefix := range []string{
+		"poolkeeper.io/", "startup-taint.cluster-autoscaler.kubernetes.io/", "ignore-taint.cluster-autoscaler.kubernetes.io/",
+		"status-taint.cluster-autoscaler.kubernetes.io/",
+	} {
+		if strings.HasPrefix(t.Key, prefix) {
+			return true
+		}
+	}
+	return false
+}
