@@ -57,6 +57,9 @@ type Options struct {
 	SkipNodesWithCustomControllerPods bool
 	// SkipNodesWithBarePods lets a pod without a controller block. It has no flag: the autoscaler always sets it, an upgrade may not.
 	SkipNodesWithBarePods bool
+	// ExpendablePodsPriorityCutoff is the priority below which a pod is expendable (--expendable-pods-priority-cutoff): of the rules above none
+	// holds it, only its own annotations and its budget do.
+	ExpendablePodsPriorityCutoff int32
 	// Voluntary says that the disruption could as well not be: then annotations that forbid it block, and so do the rules above. A repair is
 	// not voluntary; only budgets hold it.
 	Voluntary bool
@@ -68,8 +71,13 @@ type Options struct {
 func Defaults() Options {
 	return Options{
 		SkipNodesWithSystemPods: true, BlockingSystemPodTimeout: time.Hour, SkipNodesWithLocalStorage: true,
-		SkipNodesWithCustomControllerPods: true, SkipNodesWithBarePods: true, Voluntary: true,
+		SkipNodesWithCustomControllerPods: true, SkipNodesWithBarePods: true, ExpendablePodsPriorityCutoff: -10, Voluntary: true,
 	}
+}
+
+// Expendable tells whether the pod's priority is so low that it neither brings nor keeps a node.
+func (o Options) Expendable(pod *corev1.Pod) bool {
+	return pod.Spec.Priority != nil && *pod.Spec.Priority < o.ExpendablePodsPriorityCutoff
 }
 
 // Classify says what a drain does about one pod. Whoever asks about many pods of one snapshot keeps the [Rules].

@@ -48,9 +48,9 @@ func Open(s *cluster.Snapshot, opts Options, now time.Time) *Rules {
 			doNotDisrupt, // before safe-to-evict: of two marks the stricter wins
 			notSafeToEvict,
 			onCompletion,
-			unlessSafe(notReplicated),
-			unlessSafe(systemPod),
-			unlessSafe(localStorage),
+			unlessFree(notReplicated),
+			unlessFree(systemPod),
+			unlessFree(localStorage),
 		)
 	}
 	rules = append(rules, severalBudgets, notEnoughBudget) // the Eviction API asks these in any case
@@ -150,10 +150,10 @@ func onCompletion(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
 	return Verdict{Class: Wait, Reason: reason.WaitsForCompletion, Message: message}, true
 }
 
-// unlessSafe leaves pods that are annotated safe-to-evict: "true" to the rules after it.
-func unlessSafe(decide rule) rule {
+// unlessFree leaves pods that are annotated safe-to-evict: "true", or are expendable, to the rules after it.
+func unlessFree(decide rule) rule {
 	return func(r *Rules, pod *corev1.Pod) (Verdict, bool) {
-		if pod.Annotations[SafeToEvict] == "true" {
+		if pod.Annotations[SafeToEvict] == "true" || r.opts.Expendable(pod) {
 			return Verdict{}, false
 		}
 		return decide(r, pod)

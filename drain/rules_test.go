@@ -174,6 +174,12 @@ func TestEachPodIsClassifiedByTheFirstRuleThatSpeaks(t *testing.T) {
 			name: "a pod that is not ready goes in any case where the budget says so", pod: []PodOption{replicated, Label("app", "p"), On("n1"), Unready()},
 			beside: []any{alwaysAllow(short(Budget("p", "app", "p", 0)))}, class: drain.Evict,
 		},
+		{name: "an expendable bare pod goes", pod: []PodOption{Priority(-11)}, class: drain.Evict},
+		{name: "a bare pod at the cutoff does not", pod: []PodOption{Priority(-10)}, class: drain.Block, reason: reason.NotReplicated},
+		{
+			name: "an expendable pod that is not safe to evict stays", pod: []PodOption{Priority(-11), Annotate(drain.SafeToEvict, "false")},
+			class: drain.Block, reason: reason.NotSafeToEvict,
+		},
 		{name: "a repair takes a bare pod", opts: involuntary(), class: drain.Evict},
 		{name: "a repair takes a pod that is not safe to evict", pod: []PodOption{Annotate(drain.SafeToEvict, "false")}, opts: involuntary(), class: drain.Evict},
 		{name: "a repair does not wait for completion", pod: []PodOption{Annotate(drain.SafeToEvict, "on-completion")}, opts: involuntary(), class: drain.Evict},
