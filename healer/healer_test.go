@@ -195,6 +195,25 @@ func TestANodeThatFlapsUnderItsThresholdIsRepairedInTheEnd(t *testing.T) {
 	t.Error("never repaired")
 }
 
+func TestTheTimeOfAnIllnessIsTheTimeThatItWasSeen(t *testing.T) {
+	w, n1, _ := three(t)
+	began := w.world.Now
+	for range 60 {
+		w.becomes(n1, clustertest.NotReady(w.world.Now))
+		w.look()
+		if _, proposed := w.until(20 * time.Second); proposed {
+			if took := w.world.Now.Sub(began); took < 9*time.Minute || took > 11*time.Minute {
+				t.Errorf("repaired after %v, want about ten minutes: it was ill for half of them", took)
+			}
+			return
+		}
+		w.heals(n1)
+		w.look()
+		w.pass(20 * time.Second)
+	}
+	t.Error("never repaired")
+}
+
 func TestANodeThatStaysHealthyStartsAnew(t *testing.T) {
 	w, n1, _ := three(t)
 	for range 5 {

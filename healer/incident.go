@@ -33,16 +33,15 @@ func (p *pass) sicken(x subject, f finding, incident ledger.Incident, open bool)
 	}
 	if wasNewborn(incident.Sign) && f.sign == reason.NeverReady && incident.Sign != f.sign {
 		// It registered: the time to become ready begins.
-		incident.Ill, incident.State = ledger.Stopwatch{}, ledger.Suspected
+		incident.Ill = ledger.Stopwatch{}
 	}
 	incident.Node, incident.Sign, incident.Well = known(incident.Node, x.ref), f.sign, ledger.Stopwatch{}
 	incident.Ill = incident.Ill.Observe(p.now, p.opts.MaxGap)
 	expires := incident.Ill.Reaches(f.limit)
-	switch {
-	case !expires.After(p.now):
+	incident.State = ledger.Suspected
+	// A repair that is under way goes on for as long as the node is sick in any way.
+	if _, ours := p.underWay(x); ours || !expires.After(p.now) {
 		incident.State = ledger.Sick
-	case incident.State != ledger.Sick:
-		incident.State = ledger.Suspected
 	}
 	// Once the threshold has passed, the stopwatch has done its work.
 	p.save(before, incident, incident.Ill, incident.State == ledger.Suspected)
@@ -81,7 +80,7 @@ func (p *pass) recover(x subject, incident ledger.Incident) {
 		return
 	}
 	before := incident
-	incident.State, incident.Ill.Last = ledger.Healthy, time.Time{}
+	incident.State, incident.Ill = ledger.Healthy, p.pause(incident.Ill)
 	incident.Node = known(incident.Node, x.ref)
 	incident.Well = incident.Well.Observe(p.now, p.opts.MaxGap)
 	closes := incident.Well.Reaches(p.opts.RecoveredAfter)
@@ -98,7 +97,7 @@ func (p *pass) recover(x subject, incident ledger.Incident) {
 func (p *pass) doubt(x subject, f finding, incident ledger.Incident, open bool) {
 	if open {
 		before := incident
-		incident.Ill.Last, incident.Well.Last = time.Time{}, time.Time{}
+		incident.Ill, incident.Well = p.pause(incident.Ill), p.pause(incident.Well)
 		p.save(before, incident, ledger.Stopwatch{}, false)
 	}
 	if claim, ours := p.underWay(x); ours {
@@ -106,6 +105,13 @@ func (p *pass) doubt(x subject, f finding, incident ledger.Incident, open bool) 
 		return
 	}
 	p.verdict(x, f.sign, f.message, f.due)
+}
+
+// pause stops a stopwatch. What passed since it was last saved counts: the change that stops it was looked at as soon as it was seen.
+func (p *pass) pause(w ledger.Stopwatch) ledger.Stopwatch {
+	w = w.Observe(p.now, p.opts.MaxGap)
+	w.Last = time.Time{}
+	return w
 }
 
 // save remembers an incident when it has changed, or when its stopwatch, if it is running, was saved too long ago; and asks for the look at
