@@ -1,0 +1,217 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/cluster/api"
+)
+
+// Daemon is what the world drives: events go in, Due says when Run has something to do, zero if never.
+type Daemon interface {
+	Apply(now time.Time, e cluster.Event)
+	Due() time.Time
+	Run(ctx context.Context, now time.Time)
+}
+
+// Process is one life of the daemon, from its start to its end, and all that it finds around it. After a crash nothing of it works any more.
+type Process struct {
+	w      *World
+	number int
+	ended  bool
+	daemon Daemon
+	stop   func()
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// errEnded is what a process gets that has crashed and doesn't know it yet.
+var errEnded = errors.New("the process has crashed")
+
+// host starts, drives and ends the daemon.
+type host struct {
+	w    *World
+	make func(*Process) Daemon
+	now  *Process
+	skew time.Duration
+	wake alarm
+	// crash counts down the writes until the daemon crashes; after says whether the last write is still done.
+	crash   int
+	after   bool
+	downFor time.Duration
+	writes  int
+	// passes counts the runs at one moment, to find a daemon that never rests.
+	passes int
+	last   time.Duration
+}
+
+// mostPasses is how often the daemon may run at one moment.
+const mostPasses = 1000
+
+func newHost(w *World) *host {
+	h := &host{w: w}
+	h.wake = alarm{w: w, run: h.run}
+	return h
+}
+
+// Start starts the daemon that make gives, now. It is called anew for each life of the daemon.
+func (w *World) Start(make func(*Process) Daemon) {
+	w.host.make = make
+	w.host.start()
+}
+
+// Crash ends the daemon in the middle of everything, and starts it anew after a while. What was in its memory is lost.
+func (w *World) Crash(downFor time.Duration) {
+	if w.host.now != nil {
+		w.host.end(downFor)
+	}
+}
+
+// CrashAtWrite lets the daemon crash at its n-th write from now on, to the API or to the cloud: just before it, or just after it is done and before the
+// daemon learns of it. It is started anew after a while.
+func (w *World) CrashAtWrite(n int, after bool, downFor time.Duration) {
+	w.host.crash, w.host.after, w.host.downFor = n, after, downFor
+}
+
+// Writes is the number of writes of the daemon so far, to the API or to the cloud.
+func (w *World) Writes() int { return w.host.writes }
+
+func (h *host) start() {
+	p := &Process{w: h.w, number: 1}
+	if h.now != nil {
+		p.number = h.now.number + 1
+	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	h.now = p
+	h.w.Log.add(Brief, "the daemon starts")
+	p.daemon = h.make(p)
+	p.daemon.Apply(p.Clock().Now(), cluster.ServerVersionSeen{Version: h.w.version})
+	p.stop = h.w.Watch(p.apply)
+	h.rouse()
+}
+
+func (h *host) end(downFor time.Duration) {
+	p := h.now
+	if p.ended {
+		return
+	}
+	p.ended = true
+	p.cancel()
+	if p.stop != nil {
+		p.stop()
+	}
+	h.wake.cancel()
+	h.w.Log.add(Brief, "the daemon crashes")
+	h.w.After(downFor, h.start)
+}
+
+// rouse sets the alarm to when the daemon wants to run.
+func (h *host) rouse() {
+	if h.now == nil || h.now.ended {
+		return
+	}
+	h.wake.cancel()
+	if due := h.now.daemon.Due(); !due.IsZero() {
+		h.wake.by(h.w.moment(due.Add(-h.skew)))
+	}
+}
+
+func (h *host) run() {
+	p := h.now
+	if h.w.elapsed != h.last {
+		h.last, h.passes = h.w.elapsed, 0
+	}
+	if h.passes++; h.passes > mostPasses {
+		h.w.checker.violated("the daemon never rests: it wanted to run %d times at one moment", mostPasses)
+		h.wake.within(time.Second)
+		return
+	}
+	for _, x := range h.w.watches {
+		x.beat()
+	}
+	p.daemon.Run(p.ctx, p.Clock().Now())
+	h.rouse()
+}
+
+// apply hands an event to the daemon, as long as it lives.
+func (p *Process) apply(e cluster.Event) {
+	if p.ended {
+		return
+	}
+	p.daemon.Apply(p.Clock().Now(), e)
+	if p.stop != nil { // the list at the start is taken in as a whole
+		p.w.host.rouse()
+	}
+}
+
+// API is the Kubernetes API as the process sees it.
+func (p *Process) API() api.Interface { return &door{p: p} }
+
+// Clock is the clock of the machine that the process runs on.
+func (p *Process) Clock() clock.PassiveClock { return Clock{w: p.w, skew: &p.w.host.skew} }
+
+// Provider is a provider of the world's cloud that has nothing read yet.
+func (p *Process) Provider() cloudprovider.CloudProvider {
+	return &provider{Provider: p.w.cloud.newProvider(), p: p}
+}
+
+// Log writes a line of the daemon into the world's log.
+func (p *Process) Log(format string, args ...any) { p.w.Log.add(Brief, format, args...) }
+
+// Namespace is the namespace that the process runs in.
+func (p *Process) Namespace() string { return Namespace }
+
+// Spawn does work that takes some time, and hands over its result a moment later. The effects of the work come at once: between them and the delivery the
+// process may crash.
+func (p *Process) Spawn(work func(ctx context.Context) (deliver func(now time.Time))) {
+	p.w.After(p.w.between(p.w.timing.Call), func() {
+		if p.ended {
+			return
+		}
+		deliver := work(p.ctx)
+		p.w.After(p.w.between(p.w.timing.Call), func() {
+			if p.ended {
+				return
+			}
+			deliver(p.Clock().Now())
+			p.w.host.rouse()
+		})
+	})
+}
+
+// read begins a call that changes nothing.
+func (p *Process) read() error {
+	if p.ended {
+		return errEnded
+	}
+	return nil
+}
+
+// write does a call that changes something, unless the process crashes at it.
+func (p *Process) write(do func() error) error {
+	if p.ended {
+		return errEnded
+	}
+	h := p.w.host
+	h.writes++
+	crashing := false
+	if h.crash > 0 {
+		h.crash--
+		crashing = h.crash == 0
+	}
+	if crashing && !h.after {
+		h.end(h.downFor)
+		return errEnded
+	}
+	err := do()
+	if crashing {
+		h.end(h.downFor)
+		return errEnded
+	}
+	return err
+}

@@ -1,0 +1,177 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
+	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
+)
+
+// provider is the cloud as the daemon uses it: it is lost in a crash, and what is asked of it is logged and checked.
+type provider struct {
+	*kwok.Provider
+	p *Process
+}
+
+// Refresh implements [cloudprovider.CloudProvider].
+func (r *provider) Refresh(ctx context.Context) error {
+	if err := r.p.read(); err != nil {
+		return err
+	}
+	return r.Provider.Refresh(ctx)
+}
+
+// HasInstance implements [cloudprovider.CloudProvider].
+func (r *provider) HasInstance(ctx context.Context, node *corev1.Node) (bool, error) {
+	if err := r.p.read(); err != nil {
+		return false, err
+	}
+	return r.Provider.HasInstance(ctx, node)
+}
+
+// NodeGroups implements [cloudprovider.CloudProvider].
+func (r *provider) NodeGroups() []cloudprovider.NodeGroup {
+	groups := r.Provider.NodeGroups()
+	for i, g := range groups {
+		groups[i] = r.wrap(g)
+	}
+	return groups
+}
+
+// NodeGroupForNode implements [cloudprovider.CloudProvider].
+func (r *provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup, error) {
+	g, err := r.Provider.NodeGroupForNode(node)
+	if g == nil || err != nil {
+		return nil, err
+	}
+	return r.wrap(g), nil
+}
+
+func (r *provider) wrap(g cloudprovider.NodeGroup) cloudprovider.NodeGroup {
+	if r.p.w.plain {
+		return &plainGroup{pool{g, r.p}}
+	}
+	return &fullGroup{pool: pool{g, r.p}, can: g.(capable)}
+}
+
+// capable is a node group with every optional capability, as kwok's are.
+type capable interface {
+	cloudprovider.NodeGroup
+	cloudprovider.Rebooter
+	cloudprovider.Stopper
+	cloudprovider.Replacer
+	cloudprovider.ForceDeleter
+	cloudprovider.AtomicIncreaser
+	cloudprovider.TokenIncreaser
+	cloudprovider.Versioned
+	cloudprovider.NativeUpgrader
+	cloudprovider.CapacityTyper
+}
+
+// pool is a node group whose changes are logged and checked.
+type pool struct {
+	cloudprovider.NodeGroup
+	p *Process
+}
+
+// plainGroup can what the contract's core asks for, and no more.
+type plainGroup struct{ pool }
+
+// fullGroup can everything.
+type fullGroup struct {
+	pool
+	can capable
+}
+
+// ask does a change of the pool.
+func (g pool) ask(ctx context.Context, what string, nodes []*corev1.Node, do func() error) error {
+	return g.p.write(func() error {
+		c := g.p.w.checker
+		before := c.sizeOf(g.Id())
+		c.deleting(g.Id(), nodes)
+		err := do()
+		after := c.sizeOf(g.Id())
+		g.p.w.Log.add(Brief, "  daemon: pool %s: %s: target %d → %d%s", g.Id(), what, before, after, failure(err))
+		c.resized(g.Id(), g.MinSize(), g.MaxSize(), before, after)
+		return err
+	})
+}
+
+// IncreaseSize implements [cloudprovider.NodeGroup].
+func (g pool) IncreaseSize(ctx context.Context, delta int) error {
+	return g.ask(ctx, fmt.Sprintf("increase by %d", delta), nil, func() error { return g.NodeGroup.IncreaseSize(ctx, delta) })
+}
+
+// DecreaseTargetSize implements [cloudprovider.NodeGroup].
+func (g pool) DecreaseTargetSize(ctx context.Context, delta int) error {
+	return g.ask(ctx, fmt.Sprintf("change the target by %d", delta), nil, func() error { return g.NodeGroup.DecreaseTargetSize(ctx, delta) })
+}
+
+// DeleteNodes implements [cloudprovider.NodeGroup].
+func (g pool) DeleteNodes(ctx context.Context, nodes []*corev1.Node) error {
+	return g.ask(ctx, "delete "+nodeNames(nodes), nodes, func() error { return g.NodeGroup.DeleteNodes(ctx, nodes) })
+}
+
+// ForceDeleteNodes implements [cloudprovider.ForceDeleter].
+func (g *fullGroup) ForceDeleteNodes(ctx context.Context, nodes []*corev1.Node) error {
+	return g.ask(ctx, "delete by force "+nodeNames(nodes), nodes, func() error { return g.can.ForceDeleteNodes(ctx, nodes) })
+}
+
+// ReplaceNodes implements [cloudprovider.Replacer].
+func (g *fullGroup) ReplaceNodes(ctx context.Context, nodes []*corev1.Node) error {
+	return g.ask(ctx, "replace "+nodeNames(nodes), nodes, func() error { return g.can.ReplaceNodes(ctx, nodes) })
+}
+
+// AtomicIncreaseSize implements [cloudprovider.AtomicIncreaser].
+func (g *fullGroup) AtomicIncreaseSize(ctx context.Context, delta int) error {
+	return g.ask(ctx, fmt.Sprintf("increase by all of %d", delta), nil, func() error { return g.can.AtomicIncreaseSize(ctx, delta) })
+}
+
+// IncreaseSizeWithToken implements [cloudprovider.TokenIncreaser].
+func (g *fullGroup) IncreaseSizeWithToken(ctx context.Context, delta int, token string) error {
+	return g.ask(ctx, fmt.Sprintf("increase by %d", delta), nil, func() error { return g.can.IncreaseSizeWithToken(ctx, delta, token) })
+}
+
+// RebootNode implements [cloudprovider.Rebooter].
+func (g *fullGroup) RebootNode(ctx context.Context, node *corev1.Node) error {
+	return g.ask(ctx, "reboot "+node.Name, nil, func() error { return g.can.RebootNode(ctx, node) })
+}
+
+// StopNode implements [cloudprovider.Stopper].
+func (g *fullGroup) StopNode(ctx context.Context, node *corev1.Node) error {
+	return g.ask(ctx, "stop "+node.Name, []*corev1.Node{node}, func() error { return g.can.StopNode(ctx, node) })
+}
+
+// TemplateVersion implements [cloudprovider.Versioned].
+func (g *fullGroup) TemplateVersion(ctx context.Context) (string, error) {
+	return g.can.TemplateVersion(ctx)
+}
+
+// SetTemplateVersion implements [cloudprovider.Versioned].
+func (g *fullGroup) SetTemplateVersion(ctx context.Context, version string) error {
+	return g.ask(ctx, "set the version to "+version, nil, func() error { return g.can.SetTemplateVersion(ctx, version) })
+}
+
+// UpgradeNatively implements [cloudprovider.NativeUpgrader].
+func (g *fullGroup) UpgradeNatively(ctx context.Context, version string) error {
+	return g.ask(ctx, "upgrade natively to "+version, nil, func() error { return g.can.UpgradeNatively(ctx, version) })
+}
+
+// CapacityType implements [cloudprovider.CapacityTyper].
+func (g *fullGroup) CapacityType() cloudprovider.CapacityType { return g.can.CapacityType() }
+
+// nodeNames names the nodes, or what else is known of those that never registered.
+func nodeNames(nodes []*corev1.Node) string {
+	names := make([]string, len(nodes))
+	for i, node := range nodes {
+		names[i] = node.Name
+		if names[i] == "" {
+			names[i] = node.Spec.ProviderID
+		}
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,82 @@
+package simulation
+
+import (
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+)
+
+// statefulSets plays the StatefulSet controller with ordered pods: one is made when all before it are ready, and the same name again only
+// when the old pod is gone from the API, however dead its node is.
+type statefulSets struct {
+	w     *World
+	dirty map[string]bool
+	wake  alarm
+}
+
+func newStatefulSets(w *World) *statefulSets {
+	s := &statefulSets{w: w, dirty: map[string]bool{}}
+	s.wake = alarm{w: w, needsAPI: true, run: s.sync}
+	return s
+}
+
+func (s *statefulSets) saw(c Change) {
+	for _, o := range []Object{c.Old, c.New} {
+		switch o := o.(type) {
+		case *appsv1.StatefulSet:
+			s.touch(o.Namespace + "/" + o.Name)
+		case *corev1.Pod:
+			if owner := metav1.GetControllerOf(o); owner != nil && owner.Kind == "StatefulSet" {
+				s.touch(o.Namespace + "/" + owner.Name)
+			}
+		}
+	}
+}
+
+func (s *statefulSets) touch(key string) {
+	s.dirty[key] = true
+	if !s.wake.set.waiting() {
+		s.wake.within(s.w.between(s.w.timing.Reaction))
+	}
+}
+
+func (s *statefulSets) sync() {
+	for _, key := range sortedKeys(s.dirty) {
+		delete(s.dirty, key)
+		namespace, name := splitKey(key)
+		if set, err := find[*appsv1.StatefulSet](s.w.Store, namespace, name); err == nil {
+			s.scale(set)
+		}
+	}
+}
+
+// scale does one thing at most: it makes the first pod that is missing, if all before it are ready, or deletes the last one too many.
+func (s *statefulSets) scale(set *appsv1.StatefulSet) {
+	want := int(ptr.Deref(set.Spec.Replicas, 1))
+	for i := range want {
+		name := fmt.Sprintf("%s-%d", set.Name, i)
+		pod, err := find[*corev1.Pod](s.w.Store, set.Namespace, name)
+		if err != nil {
+			s.w.createPod(set, "StatefulSet", name, set.Spec.Template)
+			return
+		}
+		if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
+			s.w.Store.deletePod(pod, nil)
+			return
+		}
+		if !podReady(pod) || pod.DeletionTimestamp != nil {
+			return
+		}
+	}
+	pods := s.w.Store.podsOfController(set.UID)
+	if len(pods) <= want {
+		return
+	}
+	last := len(pods) - 1
+	if pod, err := find[*corev1.Pod](s.w.Store, set.Namespace, fmt.Sprintf("%s-%d", set.Name, last)); err == nil && pod.DeletionTimestamp == nil {
+		s.w.Store.deletePod(pod, nil)
+	}
+}
