@@ -57,12 +57,14 @@ type Parts struct {
 	// Spawn runs work that may take long, and then what the work gave back, by the goroutine that drives the daemon. The process runs the work
 	// in a goroutine of its own, the simulation at once.
 	Spawn func(work func(ctx context.Context) Delivery)
+	// Saved hears of every ledger that was saved or loaded; nil if nobody wants to.
+	Saved func(ledger.Ledger)
 	// Now is the clock by which results are stamped.
 	Now func() time.Time
 }
 
 // Delivery hands over what a piece of work found out.
-type Delivery func(now time.Time)
+type Delivery = func(now time.Time)
 
 // Timing is how often the daemon runs. Ratios matter more than values: tests shorten all of them.
 type Timing struct {
@@ -157,7 +159,7 @@ func (d *Daemon) Pass(ctx context.Context, now time.Time) {
 	if !d.save(ctx, now, changes) { // remember, before anything is done
 		return
 	}
-	d.cluster.Apply(now, cluster.LedgerSaved{Ledger: snapshot.Ledger.With(changes...)})
+	d.saved(now, snapshot.Ledger.With(changes...))
 	d.cluster.Apply(now, cluster.ResultsSettled{N: len(snapshot.Results)})
 	for _, step := range p.Steps {
 		d.act(step) // act
@@ -198,8 +200,16 @@ func (d *Daemon) load(ctx context.Context, now time.Time) bool {
 		return false
 	}
 	d.loaded = true
-	d.cluster.Apply(now, cluster.LedgerSaved{Ledger: l})
+	d.saved(now, l)
 	return true
+}
+
+// saved makes the stored ledger part of the next snapshot.
+func (d *Daemon) saved(now time.Time, l ledger.Ledger) {
+	d.cluster.Apply(now, cluster.LedgerSaved{Ledger: l})
+	if d.parts.Saved != nil {
+		d.parts.Saved(l)
+	}
 }
 
 // save stores the changes. After any error it is unknown what is stored: nothing that was decided with them is begun.
