@@ -1,0 +1,108 @@
+package report
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Handler answers GET on
+//
+//	/plan     the last plan as JSON; a replica that stands by answers 503 and says who leads
+//	/status   the status as YAML, or as JSON with ?format=json
+//	/metrics  for Prometheus
+//	/livez    500 if the loop is stuck, else 200; never fails because something else is away
+//	/readyz   200 once the caches are synced, on a replica that stands by too
+func (r *Reporter) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /plan", r.servePlan)
+	mux.HandleFunc("GET /status", r.serveStatus)
+	mux.HandleFunc("GET /livez", r.serveLive)
+	mux.HandleFunc("GET /readyz", r.serveReady)
+	if r.options.Gatherer != nil {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(r.options.Gatherer, promhttp.HandlerOpts{}))
+	}
+	return mux
+}
+
+// standing is the answer of a replica without a plan.
+type standing struct {
+	Standby bool   `json:"standby"`
+	Leader  string `json:"leader,omitempty"`
+	Message string `json:"message"`
+}
+
+// without answers for a replica that has no plan, and tells whether it did.
+func (r *Reporter) without(w http.ResponseWriter, v view) bool {
+	if v.plan != nil {
+		return false
+	}
+	answer := standing{Standby: !v.leading, Leader: v.leader, Message: "this replica stands by; only the leader has a plan"}
+	if v.leading {
+		answer.Message = "this replica leads, and has not made a plan yet"
+	}
+	writeJSON(w, http.StatusServiceUnavailable, answer)
+	return true
+}
+
+func (r *Reporter) servePlan(w http.ResponseWriter, _ *http.Request) {
+	if v := r.look(); !r.without(w, v) {
+		writeJSON(w, http.StatusOK, v.plan)
+	}
+}
+
+func (r *Reporter) serveStatus(w http.ResponseWriter, req *http.Request) {
+	v := r.look()
+	if r.without(w, v) {
+		return
+	}
+	status := statusOf(v.leader, r.options.Version, v.plan, v.snapshot)
+	switch format := req.URL.Query().Get("format"); format {
+	case "json":
+		writeJSON(w, http.StatusOK, status)
+	case "", "yaml":
+		text, err := encodeStatus(status)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/yaml; charset=utf-8")
+		_, _ = w.Write(text)
+	default:
+		http.Error(w, "format is yaml or json, not "+format, http.StatusBadRequest)
+	}
+}
+
+func (r *Reporter) serveLive(w http.ResponseWriter, _ *http.Request) {
+	if r.options.Stuck != nil && r.options.Stuck() {
+		http.Error(w, "the loop has been at one thing for too long", http.StatusInternalServerError)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+func (r *Reporter) serveReady(w http.ResponseWriter, _ *http.Request) {
+	if r.options.Ready != nil {
+		if err := r.options.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+	}
+	if v := r.look(); !v.leading {
+		_, _ = w.Write([]byte("ok, standing by\n"))
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(text, '\n'))
+}

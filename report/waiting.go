@@ -1,0 +1,171 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// waiting is a set of pods that wait for one reason, in the words of one message.
+type waiting struct {
+	Reason  reason.Reason
+	Message string
+	Pools   []plan.PoolVerdict
+	Pods    []string
+}
+
+// quiet are the reasons for which a pending pod gets neither an Event nor a line: it will run without our help, or we are not the ones to
+// help it.
+var quiet = map[reason.Reason]bool{
+	reason.FitsExisting: true, reason.WaitingForNodes: true, reason.PodTooYoung: true, reason.DaemonSetPod: true, reason.ExpendablePod: true,
+}
+
+// waitingPods groups the pods that wait, in the order of the groups' first pods.
+func waitingPods(p *plan.Plan) []waiting {
+	var groups []waiting
+	index := map[string]int{}
+	for _, v := range p.Verdicts {
+		if v.Kind != plan.Pod {
+			continue
+		}
+		key := string(v.Reason) + "\x00" + whyNot(v)
+		i, ok := index[key]
+		if !ok {
+			i = len(groups)
+			index[key] = i
+			groups = append(groups, waiting{Reason: v.Reason, Message: v.Message, Pools: v.Pools})
+		}
+		groups[i].Pods = append(groups[i].Pods, v.Name)
+	}
+	return groups
+}
+
+// whyNot is why a pod brings no node, pool by pool: "pool big: MaxSizeReached; pool small: MisfitsPool (Insufficient cpu)".
+func whyNot(v plan.Verdict) string {
+	if len(v.Pools) == 0 {
+		return because(v.Reason, v.Message)
+	}
+	parts := make([]string, 0, len(v.Pools))
+	for _, pool := range v.Pools {
+		parts = append(parts, "pool "+pool.Pool+": "+because(pool.Reason, pool.Message))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func because(r reason.Reason, message string) string {
+	if message == "" {
+		return string(r)
+	}
+	return fmt.Sprintf("%s (%s)", r, message)
+}
+
+// heldGroup are like proposals for one pool that one gate holds for one reason.
+type heldGroup struct {
+	Owner   ledger.Owner
+	Action  plan.Action
+	Pool    string
+	Gate    string
+	Reason  reason.Reason
+	Message string
+	Due     time.Time
+	Nodes   []string
+}
+
+func (g heldGroup) key() string {
+	return strings.Join([]string{string(g.Owner), string(g.Action), g.Pool, g.Gate, string(g.Reason)}, "\x00")
+}
+
+// heldProposals groups what is held, in the order of the plan. Message and Due are those of the first of a group.
+func heldProposals(p *plan.Plan) []heldGroup {
+	var groups []heldGroup
+	index := map[string]int{}
+	for _, h := range p.Held {
+		g := heldGroup{
+			Owner: h.Proposal.Owner, Action: h.Proposal.Action, Pool: h.Proposal.Pool, Gate: h.Gate, Reason: h.Reason, Message: h.Message, Due: h.Due,
+		}
+		i, ok := index[g.key()]
+		if !ok {
+			i = len(groups)
+			index[g.key()] = i
+			groups = append(groups, g)
+		}
+		if node := h.Proposal.Node.String(); node != "" {
+			groups[i].Nodes = append(groups[i].Nodes, node)
+		}
+	}
+	return groups
+}
+
+// text says what is held: "replacing 3 nodes of pool small (small-1 and 2 more) is held".
+func (g heldGroup) text() string {
+	what := ""
+	switch g.Action {
+	case plan.Grow:
+		what = "growing pool " + g.Pool
+	case plan.SetVersion:
+		what = "setting the version of pool " + g.Pool
+	case plan.Remove:
+		what = "removing " + g.nodes()
+	case plan.Replace:
+		what = "replacing " + g.nodes()
+	case plan.Clean:
+		what = "cleaning up " + g.nodes()
+	default:
+		what = string(g.Action) + " of pool " + g.Pool
+	}
+	return what + " is held" + colon(g.Message)
+}
+
+func (g heldGroup) nodes() string {
+	if len(g.Nodes) == 1 {
+		return fmt.Sprintf("%s of pool %s", g.Nodes[0], g.Pool)
+	}
+	return fmt.Sprintf("%d nodes of pool %s (%s)", len(g.Nodes), g.Pool, someOf(g.Nodes, 3))
+}
+
+func colon(message string) string {
+	if message == "" {
+		return ""
+	}
+	return ": " + message
+}
+
+// someOf lists the first names and counts the rest: "a, b and 7 more".
+func someOf(names []string, shown int) string {
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}
+
+func podNames(pods []plan.PodRef) []string {
+	names := make([]string, 0, len(pods))
+	for _, pod := range pods {
+		names = append(names, pod.String())
+	}
+	return names
+}
+
+// operationOf is the newest operation of a pool that no claim asked for.
+func operationOf(p *plan.Plan, pool string) (op ledger.Operation, ok bool) {
+	for _, o := range p.Operations {
+		if o.Pool == pool && o.Claim == "" && (!ok || cmp.Or(o.Requested.Compare(op.Requested), cmp.Compare(o.ID, op.ID)) > 0) {
+			op, ok = o, true
+		}
+	}
+	return op, ok
+}
+
+func poolLine(p *plan.Plan, pool string) plan.PoolLine {
+	i := slices.IndexFunc(p.Pools, func(l plan.PoolLine) bool { return l.Name == pool })
+	if i < 0 {
+		return plan.PoolLine{}
+	}
+	return p.Pools[i]
+}
