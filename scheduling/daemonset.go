@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/component-helpers/resource"
 	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	daemonutil "k8s.io/kubernetes/pkg/controller/daemon/util"
@@ -13,7 +14,8 @@ import (
 )
 
 // daemonPod is the pod that a DaemonSet would put on the node; nil if it would put none there. The rules are those of its controller: node
-// name, node affinity and taints, with the tolerations that it adds by itself, and not the resources.
+// name, node affinity and taints, with the tolerations that it adds by itself. The controller doesn't look at resources; but a pod that asks
+// for more than the whole node will wait for ever, and takes no room.
 func daemonPod(set *appsv1.DaemonSet, node *corev1.Node) *corev1.Pod {
 	if set.DeletionTimestamp != nil {
 		return nil
@@ -31,7 +33,7 @@ func daemonPod(set *appsv1.DaemonSet, node *corev1.Node) *corev1.Pod {
 	_, shut := schedulinghelpers.FindMatchingUntoleratedTaint(logr.Discard(), node.Spec.Taints, pod.Spec.Tolerations, func(t *corev1.Taint) bool {
 		return t.Effect == corev1.TaintEffectNoSchedule || t.Effect == corev1.TaintEffectNoExecute
 	}, utilfeature.DefaultFeatureGate.Enabled(features.TaintTolerationComparisonOperators))
-	if shut {
+	if shut || exceeds(pod, node) {
 		return nil
 	}
 	yes := true
@@ -39,4 +41,14 @@ func daemonPod(set *appsv1.DaemonSet, node *corev1.Node) *corev1.Pod {
 		APIVersion: appsv1.SchemeGroupVersion.String(), Kind: "DaemonSet", Name: set.Name, UID: set.UID, Controller: &yes,
 	}}
 	return pod
+}
+
+// exceeds tells whether the pod asks for more of something than the whole node has.
+func exceeds(pod *corev1.Pod, node *corev1.Node) bool {
+	for name, asks := range resource.PodRequests(pod, resource.PodResourcesOptions{}) {
+		if has := node.Status.Allocatable[name]; asks.Cmp(has) > 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -206,6 +206,16 @@ func TestAPodFitsANodeAsTheKubeSchedulerWouldSay(t *testing.T) {
 			want:   &scheduling.Misfit{Plugin: "NodeDeclaredFeatures", Message: "node(s) didn't match Pod's required features"},
 		},
 		{
+			name:   "a plugin that cannot read the pod refuses it",
+			things: []any{Node("n1", Zone("a"))},
+			pod:    Pod("p", brokenSpread()),
+			want: &scheduling.Misfit{
+				Plugin: "PodTopologySpread",
+				Message: "running plugin PodTopologySpread: get constraints from pod: obtaining pod's hard topology spread constraints: " +
+					`"Maybe" is not a valid label selector operator`,
+			},
+		},
+		{
 			name:   "a node that is not there",
 			things: []any{Node("n1")},
 			pod:    Pod("p"),
@@ -311,6 +321,14 @@ func restartsAll() OnPod {
 			Action:    corev1.ContainerRestartRuleActionRestartAllContainers,
 			ExitCodes: &corev1.ContainerRestartRuleOnExitCodes{Operator: corev1.ContainerRestartRuleOnExitCodesOpIn, Values: []int32{1}},
 		}}
+	}
+}
+
+// brokenSpread is what no API server lets through.
+func brokenSpread() OnPod {
+	return func(p *corev1.Pod) {
+		Spread(corev1.LabelTopologyZone, 1, "app", "web")(p)
+		p.Spec.TopologySpreadConstraints[0].LabelSelector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "app", Operator: "Maybe"}}
 	}
 }
 

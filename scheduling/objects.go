@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -115,7 +116,9 @@ func (i *informer) AddEventHandler(cache.ResourceEventHandler) (cache.ResourceEv
 }
 
 // AddIndexers implements the informer.
-func (i *informer) AddIndexers(functions cache.Indexers) error { return i.indexer.AddIndexers(functions) }
+func (i *informer) AddIndexers(functions cache.Indexers) error {
+	return i.indexer.AddIndexers(functions)
+}
 
 // GetIndexer implements the informer.
 func (i *informer) GetIndexer() cache.Indexer { return i.indexer }
@@ -222,11 +225,5 @@ func (i *indexer) function(name string) (cache.IndexFunc, error) {
 	if function, ok := i.functions[name]; ok {
 		return function, nil
 	}
-	return nil, unknownIndex(name)
+	return nil, fmt.Errorf("there is no index called %q", name)
 }
-
-// unknownIndex is the error for an index that nobody added.
-type unknownIndex string
-
-// Error implements error.
-func (e unknownIndex) Error() string { return "there is no index called " + string(e) }
