@@ -134,6 +134,9 @@ const (
 	SkewTooWide        Reason = "SkewTooWide"
 	SkippedMinor       Reason = "SkippedMinor"
 	LeftToHealer       Reason = "LeftToHealer"
+	NoTargetVersion    Reason = "NoTargetVersion"
+	CannotSetVersion   Reason = "CannotSetVersion"
+	WaitingForVersion  Reason = "WaitingForVersion"
 )
 
 // Arbitration.
