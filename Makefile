@@ -25,7 +25,7 @@ TOOLS := etcd kubernetes-1.36 kwok helm
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Show the daemon at work on a simulated cluster, for about a minute (DEMO_FLAGS=--keep stays up)
