@@ -1,0 +1,106 @@
+package watch
+
+import (
+	"context"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+)
+
+// kind is one kind of object that the picture is made of.
+type kind struct {
+	resource schema.GroupVersionResource
+	// example is an empty object of the kind.
+	example runtime.Object
+	list    func(context.Context, metav1.ListOptions) (runtime.Object, error)
+	watch   func(context.Context, metav1.ListOptions) (apiwatch.Interface, error)
+	// namespace is where the kind is read; empty means everywhere.
+	namespace string
+	// selector leaves objects at the server; empty means none.
+	selector string
+	// optional kinds may be forbidden: without them the pods that need them fit nowhere, and all others are decided about as ever.
+	optional bool
+}
+
+// client is what the typed clients of all kinds have in common.
+type client[L runtime.Object] interface {
+	List(context.Context, metav1.ListOptions) (L, error)
+	Watch(context.Context, metav1.ListOptions) (apiwatch.Interface, error)
+}
+
+func of[L runtime.Object](version schema.GroupVersion, resource string, example runtime.Object, c client[L]) kind {
+	list := func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+		return c.List(ctx, options)
+	}
+	return kind{resource: version.WithResource(resource), example: example, list: list, watch: c.Watch}
+}
+
+// nodeLeases is the namespace in which kubelets renew their leases.
+const nodeLeases = "kube-node-lease"
+
+// kinds are all that a snapshot holds, in the order in which they are started.
+func kinds(c kubernetes.Interface) []kind {
+	core, apps, storage, devices := c.CoreV1(), c.AppsV1(), c.StorageV1(), c.ResourceV1()
+	pods := of(corev1.SchemeGroupVersion, "pods", &corev1.Pod{}, core.Pods(""))
+	pods.selector = unfinished()
+	leases := of(coordinationv1.SchemeGroupVersion, "leases", &coordinationv1.Lease{}, c.CoordinationV1().Leases(nodeLeases))
+	leases.namespace = nodeLeases
+	return []kind{
+		of(corev1.SchemeGroupVersion, "nodes", &corev1.Node{}, core.Nodes()),
+		pods,
+		of(policyv1.SchemeGroupVersion, "poddisruptionbudgets", &policyv1.PodDisruptionBudget{}, c.PolicyV1().PodDisruptionBudgets("")),
+		of(appsv1.SchemeGroupVersion, "daemonsets", &appsv1.DaemonSet{}, apps.DaemonSets("")),
+		of(appsv1.SchemeGroupVersion, "replicasets", &appsv1.ReplicaSet{}, apps.ReplicaSets("")),
+		of(appsv1.SchemeGroupVersion, "statefulsets", &appsv1.StatefulSet{}, apps.StatefulSets("")),
+		of(batchv1.SchemeGroupVersion, "jobs", &batchv1.Job{}, c.BatchV1().Jobs("")),
+		of(corev1.SchemeGroupVersion, "replicationcontrollers", &corev1.ReplicationController{}, core.ReplicationControllers("")),
+		of(corev1.SchemeGroupVersion, "namespaces", &corev1.Namespace{}, core.Namespaces()),
+		leases,
+		of(corev1.SchemeGroupVersion, "persistentvolumes", &corev1.PersistentVolume{}, core.PersistentVolumes()),
+		of(corev1.SchemeGroupVersion, "persistentvolumeclaims", &corev1.PersistentVolumeClaim{}, core.PersistentVolumeClaims("")),
+		of(storagev1.SchemeGroupVersion, "storageclasses", &storagev1.StorageClass{}, storage.StorageClasses()),
+		of(storagev1.SchemeGroupVersion, "csinodes", &storagev1.CSINode{}, storage.CSINodes()),
+		of(storagev1.SchemeGroupVersion, "csidrivers", &storagev1.CSIDriver{}, storage.CSIDrivers()),
+		of(storagev1.SchemeGroupVersion, "csistoragecapacities", &storagev1.CSIStorageCapacity{}, storage.CSIStorageCapacities("")),
+		of(storagev1.SchemeGroupVersion, "volumeattachments", &storagev1.VolumeAttachment{}, storage.VolumeAttachments()),
+		optional(of(resourcev1.SchemeGroupVersion, "deviceclasses", &resourcev1.DeviceClass{}, devices.DeviceClasses())),
+		optional(of(resourcev1.SchemeGroupVersion, "resourceslices", &resourcev1.ResourceSlice{}, devices.ResourceSlices())),
+		optional(of(resourcev1.SchemeGroupVersion, "resourceclaims", &resourcev1.ResourceClaim{}, devices.ResourceClaims(""))),
+	}
+}
+
+func optional(k kind) kind {
+	k.optional = true
+	return k
+}
+
+// unfinished leaves pods that have ended at the server: there may be many of them, and they take no room on any node.
+func unfinished() string {
+	return fields.AndSelectors(
+		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)),
+		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
+	).String()
+}
+
+// String is the kind as kubectl takes it: resource.group.
+func (k kind) String() string { return k.resource.GroupResource().String() }
+
+// rule is the line that the role has to have.
+func (k kind) rule() string {
+	rule := `{apiGroups: ["` + k.resource.Group + `"], resources: ["` + k.resource.Resource + `"], verbs: ["list", "watch"]}`
+	if k.namespace != "" {
+		rule += " in the namespace " + k.namespace
+	}
+	return rule
+}
