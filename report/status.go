@@ -1,13 +1,12 @@
 package report
 
 import (
-	"cmp"
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
-
-	"sigs.k8s.io/yaml"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
@@ -194,7 +193,7 @@ const maxStatus = 500_000
 // encodeStatus writes the status as YAML. One that is too large has its long lists cut, all to the same length, and says so.
 func encodeStatus(status Status) ([]byte, error) {
 	for longest := 1 << 20; ; longest /= 2 {
-		text, err := yaml.Marshal(cut(status, longest))
+		text, err := asYAML(cut(status, longest))
 		if err != nil || len(text) <= maxStatus || longest <= 1 {
 			return text, err
 		}
@@ -235,7 +234,7 @@ func shorten[T any](list []T, longest int, what string, left map[string]int) []T
 // sameStatus tells whether two statuses differ in nothing but the time.
 func sameStatus(a, b Status) bool {
 	a.Time, b.Time = time.Time{}, time.Time{}
-	x, errX := yaml.Marshal(a)
-	y, errY := yaml.Marshal(b)
-	return cmp.Or(errX, errY) == nil && string(x) == string(y)
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
