@@ -66,8 +66,7 @@ func (a *Actuator) Do(ctx context.Context, step plan.Step) cluster.Result {
 	result := cluster.Result{Step: step.ID, Claim: step.Claim, Operation: step.Operation, Pool: step.Pool, At: a.options.Now()}
 	if err != nil {
 		result.Err, result.Class = err.Error(), cloudprovider.ClassOf(err)
-		var typed *cloudprovider.Error
-		if errors.As(err, &typed) {
+		if typed, ok := errors.AsType[*cloudprovider.Error](err); ok {
 			result.RetryAfter = typed.RetryAfter
 		}
 	}

@@ -21,14 +21,13 @@ type cloud struct {
 	deleted   []string
 	tokens    map[string]bool
 	version   string
-	replaces  bool
 }
 
 func (c *cloud) Name() string                          { return "memory" }
 func (c *cloud) NodeGroups() []cloudprovider.NodeGroup { return []cloudprovider.NodeGroup{c} }
 func (c *cloud) GPULabel() string                      { return "" }
 func (c *cloud) Cleanup() error                        { return nil }
-func (c *cloud) Id() string                            { return "small" } //nolint:revive // the contract's name
+func (c *cloud) Id() string                            { return "small" }
 func (c *cloud) MinSize() int                          { return c.min }
 func (c *cloud) MaxSize() int                          { return c.max }
 func (c *cloud) Debug() string                         { return "small" }

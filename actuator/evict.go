@@ -32,8 +32,7 @@ func (a *Actuator) evict(ctx context.Context, step plan.Step) error {
 		if len(failed) == 1 || slices.Index(severity, class) > slices.Index(severity, worst.Class) {
 			worst.Class = class
 		}
-		var typed *cloudprovider.Error
-		if errors.As(err, &typed) {
+		if typed, ok := errors.AsType[*cloudprovider.Error](err); ok {
 			worst.RetryAfter = max(worst.RetryAfter, typed.RetryAfter)
 		}
 		if class == cluster.ClassNotLeader || ctx.Err() != nil {

@@ -47,7 +47,9 @@ func (l Ledger) Timers() []Timer {
 }
 
 // Moments are all moments in the order of their keys.
-func (l Ledger) Moments() []Moment { return collect(l, "moment/", func(e Entry) *Moment { return e.Moment }) }
+func (l Ledger) Moments() []Moment {
+	return collect(l, "moment/", func(e Entry) *Moment { return e.Moment })
+}
 
 // Breakers are all open breakers in the order of their scopes.
 func (l Ledger) Breakers() []Breaker {

@@ -104,7 +104,7 @@ func heldProposals(p *plan.Plan) []heldGroup {
 
 // text says what is held: "replacing 3 nodes of pool small (small-1 and 2 more) is held".
 func (g heldGroup) text() string {
-	what := ""
+	var what string
 	switch g.Action {
 	case plan.Grow:
 		what = "growing pool " + g.Pool

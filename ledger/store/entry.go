@@ -56,14 +56,12 @@ func encode(e ledger.Entry, old string) (string, error) {
 		return string(value), err
 	}
 	var before ledger.Entry
-	if json.Unmarshal([]byte(old), &before) != nil {
-		return string(value), nil
-	}
-	known, err := json.Marshal(before)
+	err = json.Unmarshal([]byte(old), &before)
 	if err != nil {
 		return "", err
 	}
-	return string(keepUnknown(value, []byte(old), known)), nil
+	known, err := json.Marshal(before)
+	return string(keepUnknown(value, []byte(old), known)), err
 }
 
 // keepUnknown adds to the JSON object value what is in old but got lost when old was read: known is what was left of it. Lists are

@@ -18,9 +18,10 @@ import (
 const Shards = 8
 
 const (
-	// LabelManagedBy and LabelLedger select the ledger's ConfigMaps.
+	// LabelManagedBy has the value "poolkeeper" on everything that the daemon makes.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
-	LabelLedger    = "poolkeeper.io/ledger"
+	// LabelLedger is on the ledger's ConfigMaps, without a value.
+	LabelLedger = "poolkeeper.io/ledger"
 	// AnnotationSchema is the newest schema that wrote the ConfigMap.
 	AnnotationSchema = "poolkeeper.io/ledger-schema"
 	// AnnotationOldestReader is the oldest schema that may still read and write it. A future schema that an older daemon would misread
