@@ -58,7 +58,7 @@ func (s *Store) budgetStatus(budget *policyv1.PodDisruptionBudget) (status polic
 	var pods []*corev1.Pod
 	healthy := int32(0)
 	for pod := range eachIn[*corev1.Pod](s, budget.Namespace) {
-		if !selects(budget, pod) {
+		if !s.selects(budget, pod) {
 			continue
 		}
 		pods = append(pods, pod)

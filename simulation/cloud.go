@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -28,7 +29,11 @@ type cloud struct {
 // cloudPoll is how often the cloud is looked at while a machine is on its way for longer than its pool's delay.
 const cloudPoll = time.Second
 
+// newCloud makes the cloud; nil if it has no pools.
 func newCloud(w *World, config kwok.Config) *cloud {
+	if len(config.Pools) == 0 {
+		return nil
+	}
 	c := &cloud{w: w, config: config}
 	c.provider = c.newProvider()
 	c.look = alarm{w: w, needsAPI: true, run: c.refresh}
@@ -94,6 +99,9 @@ func (c *cloud) watchBoots(group cloudprovider.NodeGroup) {
 
 // group is a pool of the cloud, as the cloud itself knows it.
 func (c *cloud) group(name string) (cloudprovider.NodeGroup, error) {
+	if c == nil {
+		return nil, errors.New("the world has no cloud; give Options.Cloud at least one pool")
+	}
 	if err := c.provider.Refresh(context.Background()); err != nil {
 		return nil, err
 	}

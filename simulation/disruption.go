@@ -33,7 +33,7 @@ func (d *disruption) saw(c Change) {
 			return
 		}
 		for budget := range eachIn[*policyv1.PodDisruptionBudget](d.w.Store, o.Namespace) {
-			if selects(budget, o) {
+			if d.w.Store.selects(budget, o) {
 				d.touch(cluster.Key(budget))
 			}
 		}

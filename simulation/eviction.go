@@ -149,7 +149,7 @@ func (s *Store) disrupt(pod *corev1.Pod, reason, message string, graceSeconds *i
 func (s *Store) budgetsOf(pod *corev1.Pod) []*policyv1.PodDisruptionBudget {
 	var budgets []*policyv1.PodDisruptionBudget
 	for budget := range each[*policyv1.PodDisruptionBudget](s) {
-		if selects(budget, pod) {
+		if s.selects(budget, pod) {
 			budgets = append(budgets, budget)
 		}
 	}
@@ -157,12 +157,27 @@ func (s *Store) budgetsOf(pod *corev1.Pod) []*policyv1.PodDisruptionBudget {
 }
 
 // selects tells whether the pod is under the budget. A budget with a broken selector selects nothing.
-func selects(budget *policyv1.PodDisruptionBudget, pod *corev1.Pod) bool {
-	if budget.Namespace != pod.Namespace {
-		return false
+func (s *Store) selects(budget *policyv1.PodDisruptionBudget, pod *corev1.Pod) bool {
+	return budget.Namespace == pod.Namespace && s.selector(budget).Matches(labels.Set(pod.Labels))
+}
+
+// selector is the budget's selector. Making one is slow, so the last one of each budget is kept.
+func (s *Store) selector(budget *policyv1.PodDisruptionBudget) labels.Selector {
+	if kept := s.selectors[budget.UID]; kept.of != nil && kept.of == budget.Spec.Selector {
+		return kept.selector
 	}
 	selector, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
-	return err == nil && selector.Matches(labels.Set(pod.Labels))
+	if err != nil {
+		selector = labels.Nothing()
+	}
+	s.selectors[budget.UID] = parsed{of: budget.Spec.Selector, selector: selector}
+	return selector
+}
+
+// parsed is a selector with what it was made from.
+type parsed struct {
+	of       *metav1.LabelSelector
+	selector labels.Selector
 }
 
 func podReady(pod *corev1.Pod) bool {

@@ -155,8 +155,11 @@ func (p *Process) API() api.Interface { return &door{p: p} }
 // Clock is the clock of the machine that the process runs on.
 func (p *Process) Clock() clock.PassiveClock { return Clock{w: p.w, skew: &p.w.host.skew} }
 
-// Provider is a provider of the world's cloud that has nothing read yet.
+// Provider is a provider of the world's cloud that has nothing read yet; nil if the world has no cloud.
 func (p *Process) Provider() cloudprovider.CloudProvider {
+	if p.w.cloud == nil {
+		return nil
+	}
 	return &provider{Provider: p.w.cloud.newProvider(), p: p}
 }
 

@@ -151,7 +151,7 @@ func (t taken) judge(err error) {
 	for _, budget := range t.budgets {
 		ready := int32(0)
 		for pod := range eachIn[*corev1.Pod](t.c.w.Store, budget.Namespace) {
-			if podReady(pod) && pod.DeletionTimestamp == nil && selects(budget, pod) {
+			if podReady(pod) && pod.DeletionTimestamp == nil && t.c.w.Store.selects(budget, pod) {
 				ready++
 			}
 		}
@@ -167,7 +167,7 @@ func (t taken) judge(err error) {
 func (c *checker) selected(budget *policyv1.PodDisruptionBudget) []*corev1.Pod {
 	var pods []*corev1.Pod
 	for pod := range eachIn[*corev1.Pod](c.w.Store, budget.Namespace) {
-		if selects(budget, pod) {
+		if c.w.Store.selects(budget, pod) {
 			pods = append(pods, pod)
 		}
 	}

@@ -31,6 +31,8 @@ type Store struct {
 	podsOn   map[string]*btree.Map[string, *corev1.Pod]
 	podsOf   map[types.UID]*btree.Map[string, *corev1.Pod]
 	watchers []func(Change)
+	// selectors are those of the budgets.
+	selectors map[types.UID]parsed
 }
 
 // Change is one change of one object. Old is nil for a new object, New for one that is gone.
@@ -44,7 +46,7 @@ func NewStore(c clock.PassiveClock) *Store {
 		clock:  c,
 		tables: map[string]*btree.Map[string, Object]{},
 		podsOn: map[string]*btree.Map[string, *corev1.Pod]{},
-		podsOf: map[types.UID]*btree.Map[string, *corev1.Pod]{},
+		podsOf: map[types.UID]*btree.Map[string, *corev1.Pod]{}, selectors: map[types.UID]parsed{},
 	}
 }
 
@@ -219,6 +221,7 @@ func (s *Store) put(old, o Object) {
 func (s *Store) drop(o Object) {
 	s.version++
 	s.table(kindOf(o)).Delete(cluster.Key(o))
+	delete(s.selectors, o.GetUID())
 	s.index(o, nil)
 	s.tell(Change{Old: o})
 }
