@@ -1,0 +1,53 @@
+package upgrader
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/drain"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// taintForeign is the mark with which a cluster-autoscaler announces a deletion.
+const taintForeign = "ToBeDeletedByClusterAutoscaler"
+
+func foreignMark(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == taintForeign })
+}
+
+// reachable tells whether the node's kubelet can still take part in a drain: it is heard of, and its instance is not known to be gone.
+func reachable(s *cluster.Snapshot, node *corev1.Node) bool {
+	status, _ := cluster.Ready(node)
+	instance, ok := s.Instances.Get(node.Spec.ProviderID)
+	return status != corev1.ConditionUnknown && !(ok && instance.Gone)
+}
+
+// mayTake says what stands against one old node, apart from all that stands against the whole pool; nil if nothing does.
+func (p *pass) mayTake(c candidate) *hold {
+	node := c.node
+	claim, claimed := p.claimOn(node)
+	other, replaces := p.known.by[cluster.Ref(node).Key()]
+	switch {
+	case claimed:
+		return &hold{why: reason.AlreadyClaimed, message: fmt.Sprintf("the %s has it in phase %s", claim.Owner, claim.Phase)}
+	case replaces:
+		return &hold{why: reason.ProtectedReplacement, message: fmt.Sprintf("it replaces %s, which is not gone yet", other.Node)}
+	case foreignMark(node):
+		return &hold{why: reason.ForeignDeletionMark, message: "the node carries the taint " + taintForeign}
+	case !reachable(p.s, node):
+		return &hold{why: reason.LeftToHealer, message: "nothing is heard of the node, so it can't be drained"}
+	case c.starting:
+		return &hold{why: reason.NodeStarting, message: "the node was asked for a short while ago, and is not ready yet"}
+	case drain.DoNotDisruptAsked(node):
+		return &hold{why: reason.DoNotDisrupt, message: "the node is annotated " + drain.DoNotDisruptMark}
+	}
+	return nil
+}
+
+// isStarting tells whether an operation that is under way has brought the node, and it was not ready yet.
+func (p *pass) isStarting(node *corev1.Node) bool {
+	return !cluster.IsReady(node) && p.known.awaited[node.Spec.ProviderID]
+}

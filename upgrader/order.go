@@ -1,0 +1,109 @@
+package upgrader
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/drain"
+	"github.com/poolkeeper/poolkeeper/ledger"
+)
+
+// candidate is an old node with what its place in the order depends on.
+type candidate struct {
+	node *corev1.Node
+	zone string
+	// pods is what a drain would do about each of its pods.
+	pods []drain.Verdict
+	// broken says that it reports not to be ready, and starting that it is not ready yet.
+	broken, starting bool
+	// self says that the daemon runs on it, failed that its drain was given up a short while ago.
+	self, failed bool
+	// leaving and stuck count the pods that have to leave, and those of them that can't be evicted now.
+	leaving, stuck int
+}
+
+// class puts candidates into groups, first to last.
+func (c candidate) class() int {
+	switch {
+	case c.self:
+		return 4 // the daemon's own node: what is left to do is done before it moves
+	case c.failed:
+		return 3 // set aside, so that the next one is taken
+	case c.broken:
+		return 0 // they serve nothing anyway
+	case c.leaving == 0:
+		return 1 // nobody notices
+	}
+	return 2
+}
+
+// inOrder are the old nodes that are not under way, in the order in which they are taken: broken ones, empty ones, then those with the fewest
+// pods that can't be evicted; among equals zones take turns, and the oldest of a zone comes first.
+func (p *pass) inOrder(old []*corev1.Node) []candidate {
+	var all []candidate
+	inZone := map[string]int{}
+	for _, node := range old {
+		if c, ok := p.claimOn(node); ok && c.Owner == ledger.Upgrader && c.Phase != ledger.Aborting {
+			continue // see goOn
+		}
+		c := p.candidate(node)
+		inZone[c.zone]++
+		all = append(all, c)
+	}
+	slices.SortStableFunc(all, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.class(), b.class()), cmp.Compare(a.stuck, b.stuck),
+			a.node.CreationTimestamp.Compare(b.node.CreationTimestamp.Time), cmp.Compare(a.node.Name, b.node.Name))
+	})
+	return inTurn(all, inZone)
+}
+
+// inTurn takes, among equals, the first of the zone that has most old nodes left, by name where several have as many.
+func inTurn(all []candidate, inZone map[string]int) []candidate {
+	ordered := make([]candidate, 0, len(all))
+	for len(all) > 0 {
+		next := 0
+		for i, c := range all {
+			first := all[next]
+			if c.class() != first.class() || c.stuck != first.stuck {
+				break
+			}
+			if cmp.Or(cmp.Compare(inZone[first.zone], inZone[c.zone]), cmp.Compare(c.zone, first.zone)) < 0 {
+				next = i
+			}
+		}
+		ordered = append(ordered, all[next])
+		inZone[all[next].zone]--
+		all = slices.Delete(all, next, next+1)
+	}
+	return ordered
+}
+
+func (p *pass) candidate(node *corev1.Node) candidate {
+	c := candidate{
+		node: node, zone: node.Labels[corev1.LabelTopologyZone], pods: p.rules.Of(node.Name), starting: p.isStarting(node),
+		self: node.Name == p.opts.SelfNode, failed: p.drainFailed(node),
+	}
+	c.broken = !c.starting && !cluster.IsReady(node)
+	for _, v := range c.pods {
+		if v.Class != drain.Skip {
+			c.leaving++
+		}
+		if v.Class == drain.Block || v.Class == drain.Wait {
+			c.stuck++
+		}
+	}
+	return c
+}
+
+// setAside is how long a node whose drain was given up comes last.
+const setAside = time.Hour
+
+// drainFailed tells whether a drain of the node was given up a short while ago; the arbiter notes the moment.
+func (p *pass) drainFailed(node *corev1.Node) bool {
+	m, ok := p.s.Ledger.Moment("drain-failed/" + cluster.Ref(node).Key())
+	return ok && p.now.Sub(m.At) < setAside
+}

@@ -1,0 +1,162 @@
+package upgrader
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// A rollout is in the ledger from the first old node that is seen until the last one is gone:
+//
+//	(none) ──► Rolling ◄──────────────────────── next window, or RetryAfter where the window never closes
+//	              │                                          │
+//	              └── a new node did not become ready ──► Halted
+//
+// The arbiter halts it, since it sees the new nodes. Another target is another rollout, and begins anew.
+
+// rollout is the pool's rollout: it begins when there is an old node and none to this target, and ends when there is neither an old node nor a
+// claim left. The zero value means that there is none.
+func (p *pass) rollout(old []*corev1.Node) ledger.Rollout {
+	rollout, ok := p.s.Ledger.Rollout(p.pool.Name)
+	switch {
+	case len(old) == 0 && !p.known.claimed[p.pool.Name]:
+		p.forget()
+		return ledger.Rollout{}
+	case !ok || rollout.Target != p.text:
+		rollout = ledger.Rollout{Pool: p.pool.Name, Target: p.text, State: ledger.Rolling, Began: p.now}
+		p.change(ledger.Put(rollout))
+		p.dropHalt()
+	}
+	return rollout
+}
+
+// forget takes the pool's rollout out of the ledger.
+func (p *pass) forget() {
+	if rollout, ok := p.s.Ledger.Rollout(p.pool.Name); ok {
+		p.change(ledger.Drop(rollout))
+	}
+	p.dropHalt()
+}
+
+// halted is the key of the moment at which the rollout was first seen to be halted.
+func (p *pass) halted() string { return "rollout-halted/" + p.pool.Name }
+
+func (p *pass) dropHalt() {
+	if m, ok := p.s.Ledger.Moment(p.halted()); ok {
+		p.change(ledger.Drop(m))
+	}
+}
+
+func isHalted(r ledger.Rollout) bool { return r.State == ledger.Halted || len(r.Failed) > 0 }
+
+// notHalted holds everything new after a new node did not become ready, until the next window: between the two, people look at it.
+func (p *pass) notHalted(rollout ledger.Rollout) *hold {
+	if !isHalted(rollout) {
+		return nil
+	}
+	since, ok := p.s.Ledger.Moment(p.halted())
+	if !ok {
+		since = ledger.Moment{Key: p.halted(), At: p.now}
+		p.change(ledger.Put(since))
+	}
+	resumes := p.resumes(since.At)
+	if !resumes.IsZero() && !p.now.Before(resumes) {
+		rollout.State, rollout.Reason, rollout.Message, rollout.Failed = ledger.Rolling, "", "", nil
+		p.change(ledger.Put(rollout))
+		p.change(ledger.Drop(since))
+		return nil
+	}
+	return &hold{why: reason.RolloutHalted, message: rollout.Message, due: resumes}
+}
+
+// resumes is when a rollout that was halted at that moment goes on; zero if never.
+func (p *pass) resumes(halted time.Time) time.Time {
+	w := p.pool.Settings.Window
+	if w == nil {
+		return time.Time{}
+	}
+	open, closes, opens := w.At(halted)
+	switch {
+	case !open:
+		return opens
+	case closes.IsZero():
+		return halted.Add(p.opts.RetryAfter)
+	}
+	_, _, opens = w.At(closes)
+	return opens
+}
+
+// goOn proposes what is under way for as long as it is wanted. It is withdrawn when the node has the target version, when another program
+// marked it for deletion, when it can't be drained any more and the healer has taken it up, and, in a halted rollout, unless its own new node is
+// ready already: the old nodes serve on.
+func (p *pass) goOn(old []*corev1.Node, rollout ledger.Rollout) {
+	for _, node := range old {
+		c, ok := p.claimOn(node)
+		if !ok || c.Owner != ledger.Upgrader || c.Phase == ledger.Aborting {
+			continue
+		}
+		switch {
+		case foreignMark(node):
+			p.verdict(plan.Node, node.Name, hold{why: reason.ForeignDeletionMark, message: "the node carries the taint " + taintForeign})
+		case p.lost(node):
+			p.verdict(plan.Node, node.Name, hold{why: reason.LeftToHealer, message: "the node fell silent while it was drained"})
+		case isHalted(rollout) && c.Replacement == (ledger.NodeRef{}):
+			p.verdict(plan.Node, node.Name, hold{why: reason.RolloutHalted, message: rollout.Message})
+		default:
+			p.propose(node, c.Surge, c.Message)
+		}
+	}
+}
+
+// lost tells whether the healer has found a silent node sick for long enough to repair it.
+func (p *pass) lost(node *corev1.Node) bool {
+	return !reachable(p.s, node) && p.known.sick[cluster.Ref(node).Key()]
+}
+
+// known is the ledger by what it is asked for here.
+type known struct {
+	// on are the claims by their node, by those by their replacement.
+	on, by map[string]ledger.Claim
+	// claimed are the pools in which a claim of a rollout is open.
+	claimed map[string]bool
+	// awaited are the instances of operations that are under way.
+	awaited map[string]bool
+	// sick are the nodes whose threshold of illness has passed.
+	sick map[string]bool
+}
+
+func know(l ledger.Ledger) known {
+	k := known{
+		on: map[string]ledger.Claim{}, by: map[string]ledger.Claim{}, claimed: map[string]bool{},
+		awaited: map[string]bool{}, sick: map[string]bool{},
+	}
+	for _, c := range l.Claims() {
+		k.on[c.Node.Key()] = c
+		if c.Replacement != (ledger.NodeRef{}) {
+			k.by[c.Replacement.Key()] = c
+		}
+		if c.Owner == ledger.Upgrader {
+			k.claimed[c.Pool] = true
+		}
+	}
+	for _, op := range l.Operations() {
+		for _, id := range op.Instances {
+			k.awaited[id] = true
+		}
+	}
+	for _, incident := range l.Incidents() {
+		k.sick[incident.Node.Key()] = incident.State == ledger.Sick
+	}
+	return k
+}
+
+// claimOn is the claim on a node, whoever has it.
+func (p *pass) claimOn(node *corev1.Node) (ledger.Claim, bool) {
+	c, ok := p.known.on[cluster.Ref(node).Key()]
+	return c, ok
+}

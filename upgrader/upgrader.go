@@ -1,0 +1,199 @@
+// Package upgrader decides rollouts: which nodes of a pool are older than its target version, and which of them is replaced when.
+//
+// It is a function of values, made anew in every pass from what the [cluster.Snapshot] shows: a person who resizes a pool or deletes a node
+// in the middle of a rollout wins. What is remembered between passes is only that a rollout began, and that it was halted.
+//
+//   - target.go finds the version that a pool's nodes should have, and refuses what can't or must not be;
+//   - node.go says of each old node whether it can be taken now, and why not;
+//   - order.go says which comes next;
+//   - limits.go counts what maxSurge, maxUnavailable, min and max leave;
+//   - hours.go keeps to the window;
+//   - rollout.go remembers.
+//
+// Nodes are replaced, never upgraded in place. So a node may go over several minor versions at once: the version skew policy only binds
+// the kubelet to be no newer than the API server. It is the control plane that must not skip a minor, and that isn't done here.
+package upgrader
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/version"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/drain"
+	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// Options are the upgrader's rules that are the same for all pools.
+type Options struct {
+	// NodeEstimate is how long a node takes without its pods: the new one to become ready, the old one to be deleted. Together with the
+	// longest grace period of its pods it says whether a node can be done before the window closes.
+	NodeEstimate time.Duration
+	// RetryAfter is how long a halted rollout waits in a window that never closes; otherwise it waits for the next window.
+	RetryAfter time.Duration
+	// Drain are the rules by which pods count as hard to evict: their nodes come late.
+	Drain drain.Options
+	// SelfNode is the node that the daemon runs on, which comes last; empty if it is not known.
+	SelfNode string
+}
+
+// Defaults are the options that hold where nothing else is said.
+func Defaults() Options {
+	return Options{NodeEstimate: 5 * time.Minute, RetryAfter: time.Hour, Drain: drain.Defaults()}
+}
+
+// Upgrader decides rollouts. It holds nothing but its options.
+type Upgrader struct{ opts Options }
+
+// New makes an upgrader.
+func New(opts Options) *Upgrader { return &Upgrader{opts: opts} }
+
+// Decide looks at every pool. Each old node is proposed, or has a verdict that says why not now. What is under way is proposed until it is
+// done, also after the window has closed: the node in work ends, and no other is begun.
+func (u *Upgrader) Decide(s *cluster.Snapshot, now time.Time) plan.Decision {
+	d := &decision{Decision: plan.Decision{Owner: ledger.Upgrader}}
+	known := know(s.Ledger)
+	rules := drain.Open(s, u.opts.Drain, now)
+	nodes := nodesByPool(s)
+	for pool := range s.Pools.Values() {
+		p := &pass{opts: u.opts, s: s, now: now, pool: pool, nodes: nodes[pool.Name], rules: rules, known: known, decision: d}
+		p.decide()
+	}
+	return d.Decision
+}
+
+// nodesByPool are the nodes of each pool, in the order of their names.
+func nodesByPool(s *cluster.Snapshot) map[string][]*corev1.Node {
+	all := map[string][]*corev1.Node{}
+	for node := range s.Nodes.Values() {
+		if pool := s.PoolOf(node); pool != nil {
+			all[pool.Name] = append(all[pool.Name], node)
+		}
+	}
+	return all
+}
+
+// pass is the decision about one pool in the making.
+type pass struct {
+	opts  Options
+	s     *cluster.Snapshot
+	now   time.Time
+	pool  *cluster.Pool
+	nodes []*corev1.Node
+	rules *drain.Rules
+	known known
+	*decision
+
+	target *version.Version
+	// text is the target as it was written.
+	text string
+}
+
+// decide is the whole course for one pool: the first thing that stands against a rollout is the answer for the pool and for its old nodes.
+func (p *pass) decide() {
+	if !p.pool.Settings.AutoUpgrade {
+		p.forget()
+		p.answer(hold{why: reason.UpgradeOff, message: "autoUpgrade is off for the pool"})
+		return
+	}
+	if h := p.findTarget(); h != nil {
+		p.answer(*h)
+		return
+	}
+	old := p.oldNodes()
+	rollout := p.rollout(old)
+	p.goOn(old, rollout)
+	h := p.standsAgainst(rollout)
+	if h != nil {
+		p.answer(*h)
+	}
+	p.begin(old, h)
+}
+
+// standsAgainst is what holds the pool's rollout as a whole, the first of all; nil if nothing does.
+func (p *pass) standsAgainst(rollout ledger.Rollout) *hold {
+	for _, rule := range []func(ledger.Rollout) *hold{
+		p.answers,   // a pool that the provider says nothing about is left alone
+		p.serverIs,  // no kubelet may be newer than the API server, so that has to be known
+		p.notNeeded, // nothing is old, and nothing new will be
+		p.notHalted, // a new node that did not become ready halts it
+		p.inWindow,  // only when it is allowed
+		p.versioned, // new nodes have to come with the target version
+	} {
+		if h := rule(rollout); h != nil {
+			return h
+		}
+	}
+	return nil
+}
+
+func (p *pass) answers(ledger.Rollout) *hold {
+	if p.pool.Problem != "" {
+		return &hold{why: reason.PoolUnknown, message: "the provider's last answer was an error: " + p.pool.Problem}
+	}
+	return nil
+}
+
+func (p *pass) notNeeded(rollout ledger.Rollout) *hold {
+	if rollout.Pool == "" && p.templateIsRight() {
+		return &hold{why: reason.Current, message: "no node is older than " + p.text}
+	}
+	return nil
+}
+
+// begin takes as many old nodes as there is room for, in order; held stands against all of them.
+func (p *pass) begin(old []*corev1.Node, held *hold) {
+	room := p.room()
+	for _, c := range p.inOrder(old) {
+		h := p.mayTake(c)
+		if h == nil {
+			h = held
+		}
+		if h == nil {
+			h = p.inTime(c)
+		}
+		surge := false
+		if h == nil {
+			surge, h = room.take(c)
+		}
+		if h != nil {
+			p.verdict(plan.Node, c.node.Name, *h)
+			continue
+		}
+		p.propose(c.node, surge, "kubelet "+c.node.Status.NodeInfo.KubeletVersion+" is older than "+p.text)
+	}
+}
+
+func (p *pass) propose(node *corev1.Node, surge bool, message string) {
+	p.Proposals = append(p.Proposals, plan.Proposal{
+		Owner: ledger.Upgrader, Action: plan.Replace, Pool: p.pool.Name, Node: cluster.Ref(node), Surge: surge,
+		Reason: reason.VersionBehind, Message: message,
+	})
+}
+
+// hold is why something is left as it is, and until when.
+type hold struct {
+	why     reason.Reason
+	message string
+	due     time.Time
+}
+
+// decision collects the answers about all pools.
+type decision struct{ plan.Decision }
+
+// answer is the verdict about the pool.
+func (p *pass) answer(h hold) { p.verdict(plan.Pool, p.pool.Name, h) }
+
+func (d *decision) verdict(kind plan.Kind, name string, h hold) {
+	d.Verdicts = append(d.Verdicts, plan.Verdict{
+		Owner: ledger.Upgrader, Kind: kind, Name: name, Reason: h.why, Message: h.message, Due: h.due,
+	})
+	if !h.due.IsZero() && (d.Due.IsZero() || h.due.Before(d.Due)) {
+		d.Due = h.due
+	}
+}
+
+func (d *decision) change(c ledger.Change) { d.Changes = append(d.Changes, c) }
