@@ -34,6 +34,8 @@ type kubelet struct {
 	uid        types.UID
 	// dark says that a test has switched the machine off, off that the cloud has.
 	dark, off bool
+	// cut is until when the kubelet can't reach the API after an outage.
+	cut time.Duration
 	// held says that a test keeps the node from becoming ready.
 	held bool
 	// silent says that no heartbeat comes. While it is false they come from beats on, once every renewal; otherwise the last was at last.
@@ -87,7 +89,6 @@ func (ks *kubelets) sawNode(c Change, node *corev1.Node) {
 		k.held = ks.holds[k.pool] && k.pool != ""
 		k.status = alarm{w: ks.w, needsAPI: true, run: k.post}
 		ks.of[node.Name] = k
-		k.silent = ks.w.outage.now(ks.w.elapsed)
 		k.last = k.beats
 		ks.w.Log.add(Brief, "node %s registered", node.Name)
 		k.status.within(ks.w.between(ks.w.timing.Reaction))
@@ -110,7 +111,7 @@ func (ks *kubelets) sawNode(c Change, node *corev1.Node) {
 
 // look makes the kubelet of a node go through its pods again.
 func (ks *kubelets) look(node string) {
-	if k := ks.of[node]; k != nil && k.awake() {
+	if k := ks.of[node]; k != nil && k.online() {
 		for _, pod := range ks.w.Store.podsOnNode(node) {
 			k.see(pod)
 		}
@@ -126,7 +127,10 @@ func (ks *kubelets) all() []*kubelet {
 	return all
 }
 
+// awake tells whether the machine is on, online whether its kubelet reaches the API as well.
 func (k *kubelet) awake() bool { return !k.dark && !k.off }
+
+func (k *kubelet) online() bool { return k.awake() && k.w.elapsed >= k.cut }
 
 // end stops all that the kubelet was about to do.
 func (k *kubelet) end() {
@@ -139,7 +143,7 @@ func (k *kubelet) end() {
 
 // check makes the heartbeats follow the machine's state.
 func (k *kubelet) check() {
-	silent := !k.awake() || k.w.outage.now(k.w.elapsed)
+	silent := !k.online()
 	switch {
 	case silent == k.silent:
 	case silent:
@@ -169,7 +173,7 @@ func (k *kubelet) heartbeat() time.Duration {
 
 // post writes the node's status if it is not what the kubelet finds.
 func (k *kubelet) post() {
-	if !k.awake() {
+	if !k.online() {
 		return
 	}
 	node, err := find[*corev1.Node](k.w.Store, "", k.node)
@@ -215,7 +219,7 @@ func (k *kubelet) readiness(node *corev1.Node) corev1.NodeCondition {
 
 // see begins what the kubelet has to do for a pod: start it, make it ready, end it.
 func (k *kubelet) see(pod *corev1.Pod) {
-	if !k.awake() {
+	if !k.online() {
 		return
 	}
 	t := k.work[pod.UID]
@@ -257,7 +261,7 @@ func (k *kubelet) plan(pod *corev1.Pod, after time.Duration, ending bool, do fun
 	k.work[pod.UID] = &task{ending: ending, it: k.w.act(after, func() {
 		delete(k.work, pod.UID)
 		now, err := find[*corev1.Pod](k.w.Store, pod.Namespace, pod.Name)
-		if k.awake() && err == nil && now.UID == pod.UID {
+		if k.online() && err == nil && now.UID == pod.UID {
 			do(now)
 		}
 	})}
