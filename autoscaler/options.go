@@ -1,0 +1,79 @@
+package autoscaler
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/poolkeeper/poolkeeper/drain"
+)
+
+// Options are the autoscaler's rules that don't differ by pool. Names and defaults are those of the cluster-autoscaler's flags, save where it
+// says otherwise.
+type Options struct {
+	// Expander chooses among pools that could all grow for some pods: a list of names, separated by commas, in which each breaks the
+	// ties of the one before. See [Expanders].
+	Expander string
+	// NewPodScaleUpDelay is how old a pod has to be before nodes are added for it (--new-pod-scale-up-delay). The pod's annotation
+	// pod-scale-up-delay may only raise it.
+	NewPodScaleUpDelay time.Duration
+	// MaxNodesTotal is the most nodes that the cluster may have, those outside all pools included; 0 means no limit (--max-nodes-total).
+	MaxNodesTotal int
+	// MaxNodesPerScaleUp is the most nodes that one decision adds to a pool (--max-nodes-per-scaleup).
+	MaxNodesPerScaleUp int
+	// StartupTaints are the keys of taints that a node carries until it is ready for pods (--startup-taint); see also [startupPrefixes].
+	StartupTaints []string
+
+	// ScaleDownEnabled allows the removal of nodes (--scale-down-enabled).
+	ScaleDownEnabled bool
+	// ScaleDownUnreadyEnabled allows the removal of nodes that are not ready (--scale-down-unready-enabled).
+	ScaleDownUnreadyEnabled bool
+	// ScaleDownDelayAfterAdd, -AfterDelete and -AfterFailure are how long after a pool grew, shrank, or failed to shrink the removal of
+	// its nodes waits.
+	ScaleDownDelayAfterAdd, ScaleDownDelayAfterDelete, ScaleDownDelayAfterFailure time.Duration
+	// ScaleDownDelayTypeLocal counts these delays for each pool on its own. Upstream's default is false: there one busy pool keeps the nodes of all.
+	ScaleDownDelayTypeLocal bool
+	// IgnoreDaemonSetsUtilization and IgnoreMirrorPodsUtilization leave those pods, and what they take, out of a node's utilization.
+	IgnoreDaemonSetsUtilization, IgnoreMirrorPodsUtilization bool
+
+	// Drain are the rules about pods that keep their node, and the priority below which pods are expendable.
+	Drain drain.Options
+}
+
+// Defaults are the options that hold where nothing else is said.
+func Defaults() Options {
+	return Options{
+		Expander: LeastWaste, MaxNodesPerScaleUp: 1000,
+		ScaleDownEnabled: true, ScaleDownUnreadyEnabled: true,
+		ScaleDownDelayAfterAdd: 10 * time.Minute, ScaleDownDelayAfterFailure: 3 * time.Minute, ScaleDownDelayTypeLocal: true,
+		Drain: drain.Defaults(),
+	}
+}
+
+// Validate names every option that can't be used, with its flag and the remedy.
+func (o Options) Validate() error {
+	var errs []error
+	if _, err := expandersOf(o.Expander); err != nil {
+		errs = append(errs, err)
+	}
+	if o.MaxNodesTotal < 0 {
+		errs = append(errs, fmt.Errorf("--max-nodes-total is %d: give 0 for no limit, or a positive number", o.MaxNodesTotal))
+	}
+	if o.MaxNodesPerScaleUp < 1 {
+		errs = append(errs, fmt.Errorf("--max-nodes-per-scaleup is %d: give at least 1", o.MaxNodesPerScaleUp))
+	}
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{
+		{"--new-pod-scale-up-delay", o.NewPodScaleUpDelay},
+		{"--scale-down-delay-after-add", o.ScaleDownDelayAfterAdd},
+		{"--scale-down-delay-after-delete", o.ScaleDownDelayAfterDelete},
+		{"--scale-down-delay-after-failure", o.ScaleDownDelayAfterFailure},
+	} {
+		if d.value < 0 {
+			errs = append(errs, fmt.Errorf("%s is %s: give a duration that is not negative", d.flag, d.value))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,105 @@
+package autoscaler
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/drain"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+	"github.com/poolkeeper/poolkeeper/scheduling"
+)
+
+// ScaleUpDelay is the annotation by which a pod asks for a longer delay than --new-pod-scale-up-delay, as a Go duration.
+const ScaleUpDelay = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay"
+
+// wants are the classes of pods that want room: those that the scheduler found none for, and those that it has not looked at yet. Higher
+// priority comes first; among equals come the pods that nodes were already asked for, so that those nodes stay theirs.
+func (p *pass) wants() []scheduling.Class {
+	var pods []*corev1.Pod
+	for key, pod := range p.s.Pending.All() {
+		if pod.DeletionTimestamp != nil {
+			continue
+		}
+		if why, message := p.leaves(pod); why != "" {
+			p.say(plan.Pod, key, why, message)
+			continue
+		}
+		pods = append(pods, pod)
+	}
+	slices.SortStableFunc(pods, func(a, b *corev1.Pod) int { return p.rank(a).compare(p.rank(b)) })
+	var classes []scheduling.Class
+	for start := 0; start < len(pods); {
+		end := start + 1
+		for end < len(pods) && p.rank(pods[start]) == p.rank(pods[end]) {
+			end++
+		}
+		classes = append(classes, scheduling.Classes(pods[start:end])...)
+		start = end
+	}
+	return classes
+}
+
+// leaves says why a pod doesn't want room from us; empty if it does.
+func (p *pass) leaves(pod *corev1.Pod) (reason.Reason, string) {
+	switch {
+	case drain.IsDaemonSetPod(pod):
+		return reason.DaemonSetPod, "DaemonSet pods come with their nodes"
+	case len(pod.Spec.SchedulingGates) > 0:
+		return reason.SchedulingGated, fmt.Sprintf("the pod waits for its scheduling gate %s", pod.Spec.SchedulingGates[0].Name)
+	case p.opts.Drain.Expendable(pod):
+		return reason.ExpendablePod, fmt.Sprintf("its priority of %d is below the cutoff of %d", priority(pod), p.opts.Drain.ExpendablePodsPriorityCutoff)
+	case !p.a.engine.Knows(pod):
+		return reason.UnknownScheduler, fmt.Sprintf("the rules of its scheduler, %s, are not known here", pod.Spec.SchedulerName)
+	case p.usable[pod.Status.NominatedNodeName]:
+		p.reserve(pod.Status.NominatedNodeName, pod)
+		return reason.FitsExisting, fmt.Sprintf("the scheduler is making room for it on node %s", pod.Status.NominatedNodeName)
+	}
+	return "", ""
+}
+
+// tooYoung tells whether the pod has not waited for its delay. A delay that can't be read counts as none.
+func (p *pass) tooYoung(pod *corev1.Pod) (until time.Time, young bool) {
+	delay := p.opts.NewPodScaleUpDelay
+	if own, err := time.ParseDuration(pod.Annotations[ScaleUpDelay]); err == nil {
+		delay = max(delay, own)
+	}
+	until = pod.CreationTimestamp.Add(delay)
+	return until, delay > 0 && !p.reached(until)
+}
+
+// rank is the order in which pods are served.
+type rank struct {
+	priority int32
+	promised bool
+}
+
+func (p *pass) rank(pod *corev1.Pod) rank {
+	return rank{priority: priority(pod), promised: p.promised[cluster.Key(pod)]}
+}
+
+func (r rank) compare(other rank) int {
+	return cmp.Or(cmp.Compare(other.priority, r.priority), order(r.promised, other.promised))
+}
+
+func priority(pod *corev1.Pod) int32 {
+	if pod.Spec.Priority == nil {
+		return 0
+	}
+	return *pod.Spec.Priority
+}
+
+// swayed tells whether a pod that fits nowhere may come to fit because other pods were placed. For all other pods room only gets less.
+func swayed(pod *corev1.Pod) bool {
+	if a := pod.Spec.Affinity; a != nil && a.PodAffinity != nil && len(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {
+		return c.WhenUnsatisfiable == corev1.DoNotSchedule
+	})
+}
