@@ -41,6 +41,7 @@ type Actuator interface {
 type Reporter interface {
 	Pass(ctx context.Context, now time.Time, p plan.Plan, s *cluster.Snapshot)
 	Step(step plan.Step, result cluster.Result, took time.Duration)
+	Saved(err error)
 	Trouble(now time.Time, doing string, err error)
 }
 
@@ -217,6 +218,7 @@ func (d *Daemon) save(ctx context.Context, now time.Time, changes []ledger.Chang
 	ctx, cancel := context.WithTimeout(ctx, d.parts.Timing.SaveTimeout)
 	defer cancel()
 	err := d.parts.Ledger.Save(ctx, now, changes)
+	d.parts.Reporter.Saved(err)
 	if err == nil {
 		return true
 	}

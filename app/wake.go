@@ -23,6 +23,9 @@ func (w *wake) changed(now time.Time) {
 		w.first = now
 	}
 	w.latest = now
+	if w.readAt.IsZero() {
+		w.readAt = now // the first thing that is ever heard starts the first read
+	}
 }
 
 // passAt is when the next pass is due.

@@ -224,7 +224,14 @@ func (p *pass) refill(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 		p.closeClaim(c)
 		return c
 	}
-	if c.Keep || c.DeleteAsked || pool.Target < c.Restore {
+	_, asked := p.ledger.Operation(c.Operation)
+	switch {
+	case asked:
+		return c
+	case c.Keep, pool.Target >= pool.Settings.Max:
+		p.closeClaim(c) // the size is right; an instance that did not come of it is an incident of its own
+		return c
+	case c.DeleteAsked, pool.Target < c.Restore:
 		return p.ask(c, pool)
 	}
 	if p.unfulfilled(pool) <= 0 {
