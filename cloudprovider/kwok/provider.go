@@ -27,10 +27,10 @@ type Provider struct {
 	// refreshing lets one Refresh at a time do its work, and writing one compare-and-swap.
 	refreshing, writing gate
 
-	mutex    sync.RWMutex
-	cloud    cloud
-	views    map[string]*view
-	writes   uint64
+	mutex  sync.RWMutex
+	cloud  cloud
+	views  map[string]*view
+	writes uint64
 }
 
 // view is what is known of a pool since it was last read or written.

@@ -165,4 +165,3 @@ func (f *findings) resources(path string, list, limit corev1.ResourceList) {
 		}
 	}
 }
-
