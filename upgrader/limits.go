@@ -38,15 +38,21 @@ func (p *pass) room() *room {
 		}
 	}
 	for _, c := range p.s.Ledger.Claims() {
-		if c.Pool == p.pool.Name && c.Phase != ledger.Aborting {
+		if c.Pool == p.pool.Name {
 			r.count(c)
 		}
 	}
 	return r
 }
 
-// count takes off what a claim uses.
+// count takes off what a claim uses. One that is being undone may still have a new node on its way.
 func (r *room) count(c ledger.Claim) {
+	if c.Phase == ledger.Aborting {
+		if c.Owner == ledger.Upgrader && c.Surge {
+			r.surge--
+		}
+		return
+	}
 	toDelete := c.Phase == ledger.Surging || c.Phase == ledger.Draining || c.Phase == ledger.Deleting
 	switch {
 	case c.Surge && c.Operation == "" && c.Replacement == (ledger.NodeRef{}):
