@@ -3,6 +3,7 @@ package simulation
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -13,9 +14,8 @@ import (
 // daemonSets plays the DaemonSet controller: one pod on each node that the template's selector, affinity and tolerations allow. The pods
 // are pinned to their nodes by affinity and bound by the scheduler, as the real controller does it.
 type daemonSets struct {
-	w     *World
-	dirty bool
-	wake  alarm
+	w    *World
+	wake alarm
 }
 
 func newDaemonSets(w *World) *daemonSets {
@@ -113,7 +113,7 @@ func belongs(set *appsv1.DaemonSet, node *corev1.Node) (runs, stays bool) {
 	if fits, err := nodeaffinity.GetRequiredNodeAffinity(pod).Match(node); err != nil || !fits {
 		return false, false
 	}
-	tolerations := append(pod.Spec.Tolerations, daemonTolerations()...)
+	tolerations := slices.Concat(pod.Spec.Tolerations, daemonTolerations())
 	runs, stays = true, true
 	for _, taint := range node.Spec.Taints {
 		if taint.Effect == corev1.TaintEffectPreferNoSchedule || toleratedBy(tolerations, taint) {

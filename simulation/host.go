@@ -35,11 +35,11 @@ var errEnded = errors.New("the process has crashed")
 
 // host starts, drives and ends the daemon.
 type host struct {
-	w    *World
-	make func(*Process) Daemon
-	now  *Process
-	skew time.Duration
-	wake alarm
+	w     *World
+	build func(*Process) Daemon
+	now   *Process
+	skew  time.Duration
+	wake  alarm
 	// crash counts down the writes until the daemon crashes; after says whether the last write is still done.
 	crash   int
 	after   bool
@@ -59,9 +59,9 @@ func newHost(w *World) *host {
 	return h
 }
 
-// Start starts the daemon that make gives, now. It is called anew for each life of the daemon.
-func (w *World) Start(make func(*Process) Daemon) {
-	w.host.make = make
+// Start starts the daemon that build gives, now. It is called anew for each life of the daemon.
+func (w *World) Start(build func(*Process) Daemon) {
+	w.host.build = build
 	w.host.start()
 }
 
@@ -89,7 +89,7 @@ func (h *host) start() {
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	h.now = p
 	h.w.Log.add(Brief, "the daemon starts")
-	p.daemon = h.make(p)
+	p.daemon = h.build(p)
 	p.daemon.Apply(p.Clock().Now(), cluster.ServerVersionSeen{Version: h.w.version})
 	p.stop = h.w.Watch(p.apply)
 	h.rouse()

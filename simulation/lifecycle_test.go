@@ -175,23 +175,33 @@ func TestAZoneIsTaintedAtItsRate(t *testing.T) {
 		after map[time.Duration]int
 	}{
 		{
-			"a few of a zone: one in ten seconds", map[string]int{"a": 10, "b": 1}, 4,
+			"a few of a zone: one in ten seconds",
+			map[string]int{"a": 10, "b": 1},
+			4,
 			map[time.Duration]int{time.Second: 1, 15 * time.Second: 2, 25 * time.Second: 3, time.Minute: 4},
 		},
 		{
-			"most of a small zone: none", map[string]int{"a": 10, "b": 1}, 6,
+			"most of a small zone: none",
+			map[string]int{"a": 10, "b": 1},
+			6,
 			map[time.Duration]int{5 * time.Minute: 0},
 		},
 		{
-			"two of two are no partial outage", map[string]int{"a": 2, "b": 1}, 2,
+			"two of two are no partial outage",
+			map[string]int{"a": 2, "b": 1},
+			2,
 			map[time.Duration]int{time.Minute: 2},
 		},
 		{
-			"all of one zone while others live: the usual rate", map[string]int{"a": 4, "b": 1}, 4,
+			"all of one zone while others live: the usual rate",
+			map[string]int{"a": 4, "b": 1},
+			4,
 			map[time.Duration]int{15 * time.Second: 2, time.Minute: 4},
 		},
 		{
-			"most of a large zone: one in a hundred seconds", map[string]int{"a": 60, "b": 1}, 40,
+			"most of a large zone: one in a hundred seconds",
+			map[string]int{"a": 60, "b": 1},
+			40,
 			map[time.Duration]int{90 * time.Second: 1, 110 * time.Second: 2},
 		},
 	}
@@ -331,4 +341,3 @@ func TestAfterAnOutageEveryNodeIsUnknownForAMoment(t *testing.T) {
 		t.Errorf("pods %s (%d ready), %d nodes ready", got, readyPods(w, "web"), readyNodes(w))
 	}
 }
-

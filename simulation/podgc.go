@@ -45,7 +45,7 @@ func (g *podGC) saw(c Change) {
 	}
 }
 
-func nextGC(now time.Duration) time.Duration { return (now/gcPeriod + 1) * gcPeriod }
+func nextGC(now time.Duration) time.Duration { return now.Truncate(gcPeriod) + gcPeriod }
 
 func outOfService(node *corev1.Node) bool {
 	for _, t := range node.Spec.Taints {

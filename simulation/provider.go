@@ -88,7 +88,7 @@ type fullGroup struct {
 }
 
 // ask does a change of the pool.
-func (g pool) ask(ctx context.Context, what string, nodes []*corev1.Node, do func() error) error {
+func (g pool) ask(what string, nodes []*corev1.Node, do func() error) error {
 	return g.p.write(func() error {
 		c := g.p.w.checker
 		before := c.sizeOf(g.Id())
@@ -103,47 +103,47 @@ func (g pool) ask(ctx context.Context, what string, nodes []*corev1.Node, do fun
 
 // IncreaseSize implements [cloudprovider.NodeGroup].
 func (g pool) IncreaseSize(ctx context.Context, delta int) error {
-	return g.ask(ctx, fmt.Sprintf("increase by %d", delta), nil, func() error { return g.NodeGroup.IncreaseSize(ctx, delta) })
+	return g.ask(fmt.Sprintf("increase by %d", delta), nil, func() error { return g.NodeGroup.IncreaseSize(ctx, delta) })
 }
 
 // DecreaseTargetSize implements [cloudprovider.NodeGroup].
 func (g pool) DecreaseTargetSize(ctx context.Context, delta int) error {
-	return g.ask(ctx, fmt.Sprintf("change the target by %d", delta), nil, func() error { return g.NodeGroup.DecreaseTargetSize(ctx, delta) })
+	return g.ask(fmt.Sprintf("change the target by %d", delta), nil, func() error { return g.NodeGroup.DecreaseTargetSize(ctx, delta) })
 }
 
 // DeleteNodes implements [cloudprovider.NodeGroup].
 func (g pool) DeleteNodes(ctx context.Context, nodes []*corev1.Node) error {
-	return g.ask(ctx, "delete "+nodeNames(nodes), nodes, func() error { return g.NodeGroup.DeleteNodes(ctx, nodes) })
+	return g.ask("delete "+nodeNames(nodes), nodes, func() error { return g.NodeGroup.DeleteNodes(ctx, nodes) })
 }
 
 // ForceDeleteNodes implements [cloudprovider.ForceDeleter].
 func (g *fullGroup) ForceDeleteNodes(ctx context.Context, nodes []*corev1.Node) error {
-	return g.ask(ctx, "delete by force "+nodeNames(nodes), nodes, func() error { return g.can.ForceDeleteNodes(ctx, nodes) })
+	return g.ask("delete by force "+nodeNames(nodes), nodes, func() error { return g.can.ForceDeleteNodes(ctx, nodes) })
 }
 
 // ReplaceNodes implements [cloudprovider.Replacer].
 func (g *fullGroup) ReplaceNodes(ctx context.Context, nodes []*corev1.Node) error {
-	return g.ask(ctx, "replace "+nodeNames(nodes), nodes, func() error { return g.can.ReplaceNodes(ctx, nodes) })
+	return g.ask("replace "+nodeNames(nodes), nodes, func() error { return g.can.ReplaceNodes(ctx, nodes) })
 }
 
 // AtomicIncreaseSize implements [cloudprovider.AtomicIncreaser].
 func (g *fullGroup) AtomicIncreaseSize(ctx context.Context, delta int) error {
-	return g.ask(ctx, fmt.Sprintf("increase by all of %d", delta), nil, func() error { return g.can.AtomicIncreaseSize(ctx, delta) })
+	return g.ask(fmt.Sprintf("increase by all of %d", delta), nil, func() error { return g.can.AtomicIncreaseSize(ctx, delta) })
 }
 
 // IncreaseSizeWithToken implements [cloudprovider.TokenIncreaser].
 func (g *fullGroup) IncreaseSizeWithToken(ctx context.Context, delta int, token string) error {
-	return g.ask(ctx, fmt.Sprintf("increase by %d", delta), nil, func() error { return g.can.IncreaseSizeWithToken(ctx, delta, token) })
+	return g.ask(fmt.Sprintf("increase by %d", delta), nil, func() error { return g.can.IncreaseSizeWithToken(ctx, delta, token) })
 }
 
 // RebootNode implements [cloudprovider.Rebooter].
 func (g *fullGroup) RebootNode(ctx context.Context, node *corev1.Node) error {
-	return g.ask(ctx, "reboot "+node.Name, nil, func() error { return g.can.RebootNode(ctx, node) })
+	return g.ask("reboot "+node.Name, nil, func() error { return g.can.RebootNode(ctx, node) })
 }
 
 // StopNode implements [cloudprovider.Stopper].
 func (g *fullGroup) StopNode(ctx context.Context, node *corev1.Node) error {
-	return g.ask(ctx, "stop "+node.Name, []*corev1.Node{node}, func() error { return g.can.StopNode(ctx, node) })
+	return g.ask("stop "+node.Name, []*corev1.Node{node}, func() error { return g.can.StopNode(ctx, node) })
 }
 
 // TemplateVersion implements [cloudprovider.Versioned].
@@ -153,12 +153,12 @@ func (g *fullGroup) TemplateVersion(ctx context.Context) (string, error) {
 
 // SetTemplateVersion implements [cloudprovider.Versioned].
 func (g *fullGroup) SetTemplateVersion(ctx context.Context, version string) error {
-	return g.ask(ctx, "set the version to "+version, nil, func() error { return g.can.SetTemplateVersion(ctx, version) })
+	return g.ask("set the version to "+version, nil, func() error { return g.can.SetTemplateVersion(ctx, version) })
 }
 
 // UpgradeNatively implements [cloudprovider.NativeUpgrader].
 func (g *fullGroup) UpgradeNatively(ctx context.Context, version string) error {
-	return g.ask(ctx, "upgrade natively to "+version, nil, func() error { return g.can.UpgradeNatively(ctx, version) })
+	return g.ask("upgrade natively to "+version, nil, func() error { return g.can.UpgradeNatively(ctx, version) })
 }
 
 // CapacityType implements [cloudprovider.CapacityTyper].

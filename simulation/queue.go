@@ -92,8 +92,10 @@ func (h items) Less(i, j int) bool {
 
 func (h items) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 
+// Push implements heap.Interface.
 func (h *items) Push(x any) { *h = append(*h, x.(*item)) }
 
+// Pop implements heap.Interface.
 func (h *items) Pop() any {
 	old := *h
 	last := old[len(old)-1]

@@ -84,7 +84,7 @@ func TestNothingIsBoundToANodeThatIsNotReady(t *testing.T) {
 	w := newWorld(t, simulation.Options{})
 	w.AddNode(plainNode("a"))
 	w.Deploy(simulation.Workload{Name: "web", Replicas: 1})
-	mustSoon(t, w, time.Minute, func() bool { return whereIs(w, "web") != nil && whereIs(w, "web")[0] == "a" })
+	mustSoon(t, w, time.Minute, func() bool { return slices.Contains(whereIs(w, "web"), "a") })
 	if readyNodes(w) != 1 {
 		t.Error("the pod was bound before the node was ready")
 	}

@@ -107,7 +107,6 @@ func TestAWatchIsSilentWhileTheAPIIsAway(t *testing.T) {
 	}
 }
 
-
 func TestLeasesAreDeliveredWhenTheDaemonLooks(t *testing.T) {
 	w := withPools(t, smallPool("small", 1))
 	var renewed, ran time.Time
@@ -121,7 +120,7 @@ func TestLeasesAreDeliveredWhenTheDaemonLooks(t *testing.T) {
 					}
 				}
 			},
-			due: func() time.Time { return start.Add(time.Duration(p.Clock().Since(start)/time.Minute+1) * time.Minute) },
+			due: func() time.Time { return start.Add(p.Clock().Since(start).Truncate(time.Minute) + time.Minute) },
 			run: func(now time.Time) {
 				ran = now
 				if age := now.Sub(renewed); age < 0 || age > 10*time.Second {
