@@ -14,7 +14,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/tools/record"
-	"k8s.io/klog/v2"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/cluster/api"
@@ -35,7 +34,7 @@ type Options struct {
 	Version, Identity string
 	// Events takes Events about pods, nodes and, for pools, the status ConfigMap.
 	Events record.EventRecorder
-	// Log takes a structured line per decision; its zero value is klog's.
+	// Log takes a structured line per decision; the process gives klog.Background().
 	Log logr.Logger
 	// Decisions takes the same decisions as text, one line each, with the time since Start.
 	Decisions io.Writer
@@ -76,9 +75,6 @@ type view struct {
 
 // New makes a reporter and registers its metrics. It fails if a metric is registered already.
 func New(options Options) (*Reporter, error) {
-	if options.Log.GetSink() == nil {
-		options.Log = klog.Background()
-	}
 	if options.StatusInterval == 0 {
 		options.StatusInterval = 10 * time.Second
 	}

@@ -79,6 +79,15 @@ func TestTheDecisionLogTellsEachDecisionOnce(t *testing.T) {
 	}
 }
 
+func TestTheStructuredLogHasTheSameDecisionsWithTheirReasons(t *testing.T) {
+	s := newScene(t)
+	p, snapshot := busy()
+	s.pass(0, p, snapshot)
+	s.Step(p.Steps[1], cluster.Result{Err: "node small-1: the cloud answered 503", Class: cloudprovider.ClassOther}, 3*time.Second)
+	s.Trouble(ct.Start, "load the ledger", errors.New("etcd away"))
+	golden(t, "log.txt", s.log.String())
+}
+
 func TestEveryStepIsAReadableLine(t *testing.T) {
 	s := newScene(t)
 	node := ledger.NodeRef{Name: "small-1"}

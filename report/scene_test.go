@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -73,6 +74,7 @@ type scene struct {
 	t         *testing.T
 	events    *recorder
 	decisions *bytes.Buffer
+	log       *bytes.Buffer
 	registry  *prometheus.Registry
 	store     *simulation.Store
 	options   report.Options
@@ -81,11 +83,12 @@ type scene struct {
 
 func newScene(t *testing.T, change ...func(*report.Options)) *scene {
 	t.Helper()
-	s := &scene{t: t, events: &recorder{}, decisions: &bytes.Buffer{}, registry: prometheus.NewRegistry(), now: ct.Start}
+	s := &scene{t: t, events: &recorder{}, decisions: &bytes.Buffer{}, log: &bytes.Buffer{}, registry: prometheus.NewRegistry(), now: ct.Start}
 	s.store = simulation.NewStore(clocktesting.NewFakePassiveClock(ct.Start))
 	s.options = report.Options{
 		Now: func() time.Time { return s.now.Add(20 * time.Millisecond) }, Registry: s.registry, Gatherer: s.registry, Version: "v0.1.0",
 		Identity: "poolkeeper-0", Events: s.events, Decisions: s.decisions, Start: ct.Start, ConfigMaps: s.store, Namespace: "poolkeeper",
+		Log:   funcr.New(func(_, args string) { fmt.Fprintln(s.log, args) }, funcr.Options{}),
 		Spawn: func(work func(context.Context)) { work(context.Background()) },
 	}
 	for _, c := range change {

@@ -192,8 +192,13 @@ const maxStatus = 500_000
 
 // encodeStatus writes the status as YAML. One that is too large has its long lists cut, all to the same length, and says so.
 func encodeStatus(status Status) ([]byte, error) {
-	for longest := 1 << 20; ; longest /= 2 {
-		text, err := asYAML(cut(status, longest))
+	// A longer list would be too large by itself. JSON is about as long as YAML, and much faster made.
+	for longest := 1 << 14; ; longest /= 2 {
+		shorter := cut(status, longest)
+		text, err := json.Marshal(shorter)
+		if err == nil && (len(text) <= maxStatus || longest <= 1) {
+			text, err = asYAML(shorter)
+		}
 		if err != nil || len(text) <= maxStatus || longest <= 1 {
 			return text, err
 		}

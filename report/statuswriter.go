@@ -75,12 +75,12 @@ func (w *statusWriter) end(written time.Time, status Status) {
 }
 
 func (w *statusWriter) write(ctx context.Context, status Status) error {
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
-	defer cancel()
 	text, err := encodeStatus(status)
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
 	cm, err := w.options.ConfigMaps.GetConfigMap(ctx, w.options.Namespace, StatusName)
 	missing := apierrors.IsNotFound(err)
 	switch {
