@@ -30,12 +30,12 @@ func (w *wake) changed(now time.Time) {
 
 // passAt is when the next pass is due.
 func (w *wake) passAt() time.Time {
+	if !w.first.IsZero() { // what is due in the middle of a burst waits for its end too
+		return earlier(w.latest.Add(w.timing.Quiet), w.first.Add(w.timing.QuietLimit))
+	}
 	at := w.lastPass.Add(w.timing.Resync)
 	if !w.planned.IsZero() && w.planned.Before(at) {
 		at = w.planned
-	}
-	if !w.first.IsZero() {
-		at = earlier(at, earlier(w.latest.Add(w.timing.Quiet), w.first.Add(w.timing.QuietLimit)))
 	}
 	return at
 }

@@ -107,7 +107,7 @@ func (p *pass) ask(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 	if pool.Problem != "" || p.inFlight(pool) != nil || pool.Target >= pool.Settings.Max {
 		return c
 	}
-	c.Operation = p.request(pool, 1, c.ID, c.Reason, fmt.Sprintf("1 node in place of %s", c.Node)).ID
+	c.Operation = p.request(pool, 1, c.Owner, c.ID, c.Reason, fmt.Sprintf("1 node in place of %s", c.Node)).ID
 	p.remember(ledger.Put(c))
 	return c
 }
@@ -190,16 +190,23 @@ func (p *pass) commit(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 	return c
 }
 
+// stepDelete begins the IDs of steps that delete a claim's instance.
+const stepDelete = "delete"
+
 // deleteInstance deletes the instance, and what is left of its node, and waits until both are gone.
 func (p *pass) deleteInstance(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 	node, instance := p.node(c.Node), p.instance(c.Node)
 	if !p.gone(c) {
+		if again := c.Deleted.Add(p.opts.RetryAfter); !c.Deleted.IsZero() && p.now.Before(again) {
+			p.due(again) // it was taken; its effect is to be seen first
+			return c
+		}
 		if instance.Here() || instance.Absent > 0 {
 			do := plan.DeleteInstance
 			if c.Keep {
 				do = plan.ReplaceInstance
 			}
-			p.step(p.stepOf(c, "delete", do))
+			p.step(p.stepOf(c, stepDelete, do))
 		}
 		return c
 	}

@@ -112,7 +112,7 @@ func (p *pass) openGrowth(proposal plan.Proposal, pool *cluster.Pool) {
 	if p.opts.MaxNodesTotal > 0 {
 		delta = min(delta, p.opts.MaxNodesTotal-p.clusterSize())
 	}
-	op := p.request(pool, delta, "", proposal.Reason, proposal.Message)
+	op := p.request(pool, delta, proposal.Owner, "", proposal.Reason, proposal.Message)
 	for _, pod := range proposal.Pods {
 		op.Pods = append(op.Pods, pod.String())
 	}

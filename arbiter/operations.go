@@ -137,7 +137,7 @@ func (p *pass) fail(op ledger.Operation, why reason.Reason, message string) {
 	p.remember(ledger.Put(op))
 	p.backOff(op.Pool, why, message)
 	p.note(plan.Note{
-		Owner: ownerOf(op, p.ledger), Pool: op.Pool, Reason: why, Warning: true,
+		Owner: op.Owner, Pool: op.Pool, Reason: why, Warning: true,
 		Message: fmt.Sprintf("growing pool %s from %d to %d is given up: %s", op.Pool, op.From, op.To, message),
 	})
 	p.replacementFailed(op)
@@ -153,7 +153,7 @@ func (p *pass) pursue() {
 		switch op.State {
 		case ledger.Requested:
 			p.step(plan.Step{
-				ID: "increase/" + op.ID, Do: plan.Increase, Owner: ownerOf(op, p.ledger), Pool: op.Pool, From: op.From,
+				ID: "increase/" + op.ID, Do: plan.Increase, Owner: op.Owner, Pool: op.Pool, From: op.From,
 				Delta: op.Delta(), Operation: op.ID, Reason: op.Reason, Message: op.Message,
 			})
 		case ledger.Failed:
@@ -185,7 +185,7 @@ func (p *pass) giveBack(op ledger.Operation) {
 			ref = cluster.Ref(node)
 		}
 		p.step(plan.Step{
-			ID: "delete/" + op.ID + "/" + id, Do: do, Owner: ownerOf(op, p.ledger), Pool: op.Pool, Node: ref, Dead: true,
+			ID: "delete/" + op.ID + "/" + id, Do: do, Owner: op.Owner, Pool: op.Pool, Node: ref, Dead: true,
 			Operation: op.ID, Reason: op.Reason, Message: op.Message,
 		})
 	}
@@ -194,7 +194,7 @@ func (p *pass) giveBack(op ledger.Operation) {
 	case left > 0:
 	case unfulfilled > 0 && pool.Observed.After(op.Accepted):
 		p.step(plan.Step{
-			ID: "decrease/" + op.ID, Do: plan.Decrease, Owner: ownerOf(op, p.ledger), Pool: op.Pool, From: pool.Target,
+			ID: "decrease/" + op.ID, Do: plan.Decrease, Owner: op.Owner, Pool: op.Pool, From: pool.Target,
 			Delta: -unfulfilled, Operation: op.ID, Reason: op.Reason, Message: op.Message,
 		})
 	default:
@@ -203,10 +203,10 @@ func (p *pass) giveBack(op ledger.Operation) {
 }
 
 // request opens an operation; its step follows in the same pass. From is the size that was read.
-func (p *pass) request(pool *cluster.Pool, delta int, claim string, why reason.Reason, message string) ledger.Operation {
+func (p *pass) request(pool *cluster.Pool, delta int, owner ledger.Owner, claim string, why reason.Reason, message string) ledger.Operation {
 	op := ledger.Operation{
 		ID: fmt.Sprintf("%s-%d-%d-%d", pool.Name, pool.Target, pool.Target+delta, p.now.UnixMilli()), Pool: pool.Name,
-		From: pool.Target, To: pool.Target + delta, Claim: claim, Reason: why, Message: message, State: ledger.Requested,
+		From: pool.Target, To: pool.Target + delta, Owner: owner, Claim: claim, Reason: why, Message: message, State: ledger.Requested,
 		Requested: p.now, Until: p.now.Add(pool.Settings.MaxNodeProvisionTime), Known: p.known(pool.Name),
 	}
 	p.remember(ledger.Put(op))
@@ -216,7 +216,7 @@ func (p *pass) request(pool *cluster.Pool, delta int, claim string, why reason.R
 // expect opens an operation that the provider carries out by itself: it replaces an instance and keeps the target.
 func (p *pass) expect(pool *cluster.Pool, c ledger.Claim) ledger.Operation {
 	op := ledger.Operation{
-		ID: "replace-" + c.ID, Pool: pool.Name, From: pool.Target - 1, To: pool.Target, Claim: c.ID, Reason: c.Reason,
+		ID: "replace-" + c.ID, Pool: pool.Name, From: pool.Target - 1, To: pool.Target, Owner: c.Owner, Claim: c.ID, Reason: c.Reason,
 		Message: c.Message, State: ledger.Accepted, Requested: p.now, Accepted: p.now,
 		Until: p.now.Add(pool.Settings.MaxNodeProvisionTime), Known: p.known(pool.Name),
 	}

@@ -18,7 +18,7 @@ func (p *pass) settle() {
 			p.settleOperation(op, r)
 			continue
 		}
-		if c, ok := p.ledger.Claim(r.Claim); ok && r.Err != "" {
+		if c, ok := p.ledger.Claim(r.Claim); ok {
 			p.settleClaim(c, r)
 		}
 	}
@@ -37,7 +37,7 @@ func (p *pass) settleOperation(op ledger.Operation, r cluster.Result) {
 	case r.Class == cluster.ClassConflict:
 		p.remember(ledger.Drop(op))
 		p.note(plan.Note{
-			Owner: ownerOf(op, p.ledger), Pool: op.Pool, Reason: reason.WaitingForSize,
+			Owner: op.Owner, Pool: op.Pool, Reason: reason.WaitingForSize,
 			Message: fmt.Sprintf("pool %s was resized by somebody else meanwhile; deciding anew: %s", op.Pool, r.Err),
 		})
 		p.forgetOperation(op)
@@ -47,7 +47,7 @@ func (p *pass) settleOperation(op ledger.Operation, r cluster.Result) {
 		op.NotBefore = r.At.Add(p.retryAfter(r))
 		p.remember(ledger.Put(op))
 		p.note(plan.Note{
-			Owner: ownerOf(op, p.ledger), Pool: op.Pool, Reason: reason.ProviderError, Warning: true,
+			Owner: op.Owner, Pool: op.Pool, Reason: reason.ProviderError, Warning: true,
 			Message: fmt.Sprintf("growing pool %s from %d to %d gave no clear answer, so its size is read again: %s",
 				op.Pool, op.From, op.To, r.Err),
 		})
@@ -66,7 +66,7 @@ func (p *pass) refused(op ledger.Operation, r cluster.Result) {
 	why := reasonOf(r.Class)
 	p.backOff(op.Pool, why, r.Err)
 	p.note(plan.Note{
-		Owner: ownerOf(op, p.ledger), Pool: op.Pool, Reason: why, Warning: true,
+		Owner: op.Owner, Pool: op.Pool, Reason: why, Warning: true,
 		Message: fmt.Sprintf("pool %s could not grow from %d to %d: %s", op.Pool, op.From, op.To, r.Err),
 	})
 	p.forgetOperation(op)
@@ -84,6 +84,13 @@ func (p *pass) forgetOperation(op ledger.Operation) {
 }
 
 func (p *pass) settleClaim(c ledger.Claim, r cluster.Result) {
+	if r.Err == "" {
+		if c.Phase == ledger.Deleting && stepName(r.Step) == stepDelete {
+			c.Deleted = r.At
+			p.remember(ledger.Put(c))
+		}
+		return
+	}
 	if r.Class == cluster.ClassPodsLeft && c.Phase == ledger.Deleting {
 		// The last live look found a pod that was bound meanwhile: the provider was not asked, so the drain goes on.
 		c = p.enter(c, ledger.Draining)
@@ -133,14 +140,6 @@ func stepName(id string) string {
 		}
 	}
 	return id
-}
-
-// ownerOf is the job that an operation belongs to: its claim's, or the autoscaler.
-func ownerOf(op ledger.Operation, l ledger.Ledger) ledger.Owner {
-	if c, ok := l.Claim(op.Claim); ok {
-		return c.Owner
-	}
-	return ledger.Autoscaler
 }
 
 // backOff holds the pool's next growth back: the first time for the initial length, then twice as long each time, up to the longest; a pool

@@ -99,6 +99,8 @@ type Claim struct {
 	Cordoned bool `json:"cordoned,omitempty"`
 	// DeleteAsked says that the provider was asked to delete the instance.
 	DeleteAsked bool `json:"deleteAsked,omitempty"`
+	// Deleted is when the provider last took the deletion of the instance; zero while it did not.
+	Deleted time.Time `json:"deleted,omitzero"`
 	// Keep says that the provider replaces the instance itself and keeps the pool's target.
 	Keep bool `json:"keep,omitempty"`
 	// Restore is the size to which the pool is brought back when an instance was lost by itself and the provider's target still counts it;
@@ -131,6 +133,8 @@ type Operation struct {
 	Pool string `json:"pool"`
 	From int    `json:"from"`
 	To   int    `json:"to"`
+	// Owner is the job that asked for it.
+	Owner Owner `json:"owner"`
 	// Claim is the claim whose replacement this brings; empty for a scale-up.
 	Claim     string        `json:"claim,omitempty"`
 	Reason    reason.Reason `json:"reason"`

@@ -1,6 +1,8 @@
 package scenarios
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -8,6 +10,8 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/arbiter"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
 	"github.com/poolkeeper/poolkeeper/simulation"
 )
 
@@ -116,6 +120,15 @@ func TestWhatMayNotBeEvictedKeepsItsNode(t *testing.T) {
 	before := s.Target("general")
 	s.Run(30 * time.Minute)
 	s.size("general", before)
+	for rule, pod := range map[reason.Reason]string{
+		reason.NotSafeToEvict: "default/unsafe", reason.DoNotDisrupt: "default/undisturbed", reason.LocalStorage: "default/local",
+	} {
+		if !slices.ContainsFunc(s.daemon.Plan().Verdicts, func(v plan.Verdict) bool {
+			return v.Kind == plan.Node && v.Reason == rule && strings.Contains(v.Message, pod)
+		}) {
+			t.Errorf("no verdict names %s and %s: %+v", rule, pod, s.daemon.Plan().Verdicts)
+		}
+	}
 	s.marks()
 	s.end()
 }
