@@ -180,7 +180,7 @@ func (p *pass) lookAway(x subject) {
 	}
 }
 
-// AnnotationHeal, set to "off" on a Node, keeps the healer away from that node. It can hurt that one node alone, so a kubelet may write it.
+// AnnotationHeal keeps the healer away from a Node on which it is set to "off". It can hurt that one node alone, so a kubelet may write it.
 const AnnotationHeal = "poolkeeper.io/heal"
 
 func healOff(node *corev1.Node) bool { return node != nil && node.Annotations[AnnotationHeal] == "off" }

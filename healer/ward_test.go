@@ -1,6 +1,7 @@
 package healer
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -42,9 +43,7 @@ func newWard(t *testing.T, things ...any) *ward {
 		instances: map[string]*cluster.Instance{},
 	}
 	s := w.world.Snapshot()
-	for id, instance := range s.Instances.All() {
-		w.instances[id] = instance
-	}
+	maps.Insert(w.instances, s.Instances.All())
 	for pool := range s.Pools.Values() {
 		w.pools = append(w.pools, pool)
 	}
