@@ -1,0 +1,63 @@
+// Poolkeeper keeps the node pools of a Kubernetes cluster the right size, healthy and current.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // maintenance windows name time zones, and images have none
+
+	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
+
+	"github.com/poolkeeper/poolkeeper/app"
+	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
+	"github.com/poolkeeper/poolkeeper/cloudprovider/registry"
+	"github.com/poolkeeper/poolkeeper/config"
+)
+
+// version is set by the build.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run gives the exit code: 0 for a clean end, 1 for a fault, 2 for a command line or configuration that can't be used.
+func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	if len(args) > 0 && args[0] == "demo" {
+		return demo(ctx, args[1:], out, errs)
+	}
+	c, err := config.Parse(args)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintf(errs, "poolkeeper: %v\n", err)
+		return 2
+	case c.ShowVersion:
+		fmt.Fprintln(out, version)
+		return 0
+	}
+	defer klog.Flush()
+	for _, warning := range c.Warnings {
+		klog.Warning(warning)
+	}
+	if err := app.Run(ctx, c, providers(), version); err != nil {
+		fmt.Fprintf(errs, "poolkeeper: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// providers are the clouds that can be named in --cloud-provider.
+func providers() registry.Registry {
+	return registry.Registry{"kwok": kwok.New}
+}
