@@ -2,8 +2,9 @@ package autoscaler
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
@@ -121,7 +122,6 @@ func waste(o option) float64 {
 
 // lot draws a number by the pool and the first pod.
 func lot(o option) float64 {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(o.pool.Name + "/" + string(o.pods[0].UID))) // a hash takes everything
-	return float64(h.Sum32())
+	sum := sha256.Sum256([]byte(o.pool.Name + "/" + string(o.pods[0].UID)))
+	return float64(binary.BigEndian.Uint32(sum[:]))
 }

@@ -85,7 +85,10 @@ func (p *pass) grow(classes []scheduling.Class) []scheduling.Class {
 	passedOver := map[string]string{}
 	for _, tier := range tiers(p.ripe(classes)) {
 		tier = p.placeOn(tier, p.isFresh) // what is left of the nodes for pods of higher priority
-		left = append(left, p.growFor(tier, passedOver)...)
+		hide := p.showDomains(tier)
+		tier = p.growFor(tier, passedOver)
+		hide()
+		left = append(left, p.growFor(tier, passedOver)...) // a domain that could not be had holds nobody back
 	}
 	for pool := range p.s.Pools.Values() {
 		if message := passedOver[pool.Name]; message != "" && p.growths[pool.Name] == nil {
@@ -133,7 +136,9 @@ func tiers(classes []scheduling.Class) [][]scheduling.Class {
 
 // growFor lets one pool after the other grow, each time the best for what is left, until no pool helps any more.
 func (p *pass) growFor(classes []scheduling.Class, passedOver map[string]string) []scheduling.Class {
-	for len(classes) > 0 {
+	for {
+		swaying, rest := split(classes)
+		classes = append(p.place(swaying), rest...)
 		options := p.options(classes)
 		if len(options) == 0 {
 			return classes
@@ -143,10 +148,8 @@ func (p *pass) growFor(classes []scheduling.Class, passedOver map[string]string)
 			passedOver[o.pool.Name] = fmt.Sprintf("%s would take %s, but the expander preferred pool %s",
 				count(o.nodes, "new node", "new nodes"), p.crowd(o.pods), best.pool.Name)
 		}
-		swaying, rest := split(p.take(best, classes))
-		classes = append(p.place(swaying), rest...)
+		classes = p.take(best, classes)
 	}
-	return nil
 }
 
 // split parts the classes that may fit what there is, now that others have been placed, from the rest.
@@ -165,7 +168,7 @@ func split(classes []scheduling.Class) (swaying, rest []scheduling.Class) {
 func (p *pass) options(classes []scheduling.Class) []option {
 	var options []option
 	for pool := range p.s.Pools.Values() {
-		if why, _, _ := p.closed(pool); why != "" {
+		if why, _, _ := p.closed(pool); why != "" || len(classes) == 0 {
 			continue
 		}
 		shape := p.shapes[pool.Name]
