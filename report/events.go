@@ -63,16 +63,20 @@ func statusRef(namespace string) *corev1.ObjectReference {
 }
 
 // tell makes the Events of a plan.
-func (e *events) tell(now time.Time, p *plan.Plan, s *cluster.Snapshot) {
+func (e *events) tell(now time.Time, p *plan.Plan, s *cluster.Snapshot, groups []waiting) {
 	if e.recorder == nil {
 		return
 	}
 	for _, n := range p.Notes { // these happen once, and are not remembered
 		e.tellNote(p, s, n)
 	}
-	for _, v := range p.Verdicts {
-		if v.Kind == plan.Pod && !quiet[v.Reason] {
-			e.still(now, podRef(s, v.Name), "", notTriggerScaleUp, "pod didn't trigger scale-up: "+whyNot(v))
+	for _, g := range groups {
+		if quiet[g.Reason] {
+			continue
+		}
+		message := "pod didn't trigger scale-up: " + g.Why
+		for _, pod := range g.Pods {
+			e.still(now, podRef(s, pod), "", notTriggerScaleUp, message)
 		}
 	}
 	for _, h := range p.Held {

@@ -34,7 +34,7 @@ type lines struct {
 func newLines() *lines { return &lines{} }
 
 // of are the lines of a plan, in the order in which a person would tell it: what happened, what is done now, what is held, who waits.
-func (l *lines) of(p *plan.Plan) []line {
+func (l *lines) of(p *plan.Plan, groups []waiting) []line {
 	var all []line
 	for _, n := range p.Notes {
 		all = append(all, line{Owner: n.Owner, Text: n.Message, Reason: n.Reason, Pool: n.Pool, Node: n.Node.String(), Warning: n.Warning})
@@ -42,7 +42,7 @@ func (l *lines) of(p *plan.Plan) []line {
 	all = append(all, l.ofSteps(p)...)
 	all = append(all, l.ofHeld(p)...)
 	all = append(all, l.ofPools(p)...)
-	return append(all, l.ofWaiting(p)...)
+	return append(all, l.ofWaiting(groups)...)
 }
 
 func (l *lines) ofSteps(p *plan.Plan) []line {
@@ -122,16 +122,15 @@ func (l *lines) ofPools(p *plan.Plan) []line {
 	return all
 }
 
-func (l *lines) ofWaiting(p *plan.Plan) []line {
+func (l *lines) ofWaiting(groups []waiting) []line {
 	var all []line
 	said := map[string]bool{}
-	for _, g := range waitingPods(p) {
+	for _, g := range groups {
 		if quiet[g.Reason] {
 			continue
 		}
-		why := whyNot(plan.Verdict{Reason: g.Reason, Message: g.Message, Pools: g.Pools})
-		said[why] = true
-		if l.waiting[why] {
+		said[g.Why] = true
+		if l.waiting[g.Why] {
 			continue
 		}
 		text := fmt.Sprintf("%s wait: %s", plural(len(g.Pods), "pod", "pods"), someOf(g.Pods, 3))
@@ -139,7 +138,7 @@ func (l *lines) ofWaiting(p *plan.Plan) []line {
 			text = "pod " + g.Pods[0] + " waits"
 		}
 		if len(g.Pools) > 0 {
-			text += "; " + why
+			text += "; " + g.Why
 		} else {
 			text += colon(g.Message)
 		}

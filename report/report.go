@@ -100,8 +100,9 @@ func (r *Reporter) Pass(_ context.Context, now time.Time, p plan.Plan, s *cluste
 	leader := r.view.leader
 	r.mu.Unlock()
 
-	r.say(now, r.lines.of(&p))
-	r.events.tell(now, &p, s)
+	groups := waitingPods(&p)
+	r.say(now, r.lines.of(&p, groups))
+	r.events.tell(now, &p, s, groups)
 	r.status.pass(now, leader, &p, s)
 	for _, delay := range r.delays.pass(&p, s) {
 		r.metrics.observe(scaleUpDelay, delay.Seconds())

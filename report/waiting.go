@@ -18,6 +18,8 @@ type waiting struct {
 	Message string
 	Pools   []plan.PoolVerdict
 	Pods    []string
+	// Why is reason, message and pools in words.
+	Why string
 }
 
 // quiet are the reasons for which a pending pod gets neither an Event nor a line: it will run without our help, or we are not the ones to
@@ -30,16 +32,24 @@ var quiet = map[reason.Reason]bool{
 func waitingPods(p *plan.Plan) []waiting {
 	var groups []waiting
 	index := map[string]int{}
+	words := map[*plan.PoolVerdict]string{} // equal pods share the list of pools, which need not be put into words for each of them
 	for _, v := range p.Verdicts {
 		if v.Kind != plan.Pod {
 			continue
 		}
-		key := string(v.Reason) + "\x00" + whyNot(v)
+		var why string
+		if len(v.Pools) == 0 {
+			why = because(v.Reason, v.Message)
+		} else if why = words[&v.Pools[0]]; why == "" {
+			why = whyNot(v.Pools)
+			words[&v.Pools[0]] = why
+		}
+		key := string(v.Reason) + "\x00" + why
 		i, ok := index[key]
 		if !ok {
 			i = len(groups)
 			index[key] = i
-			groups = append(groups, waiting{Reason: v.Reason, Message: v.Message, Pools: v.Pools})
+			groups = append(groups, waiting{Reason: v.Reason, Message: v.Message, Pools: v.Pools, Why: why})
 		}
 		groups[i].Pods = append(groups[i].Pods, v.Name)
 	}
@@ -47,12 +57,9 @@ func waitingPods(p *plan.Plan) []waiting {
 }
 
 // whyNot is why a pod brings no node, pool by pool: "pool big: MaxSizeReached; pool small: MisfitsPool (Insufficient cpu)".
-func whyNot(v plan.Verdict) string {
-	if len(v.Pools) == 0 {
-		return because(v.Reason, v.Message)
-	}
-	parts := make([]string, 0, len(v.Pools))
-	for _, pool := range v.Pools {
+func whyNot(pools []plan.PoolVerdict) string {
+	parts := make([]string, 0, len(pools))
+	for _, pool := range pools {
 		parts = append(parts, "pool "+pool.Pool+": "+because(pool.Reason, pool.Message))
 	}
 	return strings.Join(parts, "; ")

@@ -61,7 +61,10 @@ func encode(e ledger.Entry, old string) (string, error) {
 		return "", err
 	}
 	known, err := json.Marshal(before)
-	return string(keepUnknown(value, []byte(old), known)), err
+	if err != nil || string(known) == old { // as we wrote it: nothing of somebody else's in it
+		return string(value), err
+	}
+	return string(keepUnknown(value, []byte(old), known)), nil
 }
 
 // keepUnknown adds to the JSON object value what is in old but got lost when old was read: known is what was left of it. Lists are
