@@ -79,10 +79,18 @@ var importRules = []importRule{
 		ours: join(deciders, everybody, []pattern{"arbiter/..."}),
 	},
 	{
-		why:    "only the wiring knows everybody",
-		of:     []pattern{"..."},
-		except: join(everybody, deciders, []pattern{"arbiter/..."}),
-		ours:   join(deciders, []pattern{"arbiter/...", "app/..."}),
+		why: "only the wiring knows everybody",
+		of:  []pattern{"..."},
+		except: join(everybody, deciders, []pattern{
+			"arbiter/...",
+			"config/...", // it turns flags into the options of those who decide, whose defaults and checks stay with them
+		}),
+		ours: join(deciders, []pattern{"arbiter/...", "app/..."}),
+	},
+	{
+		why:  "config gives options and starts nothing: it knows of the deciders' and the arbiter's options, not of what wires, acts or reports",
+		of:   []pattern{"config/..."},
+		ours: join(everybody, doors, []pattern{"actuator/...", "report/...", "dashboard/..."}),
 	},
 	{
 		why:    "what is built for production does not stand on tests",

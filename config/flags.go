@@ -1,0 +1,206 @@
+package config
+
+import (
+	"time"
+
+	"github.com/spf13/pflag"
+	cliflag "k8s.io/component-base/cli/flag"
+	logsapi "k8s.io/component-base/logs/api/v1"
+
+	"github.com/poolkeeper/poolkeeper/arbiter"
+	"github.com/poolkeeper/poolkeeper/autoscaler"
+	"github.com/poolkeeper/poolkeeper/drain"
+	"github.com/poolkeeper/poolkeeper/healer"
+	"github.com/poolkeeper/poolkeeper/upgrader"
+)
+
+// flags are all flags of the daemon, and what they say before it is checked and put together.
+type flags struct {
+	config *Config
+	drain  drain.Options
+	pool   poolFlags
+
+	file                        string
+	mode                        string
+	dryRun                      bool
+	unreadyPercentage           float64
+	maxDisruptionsPerPool       string
+	startupTaints, ignoreTaints []string
+	allowed, bypassed           []string
+	drainTimeout, evictionTime  time.Duration
+	gracefulSeconds             int
+
+	sections []section
+	all      *pflag.FlagSet
+	foreign  []*foreign
+}
+
+// poolFlags are the flags about every pool of which nothing else is said.
+type poolFlags struct {
+	autoscale, autoheal, autoUpgrade         bool
+	utilizationThreshold                     float64
+	unneededTime, unreadyTime                time.Duration
+	maxNodeProvisionTime, maxNodeStartupTime time.Duration
+	unhealthyAfter, unregisteredAfter        time.Duration
+	maxSurge, maxUnavailable                 string
+	window, version                          string
+}
+
+// section is a part of the flags, as the usage and docs/reference/flags.md show them.
+type section struct {
+	title string
+	*pflag.FlagSet
+}
+
+func newFlags() *flags {
+	f := &flags{all: newSet(), drain: drain.Defaults(), config: &Config{
+		Autoscaler: autoscaler.Defaults(), Healer: healer.Defaults(), Upgrader: upgrader.Defaults(), Arbiter: arbiter.Defaults(),
+		logs: logsapi.NewLoggingConfiguration(),
+	}}
+	f.section("The daemon", f.addDaemon)
+	f.section("The cloud", f.addCloud)
+	f.section("Pools", f.addPools)
+	f.section("Autoscaler", f.addAutoscaler)
+	f.section("Healer", f.addHealer)
+	f.section("Upgrader", f.addUpgrader)
+	f.section("Disruptions", f.addDisruptions)
+	f.section("Leader election", f.addElection)
+	f.section("Logs", func(fs *pflag.FlagSet) { logsapi.AddFlags(f.config.logs, fs) })
+	f.addForeign(f.all)
+	return f
+}
+
+func newSet() *pflag.FlagSet {
+	fs := pflag.NewFlagSet("poolkeeper", pflag.ContinueOnError)
+	fs.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
+	fs.SortFlags = false
+	return fs
+}
+
+func (f *flags) section(title string, add func(*pflag.FlagSet)) {
+	fs := newSet()
+	add(fs)
+	f.sections = append(f.sections, section{title, fs})
+	f.all.AddFlagSet(fs)
+}
+
+func (f *flags) addDaemon(fs *pflag.FlagSet) {
+	c := f.config
+	fs.StringVar(&f.mode, "mode", string(arbiter.Act),
+		"how much may be done: observe decides everything and does nothing, protect adds capacity and repairs, act does everything")
+	fs.BoolVar(&f.dryRun, "dry-run", false, "the same as --mode=observe")
+	fs.StringVar(&f.file, "config", "", "the `file` with the settings of single pools")
+	fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "the kubeconfig `file`; without one the daemon takes the cluster that it runs in")
+	fs.Float64Var(&c.KubeClientQPS, "kube-client-qps", 50, "requests a second to the API server")
+	fs.IntVar(&c.KubeClientBurst, "kube-client-burst", 100, "requests to the API server that may come at once")
+	fs.StringVar(&c.KubeAPIContentType, "kube-api-content-type", "application/vnd.kubernetes.protobuf", "how objects are encoded on the way to the API server")
+	fs.StringVar(&c.UserAgent, "user-agent", "poolkeeper", "how the daemon introduces itself to the API server and to clouds")
+	fs.StringVar(&c.Namespace, "namespace", "kube-system", "the daemon's own namespace, with its ledger and its status")
+	fs.StringVar(&c.Address, "address", ":8085", "where metrics, plan, status and probes are served")
+	fs.DurationVar(&c.ScanInterval, "scan-interval", 10*time.Second, "the longest time between two passes; what happens in the cluster starts one at once")
+	fs.BoolVar(&c.Version, "version", false, "print the version and end")
+}
+
+func (f *flags) addCloud(fs *pflag.FlagSet) {
+	c := f.config
+	fs.StringVar(&c.CloudProvider, "cloud-provider", "", "the cloud provider, or several, separated by commas")
+	fs.StringVar(&c.CloudConfig, "cloud-config", "", "the provider's own configuration `file`; with several providers a list of name=path")
+	fs.DurationVar(&c.CloudScanInterval, "cloud-scan-interval", 10*time.Second, "the time between two reads of the cloud; a write of our own starts one at once")
+	fs.DurationVar(&c.CloudTimeout, "cloud-timeout", 30*time.Second, "how long a read of one provider may take")
+	fs.DurationVar(&c.Arbiter.ViewMaxAge, "cloud-view-max-age", c.Arbiter.ViewMaxAge,
+		"how old the provider's last good answer about a pool may be for anything that destroys a machine of it")
+}
+
+func (f *flags) addPools(fs *pflag.FlagSet) {
+	p := &f.pool
+	fs.BoolVar(&p.autoscale, "autoscale", true, "resize pools within their min and max")
+	fs.BoolVar(&p.autoheal, "autoheal", true, "repair broken nodes")
+	fs.BoolVar(&p.autoUpgrade, "auto-upgrade", true, "roll pools to their target version inside their window")
+	fs.DurationVar(&p.maxNodeProvisionTime, "max-node-provision-time", 15*time.Minute, "how long a requested machine may take to become a ready node")
+	fs.DurationVar(&p.maxNodeStartupTime, "max-node-startup-time", 15*time.Minute, "how long a registered node may take to become ready")
+}
+
+func (f *flags) addAutoscaler(fs *pflag.FlagSet) {
+	a, b, p := &f.config.Autoscaler, &f.config.Arbiter, &f.pool
+	fs.StringVar(&a.Expander, "expander", a.Expander,
+		"what chooses among pools that could all grow: one name, or several separated by commas, each breaking the ties of the one before")
+	fs.DurationVar(&a.NewPodScaleUpDelay, "new-pod-scale-up-delay", a.NewPodScaleUpDelay, "how old a pod has to be before nodes are added for it")
+	fs.IntVar(&a.MaxNodesTotal, "max-nodes-total", a.MaxNodesTotal, "the most nodes that the cluster may have, those outside all pools among them; 0 means no limit")
+	fs.IntVar(&a.MaxNodesPerScaleUp, "max-nodes-per-scaleup", a.MaxNodesPerScaleUp, "the most nodes that one decision adds to a pool")
+	fs.StringArrayVar(&f.startupTaints, "startup-taint", nil, "the key of a taint that a node carries until it is ready for pods; can be given several times")
+	fs.StringArrayVar(&f.ignoreTaints, "ignore-taint", nil, "the same as --startup-taint")
+	fs.StringSliceVar(&f.allowed, "allowed-scheduler-names", nil, "schedulers besides the default one whose pods count; they have to go by the default profile's rules")
+	fs.StringSliceVar(&f.bypassed, "bypassed-scheduler-names", nil, "the same as --allowed-scheduler-names")
+	fs.Int32Var(&f.drain.ExpendablePodsPriorityCutoff, "expendable-pods-priority-cutoff", f.drain.ExpendablePodsPriorityCutoff,
+		"the priority below which a pod neither brings nor keeps a node")
+	fs.DurationVar(&b.BackoffInitial, "initial-node-group-backoff-duration", b.BackoffInitial, "how long a pool that failed to grow is left alone, and then twice as long each time")
+	fs.DurationVar(&b.BackoffMax, "max-node-group-backoff-duration", b.BackoffMax, "how long such a pool is left alone at most")
+	fs.DurationVar(&b.BackoffReset, "node-group-backoff-reset-timeout", b.BackoffReset, "after how long without failure the first such time holds again")
+
+	fs.BoolVar(&a.ScaleDownEnabled, "scale-down-enabled", a.ScaleDownEnabled, "remove nodes that are not needed")
+	fs.BoolVar(&a.ScaleDownUnreadyEnabled, "scale-down-unready-enabled", a.ScaleDownUnreadyEnabled, "remove nodes that are not needed also when they are not ready")
+	fs.DurationVar(&p.unneededTime, "scale-down-unneeded-time", 10*time.Minute, "how long a node is not needed before it is removed")
+	fs.DurationVar(&p.unreadyTime, "scale-down-unready-time", 20*time.Minute, "the same for a node that is not ready")
+	fs.Float64Var(&p.utilizationThreshold, "scale-down-utilization-threshold", 0.5, "the share of a node's allocatable below which it counts as underutilized, from 0 to 1")
+	fs.BoolVar(&a.IgnoreDaemonSetsUtilization, "ignore-daemonsets-utilization", false, "leave DaemonSet pods out of a node's utilization")
+	fs.BoolVar(&a.IgnoreMirrorPodsUtilization, "ignore-mirror-pods-utilization", false, "leave mirror pods out of a node's utilization")
+	fs.DurationVar(&a.ScaleDownDelayAfterAdd, "scale-down-delay-after-add", a.ScaleDownDelayAfterAdd, "how long after a pool grew none of its nodes is removed")
+	fs.DurationVar(&a.ScaleDownDelayAfterDelete, "scale-down-delay-after-delete", a.ScaleDownDelayAfterDelete, "the same after a pool shrank")
+	fs.DurationVar(&a.ScaleDownDelayAfterFailure, "scale-down-delay-after-failure", a.ScaleDownDelayAfterFailure, "the same after a removal failed")
+	fs.BoolVar(&a.ScaleDownDelayTypeLocal, "scale-down-delay-type-local", a.ScaleDownDelayTypeLocal, "count these delays for each pool on its own")
+}
+
+func (f *flags) addHealer(fs *pflag.FlagSet) {
+	h, p := &f.config.Healer, &f.pool
+	fs.DurationVar(&p.unhealthyAfter, "heal-unhealthy-after", 5*time.Minute, "how long a node may be seen to be not ready before it is repaired")
+	fs.DurationVar(&p.unregisteredAfter, "heal-unregistered-after", 0,
+		"how long a running machine may take to register a node before it is replaced; 0 means the pool's time of --max-node-provision-time")
+	fs.DurationVar(&h.GoneAfter, "heal-gone-after", h.GoneAfter, "how long a node whose machine is gone for sure is seen to be not ready before it is cleaned up")
+	fs.DurationVar(&h.FailedAfter, "heal-failed-after", h.FailedAfter, "how long a node whose machine failed, by the cloud's word, is seen to be not ready before it is repaired")
+	fs.DurationVar(&h.RecoveredAfter, "heal-recovered-after", h.RecoveredAfter, "how long a node has to be seen healthy before its incident is closed")
+	fs.DurationVar(&h.BlindAfter, "heal-blind-after", h.BlindAfter, "how long no node at all may renew its lease before nothing is concluded from that")
+	fs.DurationVar(&h.FailureBackoff, "heal-backoff", h.FailureBackoff,
+		"how long a repair waits when the last one in the pool brought a machine that didn't come up either, and then twice as long each time")
+	fs.DurationVar(&h.FailureBackoffMax, "heal-backoff-max", h.FailureBackoffMax, "how long such a repair waits at most")
+}
+
+func (f *flags) addUpgrader(fs *pflag.FlagSet) {
+	u, p := &f.config.Upgrader, &f.pool
+	fs.StringVar(&p.window, "upgrade-window", "", `when pools may be rolled, such as "any 02:00", "mon-fri 22:00 4h Europe/Paris" or "always"; without one they never are`)
+	fs.StringVar(&p.version, "upgrade-version", "", "the Kubernetes version that nodes are to have, such as v1.36.3; without one it is that of the provider's template")
+	fs.StringVar(&p.maxSurge, "upgrade-max-surge", "1", "how many new nodes may be there on top while a pool is rolled, as a number or a percentage")
+	fs.StringVar(&p.maxUnavailable, "upgrade-max-unavailable", "0", "how many nodes may be missing while a pool is rolled, as a number or a percentage")
+	fs.DurationVar(&u.NodeEstimate, "upgrade-node-estimate", u.NodeEstimate, "how long a node takes without its pods: none is begun that would not be done before the window closes")
+	fs.DurationVar(&u.RetryAfter, "upgrade-retry-after", u.RetryAfter, "how long a halted rollout waits in a window that never closes; otherwise it waits for the next one")
+}
+
+func (f *flags) addDisruptions(fs *pflag.FlagSet) {
+	a, d := &f.config.Arbiter, &f.drain
+	f.unreadyPercentage = float64(a.UnreadyPercentage)
+	fs.IntVar(&a.MaxDisruptions, "max-disruptions", a.MaxDisruptions, "the most nodes of the cluster that are disrupted at a time, by all three jobs together")
+	fs.StringVar(&f.maxDisruptionsPerPool, "max-disruptions-per-pool", a.MaxDisruptionsPerPool.String(),
+		"the most nodes of a pool that are disrupted at a time, as a number or a percentage; one always may be")
+	fs.IntVar(&a.MaxScaleDown, "max-scale-down-parallelism", a.MaxScaleDown, "the most nodes that the autoscaler removes at a time")
+	fs.IntVar(&a.MaxScaleDown, "max-empty-bulk-delete", a.MaxScaleDown, "the former name of --max-scale-down-parallelism")
+	fs.IntVar(&a.MaxDrain, "max-drain-parallelism", a.MaxDrain, "how many of them may still have pods to move")
+	fs.Float64Var(&f.unreadyPercentage, "max-total-unready-percentage", f.unreadyPercentage, "what percentage of the nodes may be unready before no node is disrupted any more")
+	fs.IntVar(&a.UnreadyCount, "ok-total-unready-count", a.UnreadyCount, "how many nodes may be unready in any case")
+	fs.DurationVar(&f.drainTimeout, "drain-timeout", 0,
+		"how long one node's drain may take before it is undone; 0 means the sum of --max-graceful-termination-sec and --max-pod-eviction-time")
+	fs.IntVar(&f.gracefulSeconds, "max-graceful-termination-sec", 600, "the part of a drain that is for pods to end; none is cut short by it")
+	fs.DurationVar(&f.evictionTime, "max-pod-eviction-time", 2*time.Minute, "the part of a drain that is for budgets to allow its evictions")
+	fs.DurationVar(&a.DrainRetryAfter, "drain-retry-after", a.DrainRetryAfter, "how long a node whose drain was given up is left alone")
+	fs.DurationVar(&a.DeleteDelay, "node-delete-delay-after-taint", a.DeleteDelay, "how long a drained node is left alone before the last look and the deletion")
+	fs.BoolVar(&d.SkipNodesWithSystemPods, "skip-nodes-with-system-pods", d.SkipNodesWithSystemPods, "let a kube-system pod without a budget keep its node")
+	fs.DurationVar(&d.BlockingSystemPodTimeout, "blocking-system-pod-distruption-timeout", d.BlockingSystemPodTimeout, "the age at which such a pod no longer keeps its node; 0 means never")
+	fs.BoolVar(&d.SkipNodesWithLocalStorage, "skip-nodes-with-local-storage", d.SkipNodesWithLocalStorage, "let a pod with local data keep its node")
+	fs.BoolVar(&d.SkipNodesWithCustomControllerPods, "skip-nodes-with-custom-controller-pods", d.SkipNodesWithCustomControllerPods, "let a pod of an unknown kind of controller keep its node")
+}
+
+func (f *flags) addElection(fs *pflag.FlagSet) {
+	e := &f.config.Election
+	fs.BoolVar(&e.Enabled, "leader-elect", true, "act only while holding the Lease kube-system/poolkeeper")
+	fs.DurationVar(&e.LeaseDuration, "leader-elect-lease-duration", 15*time.Second, "how long others wait after a renewal before they take over")
+	fs.DurationVar(&e.RenewDeadline, "leader-elect-renew-deadline", 10*time.Second, "how long the leader acts without a renewal")
+	fs.DurationVar(&e.RetryPeriod, "leader-elect-retry-period", 2*time.Second, "the time between two tries to get or renew the Lease")
+}

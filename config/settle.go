@@ -1,0 +1,211 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
+	logsapi "k8s.io/component-base/logs/api/v1"
+
+	"github.com/poolkeeper/poolkeeper/arbiter"
+)
+
+// problems is what is wrong, in the order in which it was found.
+type problems []error
+
+func (p *problems) add(err error) {
+	if err != nil {
+		*p = append(*p, err)
+	}
+}
+
+func (p *problems) addf(format string, args ...any) { p.add(fmt.Errorf(format, args...)) }
+
+// settle checks the flags, and puts the options together that take more than one of them.
+func (f *flags) settle(p *problems) {
+	c := f.config
+	f.settleMode(p)
+	f.checkDaemon(p)
+	f.checkNumbers(p)
+	f.checkDurations(p)
+	p.add(c.Autoscaler.Validate())
+	c.Autoscaler.StartupTaints = slices.Concat(f.startupTaints, f.ignoreTaints)
+	c.Scheduling.Schedulers = slices.Concat(f.allowed, f.bypassed)
+	c.Autoscaler.Drain, c.Upgrader.Drain, c.Arbiter.Drain = f.drain, f.drain, f.drain
+	c.Arbiter.MaxNodesTotal = c.Autoscaler.MaxNodesTotal
+	c.Arbiter.UnreadyPercentage = int(f.unreadyPercentage)
+	c.Healer.ViewMaxAge = c.Arbiter.ViewMaxAge
+	var err error
+	if c.Arbiter.MaxDisruptionsPerPool, err = parseShare(f.maxDisruptionsPerPool); err != nil {
+		p.addf("--max-disruptions-per-pool: %w", err)
+	}
+	c.flags = f.layer(p)
+}
+
+func (f *flags) settleMode(p *problems) {
+	mode := arbiter.Mode(f.mode)
+	if !slices.Contains([]arbiter.Mode{arbiter.Observe, arbiter.Protect, arbiter.Act}, mode) {
+		p.addf("--mode: there is no mode %q; choose observe, protect or act", f.mode)
+		return
+	}
+	if f.dryRun && f.all.Changed("mode") && mode != arbiter.Observe {
+		p.addf("--dry-run and --mode=%s contradict each other: a dry run is --mode=observe; leave one of them out", mode)
+	}
+	if f.dryRun {
+		mode = arbiter.Observe
+	}
+	f.config.Arbiter.Mode = mode
+}
+
+// knowSelf tells those who disrupt nodes which pod and node are the daemon's own, so that they come last.
+func (f *flags) knowSelf(getenv func(string) string) {
+	c := f.config
+	if pod := getenv("POD_NAME"); pod != "" {
+		namespace := getenv("POD_NAMESPACE")
+		if namespace == "" {
+			namespace = c.Namespace
+		}
+		own := namespace + "/" + pod
+		c.Autoscaler.Drain.Own, c.Upgrader.Drain.Own, c.Arbiter.Drain.Own = own, own, own
+	}
+	c.Upgrader.SelfNode = getenv("NODE_NAME")
+}
+
+// checkDaemon checks what is about the process.
+func (f *flags) checkDaemon(p *problems) {
+	c := f.config
+	if strings.TrimSpace(c.CloudProvider) == "" {
+		p.addf("--cloud-provider is missing: name the provider whose pools are to be kept, such as --cloud-provider=kwok")
+	}
+	if wrong := validation.IsDNS1123Label(c.Namespace); len(wrong) > 0 {
+		p.addf("--namespace: %q can't be a namespace: %s", c.Namespace, strings.Join(wrong, "; "))
+	}
+	if _, _, err := net.SplitHostPort(c.Address); err != nil {
+		p.addf("--address: %q is not an address: write host:port or :port, such as :8085", c.Address)
+	}
+	for _, wrong := range logsapi.Validate(c.logs, nil, nil) {
+		p.addf("flags about logs: %s: %s", wrong.Field, wrong.Detail)
+	}
+}
+
+func (f *flags) checkNumbers(p *problems) {
+	c := f.config
+	for _, n := range []struct {
+		flag     string
+		is, from int
+	}{
+		{"kube-client-burst", c.KubeClientBurst, 1},
+		{"max-disruptions", c.Arbiter.MaxDisruptions, 1},
+		{"max-scale-down-parallelism", c.Arbiter.MaxScaleDown, 1},
+		{"max-drain-parallelism", c.Arbiter.MaxDrain, 1},
+		{"ok-total-unready-count", c.Arbiter.UnreadyCount, 0},
+		{"max-graceful-termination-sec", f.gracefulSeconds, 0},
+	} {
+		if n.is < n.from {
+			p.addf("--%s is %d: give at least %d", n.flag, n.is, n.from)
+		}
+	}
+	if qps := c.KubeClientQPS; !(qps > 0 && qps < 1e6) {
+		p.addf("--kube-client-qps is %v: give a number above 0", qps)
+	}
+	if u := f.unreadyPercentage; !(u >= 0 && u <= 100) {
+		p.addf("--max-total-unready-percentage is %v: give a number from 0 to 100", u)
+	}
+	if t := f.pool.utilizationThreshold; !(t >= 0 && t <= 1) {
+		p.addf("--scale-down-utilization-threshold is %v: give a number from 0 to 1", t)
+	}
+}
+
+// mayBeZero are the durations that may be 0. Those that the autoscaler checks by itself are among them.
+var mayBeZero = []string{
+	"new-pod-scale-up-delay", "scale-down-delay-after-add", "scale-down-delay-after-delete", "scale-down-delay-after-failure",
+	"scale-down-unneeded-time", "scale-down-unready-time", "heal-unhealthy-after", "heal-unregistered-after", "heal-gone-after", "heal-failed-after",
+	"heal-recovered-after", "drain-timeout", "max-pod-eviction-time", "drain-retry-after", "node-delete-delay-after-taint",
+	"blocking-system-pod-distruption-timeout",
+}
+
+// checkDurations checks that each is long enough, and not longer than one that it has to fit into.
+func (f *flags) checkDurations(p *problems) {
+	times := map[string]time.Duration{}
+	f.all.VisitAll(func(flag *pflag.Flag) {
+		d, err := f.all.GetDuration(flag.Name)
+		if err != nil {
+			return
+		}
+		times[flag.Name] = d
+		switch byAutoscaler := slices.Index(mayBeZero, flag.Name); {
+		case byAutoscaler >= 0 && byAutoscaler < 4:
+		case d < 0:
+			p.addf("--%s is %s: give a duration that is not negative", flag.Name, d)
+		case d == 0 && !slices.Contains(mayBeZero, flag.Name):
+			p.addf("--%s is 0s: give a duration above 0", flag.Name)
+		}
+	})
+	for _, pair := range [][2]string{
+		{"initial-node-group-backoff-duration", "max-node-group-backoff-duration"},
+		{"heal-backoff", "heal-backoff-max"},
+		{"cloud-scan-interval", "cloud-view-max-age"},
+	} {
+		if times[pair[0]] > times[pair[1]] {
+			p.addf("--%s (%s) is longer than --%s (%s): lower the first or raise the second", pair[0], times[pair[0]], pair[1], times[pair[1]])
+		}
+	}
+	f.checkElection(p)
+}
+
+// jitter is how much longer than --leader-elect-retry-period client-go may wait between two tries.
+const jitter = 1.2
+
+// checkElection checks what client-go refuses.
+func (f *flags) checkElection(p *problems) {
+	e := f.config.Election
+	if e.LeaseDuration <= e.RenewDeadline {
+		p.addf("--leader-elect-lease-duration (%s) is not longer than --leader-elect-renew-deadline (%s): others would take over while the leader still acts; make it longer",
+			e.LeaseDuration, e.RenewDeadline)
+	}
+	if least := time.Duration(jitter * float64(e.RetryPeriod)); e.RenewDeadline <= least {
+		p.addf("--leader-elect-renew-deadline (%s) leaves no time for a second try after --leader-elect-retry-period (%s): make it longer than %s",
+			e.RenewDeadline, e.RetryPeriod, least)
+	}
+}
+
+// layer is what the flags say about every pool.
+func (f *flags) layer(p *problems) layer {
+	g := f.pool
+	l := layer{
+		autoscale: said("autoscale", g.autoscale), autoheal: said("autoheal", g.autoheal), autoUpgrade: said("auto-upgrade", g.autoUpgrade),
+		utilizationThreshold: said("scale-down-utilization-threshold", g.utilizationThreshold),
+		unneededTime:         said("scale-down-unneeded-time", g.unneededTime),
+		unreadyTime:          said("scale-down-unready-time", g.unreadyTime),
+		maxNodeProvisionTime: said("max-node-provision-time", g.maxNodeProvisionTime),
+		maxNodeStartupTime:   said("max-node-startup-time", g.maxNodeStartupTime),
+		unhealthyAfter:       said("heal-unhealthy-after", g.unhealthyAfter),
+		unregisteredAfter:    said("heal-unregistered-after", g.unregisteredAfter),
+		drainTimeout:         said("drain-timeout", f.drainTimeout),
+	}
+	if f.drainTimeout == 0 {
+		l.drainTimeout.is = time.Duration(f.gracefulSeconds)*time.Second + f.evictionTime
+	}
+	read(p, &l.version, "upgrade-version", g.version, parseVersion)
+	read(p, &l.window, "upgrade-window", g.window, parseWindow)
+	read(p, &l.maxSurge, "upgrade-max-surge", g.maxSurge, parseShare)
+	read(p, &l.maxUnavailable, "upgrade-max-unavailable", g.maxUnavailable, parseShare)
+	return l
+}
+
+// said is a flag's value.
+func said[T any](flag string, is T) value[T] { return value[T]{is, "--" + flag} }
+
+// read reads a flag's text.
+func read[T any](p *problems, to *value[T], flag, text string, parse func(string) (T, error)) {
+	is, err := parse(text)
+	if err != nil {
+		p.addf("--%s: %w", flag, err)
+		return
+	}
+	*to = said(flag, is)
+}

@@ -1,0 +1,99 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/version"
+
+	"github.com/poolkeeper/poolkeeper/window"
+)
+
+// Values as they are written in flags and in the file. Each error says what is wrong and how it is written.
+
+// share is a number, or a percentage up to 100.
+var share = regexp.MustCompile(`^([0-9]{1,6}|(100|[0-9]{1,2})%)$`)
+
+// parseShare reads a number or a percentage.
+func parseShare(text string) (intstr.IntOrString, error) {
+	if !share.MatchString(text) {
+		return intstr.IntOrString{}, fmt.Errorf("%q is neither a number nor a percentage: write it as in \"1\" or \"25%%\"", text)
+	}
+	return intstr.Parse(text), nil
+}
+
+// parseVersion reads a Kubernetes version with its patch; empty leaves it to the provider.
+func parseVersion(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	v, err := version.ParseGeneric(text)
+	if err != nil {
+		return "", fmt.Errorf("%q is not a version: write it as in \"v1.36.3\"", text)
+	}
+	if len(v.Components()) < 3 {
+		return "", fmt.Errorf("%q lacks its patch version: write it as in \"v1.36.3\"", text)
+	}
+	return text, nil
+}
+
+// parseWindow reads a window; empty or "never" is none.
+func parseWindow(text string) (window.Window, error) {
+	if text == "" || strings.EqualFold(text, "never") {
+		return nil, nil //nolint:nilnil // nil is the window that never opens
+	}
+	return window.Parse(text)
+}
+
+func parseMatch(text string) (string, error) {
+	if text == "" {
+		return "", errors.New("is empty; write the pool's name, or a pattern such as \"web-*\"")
+	}
+	return text, nil
+}
+
+func parseSwitch(text string) (bool, error) {
+	switch text {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q is neither true nor false", text)
+}
+
+func parseCount(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n > math.MaxInt32 {
+		return 0, fmt.Errorf("%q is not a whole number: write it as in 3", text)
+	}
+	if n < 0 {
+		return 0, fmt.Errorf("is %d; give 0 or a positive number", n)
+	}
+	return n, nil
+}
+
+func parseThreshold(text string) (float64, error) {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(n >= 0 && n <= 1) {
+		return 0, fmt.Errorf("%q is not a number from 0 to 1: write it as in 0.5", text)
+	}
+	return n, nil
+}
+
+func parseDuration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a duration: write it as in 90s, 10m or 1h30m", text)
+	}
+	if d < 0 {
+		return 0, fmt.Errorf("is %s; give a duration that is not negative", text)
+	}
+	return d, nil
+}
