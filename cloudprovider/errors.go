@@ -90,8 +90,7 @@ func ClassOf(err error) Class {
 	if err == nil {
 		return ""
 	}
-	var typed *Error
-	if errors.As(err, &typed) {
+	if typed, ok := errors.AsType[*Error](err); ok {
 		return typed.Class
 	}
 	return ClassOther

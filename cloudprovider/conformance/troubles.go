@@ -69,8 +69,7 @@ func failedWriteChangesNothing(p *probe) {
 			"IncreaseSize(1)": p.group().IncreaseSize(p.ctx, 1),
 			"DeleteNodes":     p.group().DeleteNodes(p.ctx, nodes(list[0])),
 		} {
-			var typed *cloudprovider.Error
-			if !errors.As(err, &typed) {
+			if _, typed := errors.AsType[*cloudprovider.Error](err); !typed {
 				p.Fatalf("%s while the cloud answers nothing gave %s; want a typed error", name, describe(err))
 			}
 		}

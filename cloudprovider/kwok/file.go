@@ -2,6 +2,7 @@ package kwok
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -51,7 +52,7 @@ func ParseConfig(name string, content []byte) (Config, error) {
 	}
 	all := make([]error, len(problems))
 	for i, found := range problems {
-		all[i] = fmt.Errorf("%s:%d: %s: %s", name, r.line(found.path), found.path, found.text)
+		all[i] = fmt.Errorf("%s:%d: %s: %s", name, r.line(found.path), cmp.Or(found.path, "the file"), found.text)
 	}
 	return config, errors.Join(all...)
 }

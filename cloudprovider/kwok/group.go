@@ -248,7 +248,12 @@ func (g *group) change(ctx context.Context, doing string, do func(Pool, *state, 
 	if err := g.provider.checkCloud(ctx); err != nil {
 		return explain(err, doing)
 	}
-	v, err := g.provider.update(ctx, pool, func(s *state, f faults, now time.Time) error { return do(pool, s, f, now) })
+	v, err := g.provider.update(ctx, pool, func(s *state, f faults, now time.Time) error {
+		if f.broken != "" {
+			return cloudprovider.Errorf(f.broken, "", "the fault error is set")
+		}
+		return do(pool, s, f, now)
+	})
 	if err != nil {
 		return explain(err, doing)
 	}

@@ -2,12 +2,14 @@ package kwok_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
@@ -130,7 +132,32 @@ func (b *bench) node(name string) *corev1.Node {
 	return node
 }
 
-// fault sets the pool's faults, and refreshes.
+// edit changes the text of the pool in its ConfigMap, as a person does.
+func (b *bench) edit(pool, old, fresh string) {
+	b.t.Helper()
+	cm, err := b.memory.GetConfigMap(b.t.Context(), namespace, kwok.ConfigMapName(pool))
+	b.must(err)
+	if !strings.Contains(cm.Data["pool"], old) {
+		b.t.Fatalf("there is no %q in\n%s", old, cm.Data["pool"])
+	}
+	cm.Data["pool"] = strings.Replace(cm.Data["pool"], old, fresh, 1)
+	_, err = b.memory.UpdateConfigMap(b.t.Context(), cm)
+	b.must(err)
+}
+
+// wantError wants an error with these texts in it.
+func (b *bench) wantError(err error, texts ...string) {
+	b.t.Helper()
+	for _, text := range texts {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			b.t.Fatalf("error %v, want %q in it", err, text)
+		}
+	}
+}
+
+func (b *bench) meta(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name} }
+
+// fault sets the pool's faults.
 func (b *bench) fault(pool string, list ...kwok.Fault) {
 	b.t.Helper()
 	if err := kwok.SetFaults(b.t.Context(), b.memory, namespace, pool, list...); err != nil {

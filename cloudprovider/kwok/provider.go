@@ -130,6 +130,25 @@ func (p *Provider) HasInstance(ctx context.Context, node *corev1.Node) (bool, er
 	return one != nil && one.exists(v.at), nil
 }
 
+// Due is the next moment at which something happens at the cloud by itself, as far as it was known at the last Refresh or write; zero if nothing does. A
+// Refresh then makes it visible.
+func (p *Provider) Due() time.Time {
+	p.mutex.RLock()
+	defer p.mutex.RUnlock()
+	var due time.Time
+	for _, v := range p.views {
+		if v.state == nil {
+			continue
+		}
+		for _, moment := range v.state.moments() {
+			if moment.After(v.at) && (due.IsZero() || moment.Before(due)) {
+				due = moment
+			}
+		}
+	}
+	return due
+}
+
 // pool is the configuration of the pool.
 func (p *Provider) pool(name string) (Pool, bool) {
 	p.mutex.RLock()
@@ -196,9 +215,6 @@ func (p *Provider) update(ctx context.Context, pool Pool, change func(*state, fa
 		if change == nil {
 			return seal(v, cm)
 		}
-		if v.faults.broken != "" {
-			return cloudprovider.Errorf(v.faults.broken, "", "the fault error is set")
-		}
 		if err := change(v.state, v.faults, v.at); err != nil {
 			return err
 		}
@@ -260,16 +276,16 @@ func (p *Provider) found(ctx context.Context, pool Pool, cm *corev1.ConfigMap) e
 
 // explain says in an error what was being done.
 func explain(err error, doing string) error {
-	var typed *cloudprovider.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &typed) && typed.Doing == "":
-		explained := *typed
-		explained.Doing = doing
-		return &explained
 	}
-	return fmt.Errorf("%s: %w", doing, err)
+	typed, ok := errors.AsType[*cloudprovider.Error](err)
+	if !ok || typed.Doing != "" {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	explained := *typed
+	explained.Doing = doing
+	return &explained
 }
 
 // gate is a lock that can be waited for with a context.

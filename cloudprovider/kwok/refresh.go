@@ -124,7 +124,7 @@ func (p *Provider) alignNodes(ctx context.Context, pool Pool, v *view, nodes map
 				return done, err
 			}
 		case one.registers(name, v):
-			uid, err := p.register(ctx, pool, one, name)
+			uid, err := p.register(ctx, pool, one, v)
 			if err != nil {
 				return done, err
 			}
@@ -134,16 +134,22 @@ func (p *Provider) alignNodes(ctx context.Context, pool Pool, v *view, nodes map
 	return done, nil
 }
 
-// registers tells whether the instance makes its Node now: when it has booted, and, if somebody deleted the Node, after the next reboot, as a kubelet does.
+// registers tells whether the instance makes its Node now: when it has booted, and, if somebody deleted the Node, after the next reboot, as a kubelet does. It
+// has also made it if it was stopped or deleted after that, and nobody looked in between.
 func (i *instance) registers(name string, v *view) bool {
-	running := i.status(name, v.faults, v.at).State == cloudprovider.InstanceRunning && !v.at.Before(i.Rebooted)
-	return running && i.Node == "" && !i.NeverRegisters && !slices.Contains(v.faults.neverRegister, name)
+	booted := !v.at.Before(i.Up) && !v.at.Before(i.Rebooted) && i.Failed == nil &&
+		(i.Stopped.IsZero() || !i.Stopped.Before(i.Up)) && (i.Deleted.IsZero() || !i.Deleted.Before(i.Up))
+	never := i.NeverRegisters || slices.Contains(v.faults.neverRegister, name) || slices.Contains(v.faults.stop, name)
+	return i.Node == "" && booted && !never
 }
 
 // register makes the instance's Node and gives its UID.
-func (p *Provider) register(ctx context.Context, pool Pool, one *instance, name string) (types.UID, error) {
+func (p *Provider) register(ctx context.Context, pool Pool, one *instance, v *view) (types.UID, error) {
+	name := instanceName(pool.Name, one.Number)
 	id := ProviderID(pool.Name, name)
-	node, err := p.store.api.CreateNode(ctx, pool.node(name, id, one.Zone, one.Version))
+	fresh := pool.node(name, id, one.Zone, one.Version)
+	one.mark(fresh, v.faults, v.at)
+	node, err := p.store.api.CreateNode(ctx, fresh)
 	if apierrors.IsAlreadyExists(err) {
 		node, err = p.store.api.GetNode(ctx, name)
 		if err == nil && node.Spec.ProviderID != id {

@@ -130,6 +130,18 @@ func (s *state) size() int {
 	return size
 }
 
+// moments are when something happens by itself; some of them may be over.
+func (s *state) moments() []time.Time {
+	var all []time.Time
+	if s.Upgrade != nil {
+		all = append(all, s.Upgrade.Next)
+	}
+	for _, one := range s.Instances {
+		all = append(all, one.Up, one.Gone, one.Rebooted)
+	}
+	return all
+}
+
 // instanceName is the name of the instance with that number, and of its Node.
 func instanceName(pool string, number int) string { return pool + "-" + strconv.Itoa(number) }
 
