@@ -36,7 +36,7 @@ func newCloud(w *World, config kwok.Config) *cloud {
 	}
 	c := &cloud{w: w, config: config}
 	c.provider = c.newProvider()
-	c.look = alarm{w: w, needsAPI: true, run: c.refresh}
+	c.look = alarm{w: w, who: "cloud", needsAPI: true, run: c.refresh}
 	c.look.within(0)
 	return c
 }
@@ -51,11 +51,11 @@ func (c *cloud) saw(change Change) {
 	if !ok || cm.Namespace != Namespace || !strings.HasPrefix(cm.Name, kwok.ConfigMapName("")) {
 		return
 	}
-	c.look.within(c.w.between(c.w.timing.Reaction))
+	c.look.within(c.w.between(c.w.timing.Reaction, "cloud/"+cm.Name))
 	for _, pool := range c.config.Pools {
 		for _, delay := range []time.Duration{pool.DeleteDelay, pool.RebootDelay} {
 			if delay > 0 {
-				c.w.act(delay+time.Millisecond, func() { c.look.within(0) })
+				c.w.act(delay+time.Millisecond, "cloud", func() { c.look.within(0) })
 			}
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
 )
 
 // daemonSets plays the DaemonSet controller: one pod on each node that the template's selector, affinity and tolerations allow. The pods
@@ -20,7 +22,7 @@ type daemonSets struct {
 
 func newDaemonSets(w *World) *daemonSets {
 	d := &daemonSets{w: w}
-	d.wake = alarm{w: w, needsAPI: true, run: d.sync}
+	d.wake = alarm{w: w, who: "daemonsets", needsAPI: true, run: d.sync}
 	return d
 }
 
@@ -40,7 +42,7 @@ func (d *daemonSets) saw(c Change) {
 		return
 	}
 	if !d.wake.set.waiting() {
-		d.wake.within(d.w.between(d.w.timing.Reaction))
+		d.wake.within(d.w.between(d.w.timing.Reaction, "daemonsets/"+cluster.Key(c.any())))
 	}
 }
 

@@ -17,7 +17,7 @@ type disruption struct {
 
 func newDisruption(w *World) *disruption {
 	d := &disruption{w: w, dirty: map[string]bool{}}
-	d.wake = alarm{w: w, needsAPI: true, run: d.sync}
+	d.wake = alarm{w: w, who: "disruption", needsAPI: true, run: d.sync}
 	return d
 }
 
@@ -47,7 +47,7 @@ func (d *disruption) saw(c Change) {
 func (d *disruption) touch(key string) {
 	d.dirty[key] = true
 	if !d.wake.set.waiting() {
-		d.wake.within(d.w.between(d.w.timing.Reaction))
+		d.wake.within(d.w.between(d.w.timing.Reaction, "disruption/"+key))
 	}
 }
 
@@ -61,7 +61,7 @@ func (d *disruption) sync() {
 		}
 		was := budget.Status.DisruptionsAllowed
 		if again := d.w.Store.refreshBudget(budget); !again.IsZero() {
-			d.w.queue.add(d.w.moment(again)+d.w.between(d.w.timing.Reaction), false, func() { d.touch(key) })
+			d.w.queue.add(d.w.moment(again)+d.w.between(d.w.timing.Reaction, "disruption/"+key), "disruption", false, func() { d.touch(key) })
 		}
 		now, err := find[*policyv1.PodDisruptionBudget](d.w.Store, namespace, name)
 		if err == nil && now.Status.DisruptionsAllowed != was {

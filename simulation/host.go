@@ -55,7 +55,7 @@ const mostPasses = 1000
 
 func newHost(w *World) *host {
 	h := &host{w: w}
-	h.wake = alarm{w: w, run: h.run}
+	h.wake = alarm{w: w, who: "daemon", run: h.run}
 	return h
 }
 
@@ -172,12 +172,12 @@ func (p *Process) Namespace() string { return Namespace }
 // Spawn does work that takes some time, and hands over its result a moment later. The effects of the work come at once: between them and the delivery the
 // process may crash.
 func (p *Process) Spawn(work func(ctx context.Context) (deliver func(now time.Time))) {
-	p.w.After(p.w.between(p.w.timing.Call), func() {
+	p.w.After(p.w.between(p.w.timing.Call, "call"), func() {
 		if p.ended {
 			return
 		}
 		deliver := work(p.ctx)
-		p.w.After(p.w.between(p.w.timing.Call), func() {
+		p.w.After(p.w.between(p.w.timing.Call, "call"), func() {
 			if p.ended {
 				return
 			}

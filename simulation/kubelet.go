@@ -82,22 +82,22 @@ func (ks *kubelets) sawNode(c Change, node *corev1.Node) {
 	if k == nil || k.uid != node.UID {
 		k = &kubelet{
 			w: ks.w, node: node.Name, uid: node.UID, beats: ks.w.elapsed,
-			readyAt: ks.w.elapsed + ks.w.between(ks.w.timing.NodeReady), work: map[types.UID]*task{},
+			readyAt: ks.w.elapsed + ks.w.between(ks.w.timing.NodeReady, "ready/"+node.Name), work: map[types.UID]*task{},
 			rebooted: node.Annotations[kwok.RebootedAnnotation], pool: node.Labels[kwok.PoolLabel],
 		}
 		k.held = ks.holds[k.pool] && k.pool != ""
-		k.status = alarm{w: ks.w, needsAPI: true, run: k.post}
+		k.status = alarm{w: ks.w, who: "kubelet/" + node.Name, needsAPI: true, run: k.post}
 		ks.of[node.Name] = k
 		k.last = k.beats
 		ks.w.Log.add(Brief, "node %s registered", node.Name)
-		k.status.within(ks.w.between(ks.w.timing.Reaction))
+		k.status.within(ks.w.between(ks.w.timing.Reaction, "status/"+node.Name))
 		for _, pod := range ks.w.Store.podsOnNode(node.Name) {
 			k.see(pod)
 		}
 	}
 	old, _ := c.Old.(*corev1.Node)
 	if old != nil && old.Annotations[kwok.SickAnnotation] != node.Annotations[kwok.SickAnnotation] {
-		k.status.within(ks.w.between(ks.w.timing.Reaction))
+		k.status.within(ks.w.between(ks.w.timing.Reaction, "status/"+node.Name))
 	}
 	_, k.off = node.Labels[kwok.OffLabel]
 	if at := node.Annotations[kwok.RebootedAnnotation]; at != k.rebooted {
@@ -156,7 +156,7 @@ func (k *kubelet) check() {
 		k.silent = false
 		k.beats = k.w.elapsed
 		k.last = k.w.elapsed
-		k.status.within(k.w.between(Range{time.Second, 5 * time.Second}))
+		k.status.within(k.w.between(Range{time.Second, 5 * time.Second}, "back/"+k.node))
 		k.w.Log.add(Full, "node %s sends heartbeats again", k.node)
 		k.w.kubelets.look(k.node)
 	}

@@ -17,18 +17,18 @@ func (k *kubelet) see(pod *corev1.Pod) {
 	b := k.w.workloads.of(pod)
 	switch {
 	case pod.DeletionTimestamp != nil:
-		takes := min(or(b.Stop, k.w.timing.PodStop, k.w), seconds(*pod.DeletionGracePeriodSeconds))
+		takes := min(k.or(b.Stop, k.w.timing.PodStop, "stop/"+pod.Name), seconds(*pod.DeletionGracePeriodSeconds))
 		if t != nil && t.it.waiting() && t.ending && t.it.at <= k.w.elapsed+takes {
 			return
 		}
 		k.plan(pod, takes, true, k.finish)
 	case t != nil && t.it.waiting():
 	case pod.Status.Phase == corev1.PodPending:
-		k.plan(pod, or(b.Start, k.w.timing.PodStart, k.w), false, k.start)
+		k.plan(pod, k.or(b.Start, k.w.timing.PodStart, "start/"+pod.Name), false, k.start)
 	case pod.Status.Phase == corev1.PodRunning && podReady(pod) != k.shouldBeReady(pod):
-		takes := k.w.between(k.w.timing.Reaction)
+		takes := k.w.between(k.w.timing.Reaction, "report/"+pod.Name)
 		if !podReady(pod) {
-			takes = or(b.Ready, k.w.timing.PodReady, k.w)
+			takes = k.or(b.Ready, k.w.timing.PodReady, "ready/"+pod.Name)
 		}
 		k.plan(pod, takes, false, k.report)
 	case pod.Status.Phase == corev1.PodRunning && b.Lasts > 0:
@@ -37,11 +37,11 @@ func (k *kubelet) see(pod *corev1.Pod) {
 }
 
 // or is the given delay, or else one of the world's.
-func or(given time.Duration, usual Range, w *World) time.Duration {
+func (k *kubelet) or(given time.Duration, usual Range, who string) time.Duration {
 	if given > 0 {
 		return given
 	}
-	return w.between(usual)
+	return k.w.between(usual, who)
 }
 
 // plan lets do happen to the pod as it is then, if the kubelet lives and the pod is still there.
@@ -49,7 +49,7 @@ func (k *kubelet) plan(pod *corev1.Pod, after time.Duration, ending bool, do fun
 	if old := k.work[pod.UID]; old != nil {
 		old.it.cancel()
 	}
-	k.work[pod.UID] = &task{ending: ending, it: k.w.act(after, func() {
+	k.work[pod.UID] = &task{ending: ending, it: k.w.act(after, "pod/"+pod.Name, func() {
 		delete(k.work, pod.UID)
 		now, err := find[*corev1.Pod](k.w.Store, pod.Namespace, pod.Name)
 		if k.online() && err == nil && now.UID == pod.UID {

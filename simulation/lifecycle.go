@@ -64,9 +64,9 @@ func newLifecycle(w *World) *lifecycle {
 	l := &lifecycle{
 		w: w, marks: map[string]bool{}, seen: map[string]corev1.ConditionStatus{}, probes: map[string]time.Duration{}, zones: map[string]*zone{},
 	}
-	l.mark = alarm{w: w, needsAPI: true, run: l.markAll}
-	l.tick = alarm{w: w, needsAPI: true, run: l.monitor}
-	l.taint = alarm{w: w, needsAPI: true, run: l.taintSome}
+	l.mark = alarm{w: w, who: "lifecycle/mark", needsAPI: true, run: l.markAll}
+	l.tick = alarm{w: w, who: "lifecycle/tick", needsAPI: true, run: l.monitor}
+	l.taint = alarm{w: w, who: "lifecycle/taint", needsAPI: true, run: l.taintSome}
 	return l
 }
 
@@ -85,7 +85,7 @@ func (l *lifecycle) saw(c Change) {
 	if !sameTaints(noScheduleTaints(node), ownTaints(node, corev1.TaintEffectNoSchedule)) {
 		l.marks[node.Name] = true
 		if !l.mark.set.waiting() {
-			l.mark.within(l.w.between(l.w.timing.Reaction))
+			l.mark.within(l.w.between(l.w.timing.Reaction, "lifecycle/"+node.Name))
 		}
 	}
 	status := readyStatus(node)

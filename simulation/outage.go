@@ -29,13 +29,13 @@ func (w *World) Outage(d time.Duration) {
 	w.Log.add(Brief, "the API server is away for %v", d)
 	w.outage = outage{begins: w.elapsed, ends: w.elapsed + d}
 	for _, k := range w.kubelets.all() {
-		k.cut = w.outage.ends + w.between(Range{time.Millisecond, leaseRetry})
+		k.cut = w.outage.ends + w.between(Range{time.Millisecond, leaseRetry}, "retry/"+k.node)
 		k.check()
-		w.act(k.cut-w.elapsed, k.check)
+		w.act(k.cut-w.elapsed, "kubelet/"+k.node, k.check)
 	}
-	w.queue.add(w.outage.ends, false, func() {
+	w.queue.add(w.outage.ends, "outage", false, func() {
 		w.Log.add(Brief, "the API server is back")
-		w.lifecycle.tick.by(w.elapsed + w.between(Range{0, monitorPeriod}))
+		w.lifecycle.tick.by(w.elapsed + w.between(Range{0, monitorPeriod}, "lifecycle"))
 	})
 }
 

@@ -104,7 +104,7 @@ func (w *World) HoldNotReady(pool string, hold bool) {
 	for _, k := range w.kubelets.all() {
 		if k.pool == pool {
 			k.held = false
-			k.status.within(w.between(w.timing.Reaction))
+			k.status.within(w.between(w.timing.Reaction, "status/"+k.node))
 		}
 	}
 }

@@ -25,7 +25,7 @@ type podGC struct {
 
 func newPodGC(w *World) *podGC {
 	g := &podGC{w: w, missing: map[string]time.Duration{}}
-	g.look = alarm{w: w, needsAPI: true, run: g.collect}
+	g.look = alarm{w: w, who: "podgc", needsAPI: true, run: g.collect}
 	return g
 }
 

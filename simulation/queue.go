@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"container/heap"
-	"math/rand/v2"
 	"time"
 )
 
@@ -10,13 +9,14 @@ import (
 // comes first.
 type queue struct {
 	items items
-	ties  *rand.Rand
+	ties  *dice
 	order uint64
 }
 
 // item is one event to come.
 type item struct {
 	at       time.Duration
+	who      string
 	tie      uint64
 	order    uint64
 	run      func()
@@ -24,9 +24,10 @@ type item struct {
 	gone     bool
 }
 
-func (q *queue) add(at time.Duration, needsAPI bool, run func()) *item {
+// add lets run happen at that moment. Who says whose event it is; the order of two at one moment depends on that.
+func (q *queue) add(at time.Duration, who string, needsAPI bool, run func()) *item {
 	q.order++
-	it := &item{at: at, tie: q.ties.Uint64(), order: q.order, run: run, needsAPI: needsAPI}
+	it := &item{at: at, who: who, tie: q.ties.draw(who), order: q.order, run: run, needsAPI: needsAPI}
 	heap.Push(&q.items, it)
 	return it
 }
@@ -107,6 +108,7 @@ func (h *items) Pop() any {
 // alarm is an event that is wanted at most once at a time: it comes at the earliest of the moments that were asked for.
 type alarm struct {
 	w        *World
+	who      string
 	needsAPI bool
 	run      func()
 	set      *item
@@ -121,7 +123,7 @@ func (a *alarm) by(at time.Duration) {
 		return
 	}
 	a.set.cancel()
-	a.set = a.w.queue.add(max(at, a.w.elapsed), a.needsAPI, a.run)
+	a.set = a.w.queue.add(max(at, a.w.elapsed), a.who, a.needsAPI, a.run)
 }
 
 func (a *alarm) cancel() { a.set.cancel() }

@@ -25,7 +25,7 @@ type replicaSets struct {
 
 func newReplicaSets(w *World) *replicaSets {
 	r := &replicaSets{w: w, dirty: map[types.UID]string{}, numbers: map[types.UID]int{}}
-	r.wake = alarm{w: w, needsAPI: true, run: r.sync}
+	r.wake = alarm{w: w, who: "replicasets", needsAPI: true, run: r.sync}
 	return r
 }
 
@@ -52,7 +52,7 @@ func counted(c Change) bool {
 func (r *replicaSets) touch(uid types.UID, key string) {
 	r.dirty[uid] = key
 	if !r.wake.set.waiting() {
-		r.wake.within(r.w.between(r.w.timing.Reaction))
+		r.wake.within(r.w.between(r.w.timing.Reaction, "replicasets/"+key))
 	}
 }
 

@@ -48,7 +48,7 @@ type try struct {
 
 func newScheduler(w *World, engine scheduling.Engine) *scheduler {
 	s := &scheduler{w: w, engine: engine, picture: cluster.New(), tries: map[types.UID]*try{}, used: map[string]load{}}
-	s.wake = alarm{w: w, needsAPI: true, run: s.cycle}
+	s.wake = alarm{w: w, who: "scheduler", needsAPI: true, run: s.cycle}
 	return s
 }
 
@@ -61,7 +61,7 @@ func (s *scheduler) saw(c Change) {
 		old, _ := c.Old.(*corev1.Node)
 		if old == nil || c.New == nil || placementChanged(old, o) || old.Spec.Unschedulable != o.Spec.Unschedulable ||
 			!maps.EqualFunc(old.Status.Allocatable, o.Status.Allocatable, equalQuantity) {
-			s.moved()
+			s.moved(o.Name)
 		}
 	}
 }
@@ -78,14 +78,14 @@ func (s *scheduler) sawPod(c Change, pod *corev1.Pod) {
 	case c.New == nil || ended(pod):
 		delete(s.tries, pod.UID)
 		if pod.Spec.NodeName != "" {
-			s.moved()
+			s.moved(pod.Name)
 		}
 	case pod.Spec.NodeName == "" && old == nil:
-		s.soon()
+		s.soon(pod.Name)
 	case pod.Spec.NodeName != "" && (old == nil || old.Spec.NodeName == ""):
 		delete(s.tries, pod.UID)
 		s.binds++
-		s.soon()
+		s.soon(pod.Name)
 	}
 }
 
@@ -93,15 +93,16 @@ func ended(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
-func (s *scheduler) moved() {
+// moved notes a change, of the object of that name, that may make room.
+func (s *scheduler) moved(of string) {
 	s.moves++
-	s.soon()
+	s.soon(of)
 }
 
 // soon makes the scheduler look, if there is a pod that waits.
-func (s *scheduler) soon() {
+func (s *scheduler) soon(of string) {
 	if !s.wake.set.waiting() && len(s.w.Store.podsOnNode("")) > 0 {
-		s.wake.within(s.w.between(s.w.timing.Scheduler))
+		s.wake.within(s.w.between(s.w.timing.Scheduler, "scheduler/"+of))
 	}
 }
 

@@ -19,7 +19,7 @@ type statefulSets struct {
 
 func newStatefulSets(w *World) *statefulSets {
 	s := &statefulSets{w: w, dirty: map[string]bool{}}
-	s.wake = alarm{w: w, needsAPI: true, run: s.sync}
+	s.wake = alarm{w: w, who: "statefulsets", needsAPI: true, run: s.sync}
 	return s
 }
 
@@ -39,7 +39,7 @@ func (s *statefulSets) saw(c Change) {
 func (s *statefulSets) touch(key string) {
 	s.dirty[key] = true
 	if !s.wake.set.waiting() {
-		s.wake.within(s.w.between(s.w.timing.Reaction))
+		s.wake.within(s.w.between(s.w.timing.Reaction, "statefulsets/"+key))
 	}
 }
 

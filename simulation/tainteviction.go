@@ -71,7 +71,8 @@ func (t *taintEviction) judge(pod *corev1.Pod, node *corev1.Node, there bool) {
 		return
 	}
 	t.due[pod.UID].cancel()
-	t.due[pod.UID] = t.w.queue.add(max(at, t.w.elapsed+t.w.between(t.w.timing.Reaction)), true, func() { t.evict(pod) })
+	t.due[pod.UID] = t.w.queue.add(max(at, t.w.elapsed+t.w.between(t.w.timing.Reaction, "taints/"+pod.Name)), "taints/"+pod.Name, true,
+		func() { t.evict(pod) })
 }
 
 func (t *taintEviction) forget(pod types.UID) {

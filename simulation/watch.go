@@ -56,8 +56,8 @@ func (x *watch) saw(c Change) {
 		x.streams[kind] = s
 	}
 	s.events = append(s.events, c.event())
-	s.last = max(s.last, x.w.elapsed+x.w.between(x.w.timing.Watch))
-	x.w.queue.add(s.last, true, func() { x.next(s) })
+	s.last = max(s.last, x.w.elapsed+x.w.between(x.w.timing.Watch, "watch/"+kind+"/"+c.any().GetName()))
+	x.w.queue.add(s.last, "watch/"+kind, true, func() { x.next(s) })
 }
 
 // next delivers the oldest event of the stream. Each event of the queue delivers one, so it doesn't matter which of two at one moment is first.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -77,7 +76,7 @@ type World struct {
 	version string
 	timing  Timing
 	queue   queue
-	dice    *rand.Rand
+	dice    *dice
 	wall    clock.Clock
 	events  int
 	plain   bool
@@ -113,8 +112,8 @@ func New(o Options) *World {
 	if w.wall == nil {
 		w.wall = clock.RealClock{}
 	}
-	w.dice = rand.New(rand.NewPCG(o.Seed, 1))
-	w.queue.ties = rand.New(rand.NewPCG(o.Seed, 2))
+	w.dice = newDice(o.Seed, "delays")
+	w.queue.ties = newDice(o.Seed, "ties")
 	w.Log = &Log{level: o.Level, live: o.Live, now: func() time.Duration { return w.elapsed }}
 	w.Store = NewStore(w.Clock())
 	w.workloads = newWorkloads(w)
@@ -165,7 +164,7 @@ func (w *World) Step() bool {
 	}
 	w.elapsed = max(w.elapsed, it.at)
 	if it.needsAPI && w.outage.now(w.elapsed) {
-		w.queue.putBack(it, w.outage.ends+w.between(w.timing.Reaction))
+		w.queue.putBack(it, w.outage.ends+w.between(w.timing.Reaction, "again/"+it.who))
 		return true
 	}
 	w.events++
@@ -225,7 +224,9 @@ func (w *World) Play(ctx context.Context, speed float64) {
 }
 
 // At lets do happen when so much time has passed since the beginning.
-func (w *World) At(since time.Duration, do func()) { w.queue.add(max(since, w.elapsed), false, do) }
+func (w *World) At(since time.Duration, do func()) {
+	w.queue.add(max(since, w.elapsed), "story", false, do)
+}
 
 // After lets do happen when so much time has passed from now.
 func (w *World) After(d time.Duration, do func()) { w.At(w.elapsed+d, do) }
@@ -239,15 +240,17 @@ func (w *World) Every(period time.Duration, do func()) {
 }
 
 // act lets an actor do something through the API after a while; during an outage it waits until the API is back.
-func (w *World) act(d time.Duration, do func()) *item { return w.queue.add(w.elapsed+d, true, do) }
+func (w *World) act(d time.Duration, who string, do func()) *item {
+	return w.queue.add(w.elapsed+d, who, true, do)
+}
 
-// between draws a delay, in whole milliseconds.
-func (w *World) between(r Range) time.Duration {
+// between draws a delay for somebody, in whole milliseconds.
+func (w *World) between(r Range, who string) time.Duration {
 	span := int64((r[1] - r[0]) / time.Millisecond)
 	if span <= 0 {
 		return r[0]
 	}
-	return r[0] + time.Duration(w.dice.Int64N(span+1))*time.Millisecond
+	return r[0] + time.Duration(w.dice.draw(who)%uint64(span+1))*time.Millisecond
 }
 
 // moment is a time of the API as time since the beginning.
