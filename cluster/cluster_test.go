@@ -159,7 +159,8 @@ func same(a, b Heartbeat) bool {
 func TestAnUnchangedClusterGivesTheSameSnapshot(t *testing.T) {
 	cluster := New()
 	cluster.Apply(time.Unix(0, 0), Set{Object: podOn("p", "1", "n")})
-	if cluster.Snapshot() != cluster.Snapshot() {
+	first := cluster.Snapshot()
+	if second := cluster.Snapshot(); first != second {
 		t.Error("two snapshots were made of one state")
 	}
 }

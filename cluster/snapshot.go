@@ -155,14 +155,12 @@ func (s *Snapshot) PodsOn(node string) []*corev1.Pod {
 
 // PoolOf is the pool of a node; nil for a node outside all pools, which is never touched and in no denominator.
 func (s *Snapshot) PoolOf(node *corev1.Node) *Pool {
-	name, ok := "", false
-	if instance, found := s.Instances.Get(node.Spec.ProviderID); found {
-		name, ok = instance.Pool, true
-	} else {
-		name, ok = s.Members.Get(node.Spec.ProviderID)
-	}
-	if !ok || node.Spec.ProviderID == "" {
+	if node.Spec.ProviderID == "" {
 		return nil
+	}
+	name, _ := s.Members.Get(node.Spec.ProviderID)
+	if instance, found := s.Instances.Get(node.Spec.ProviderID); found {
+		name = instance.Pool
 	}
 	pool, _ := s.Pools.Get(name)
 	return pool

@@ -100,7 +100,7 @@ func (t *Trimmer) owner(m metav1.ObjectMeta) metav1.ObjectMeta {
 
 // named is what meta and owner have in common.
 func (t *Trimmer) named(m metav1.ObjectMeta) metav1.ObjectMeta {
-	m.ManagedFields, m.SelfLink, m.GenerateName, m.Generation = nil, "", "", 0
+	m.ManagedFields, m.GenerateName, m.Generation = nil, "", 0
 	m.Namespace = t.shared.text(m.Namespace)
 	m.Labels = t.shared.labels(m.Labels)
 	return m
