@@ -3,6 +3,7 @@
 package scenarios
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -72,7 +73,7 @@ func (s *story) start() {
 	s.World.Start(func(p *simulation.Process) simulation.Daemon {
 		reporter, err := report.New(report.Options{
 			Now: p.Clock().Now, Decisions: &lines{p: p}, Start: s.World.Now().Add(-s.Elapsed()), ConfigMaps: p.API(), Namespace: p.Namespace(),
-			Log: silent(),
+			Log: silent(), Spawn: func(work func(context.Context)) { work(context.Background()) },
 		})
 		if err != nil {
 			s.t.Fatal(err)
