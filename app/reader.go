@@ -120,6 +120,11 @@ func (r *reader) confirmAbsent(ctx context.Context, provider cloudprovider.Cloud
 	for _, pool := range o.Pools {
 		good[pool.Name] = pool.Problem == ""
 	}
+	for pool := range s.Pools.Values() {
+		if _, said := good[pool.Name]; !said && pool.Provider == o.Provider {
+			good[pool.Name] = true // no longer listed: it goes once its last machine is confirmed to be gone
+		}
+	}
 	looks := 0
 	for instance := range s.Instances.Values() {
 		if !good[instance.Pool] || listed[instance.ID] || instance.Gone {
