@@ -122,17 +122,17 @@ func (t *trial) Put(pod *corev1.Pod, node string) {
 func (t *trial) Take(pod *corev1.Pod) {
 	node := t.nodeOf(pod)
 	info := t.nodes.get(node)
-	if info == nil {
+	if info == nil || !slices.ContainsFunc(info.Pods, func(p fwk.PodInfo) bool { return isSame(p.GetPod(), pod) }) {
 		return
 	}
 	without := framework.NewNodeInfo()
 	without.SetNode(info.Node())
 	for _, p := range info.Pods {
-		if p.GetPod().Name != pod.Name || p.GetPod().Namespace != pod.Namespace {
+		if !isSame(p.GetPod(), pod) {
 			without.AddPodInfo(p)
 		}
 	}
-	t.release(func(r *reservation) bool { return r.pod.Name == pod.Name && r.pod.Namespace == pod.Namespace })
+	t.release(func(r *reservation) bool { return isSame(r.pod, pod) })
 	t.setNode(node, without)
 	t.move(cluster.Key(pod), "")
 }
@@ -151,12 +151,8 @@ func (t *trial) AddNode(node *corev1.Node, pods []*corev1.Pod) {
 
 // RemoveNode implements [Trial].
 func (t *trial) RemoveNode(name string) {
-	info := t.nodes.get(name)
-	if info == nil {
+	if t.nodes.get(name) == nil {
 		return
-	}
-	for _, p := range info.Pods {
-		t.move(cluster.Key(p.GetPod()), "")
 	}
 	t.release(func(r *reservation) bool { return r.node == name })
 	t.setNode(name, nil)
@@ -203,7 +199,10 @@ func (t *trial) move(key, node string) {
 	})
 }
 
-// nodeOf is the node that the pod is on; empty if it is on none.
+func isSame(a, b *corev1.Pod) bool { return a.Name == b.Name && a.Namespace == b.Namespace }
+
+// nodeOf is the only node on which the pod can be; empty if it is on none for certain. A node that was taken away, and perhaps put back
+// without the pod, is still named.
 func (t *trial) nodeOf(pod *corev1.Pod) string {
 	key := cluster.Key(pod)
 	if node, ok := t.moved[key]; ok {
@@ -252,5 +251,3 @@ func (t *trial) setCSINode(node *storagev1.CSINode) {
 	t.csi[node.Name] = node
 	t.changed(func() { delete(t.csi, node.Name) })
 }
-
-var _ fwk.NodeInfoLister = (*nodes)(nil)

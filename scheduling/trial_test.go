@@ -43,6 +43,9 @@ func TestAPodThatRunsIsLookedAtAsIfItWereMadeAnew(t *testing.T) {
 	if m := trial.Fits(running, "b"); m != nil {
 		t.Errorf("another node: %v", m)
 	}
+	if node, why := trial.Place(running, nil); node != "a" {
+		t.Errorf("a pod stands in its own way: placed on %q: %v", node, why)
+	}
 	if node, why := trial.Place(running, func(node string) bool { return node != "a" }); node != "b" {
 		t.Errorf("moved to %q: %v", node, why)
 	}

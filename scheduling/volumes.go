@@ -38,7 +38,7 @@ func (v *reservations) apply(want []*reservation) {
 	}
 	if kept < len(v.applied) {
 		// One reservation may have been made on top of another, so they are all taken back.
-		for _, r := range slices.Backward(v.applied) {
+		for _, r := range v.applied {
 			if r.assumed != nil {
 				v.binder.RevertAssumedPodVolumes(r.assumed)
 			}

@@ -147,9 +147,18 @@ func TestAVolumeIsTakenOnce(t *testing.T) {
 		t.Errorf("the third pod finds nothing (-want +got):\n%s", diff)
 	}
 	after := trial.Mark()
-	trial.Take(one)
-	if m := trial.Fits(three, "n1"); m != nil {
+	trial.Take(two)
+	if m := trial.Fits(three, "n2"); m != nil {
 		t.Errorf("the volume of a pod that was taken away is not free: %v", m)
+	}
+	if diff := cmp.Diff(noVolume, trial.Fits(three, "n1")); diff != "" {
+		t.Errorf("the volume of the pod that stayed (-want +got):\n%s", diff)
+	}
+	trial.Undo(after)
+	trial.RemoveNode("n1")
+	trial.AddNode(Node("n1"), nil)
+	if m := trial.Fits(three, "n1"); m != nil {
+		t.Errorf("the volume of a pod that went with its node is not free: %v", m)
 	}
 	trial.Undo(after)
 	if diff := cmp.Diff(noVolume, trial.Fits(three, "n1")); diff != "" {
@@ -213,6 +222,20 @@ func TestTheNextOpenForgetsWhatVolumesTheLastTrialTook(t *testing.T) {
 	if m := second.Fits(Pod("two", claims("two")), "n1"); m != nil {
 		t.Errorf("a trial knows what another one took: %v", m)
 	}
+	second.Put(Pod("one", claims("one")), "n1")
+	if diff := cmp.Diff(noVolume, second.Fits(Pod("two", claims("two")), "n1")); diff != "" {
+		t.Errorf("the only volume is taken (-want +got):\n%s", diff)
+	}
+
+	world.Add(volume("pv2", "local", "1Gi", corev1.LabelHostname, "n1"))
+	third, err := engine.Open(world.Snapshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	third.Put(Pod("one", claims("one")), "n1")
+	if m := third.Fits(Pod("two", claims("two")), "n1"); m != nil {
+		t.Errorf("a volume that came after the last trial is not seen: %v", m)
+	}
 }
 
 func TestNewNodesHoldAsManyVolumesAsThoseThatAreThere(t *testing.T) {
@@ -232,9 +255,16 @@ func TestNewNodesHoldAsManyVolumesAsThoseThatAreThere(t *testing.T) {
 	if !ok {
 		t.Fatal("the pool has no shape")
 	}
+	start := trial.Mark()
 	packing := trial.Pack(scheduling.Classes(pods), shape, 9)
 	if len(packing.Nodes) != 3 || len(packing.Left) != 0 {
 		t.Errorf("five volumes, two to a node, took %v and left %v", packing.Nodes, packing.Left)
+	}
+	trial.Undo(start)
+	shape.CSINode = nil
+	packing = trial.Pack(scheduling.Classes(pods), shape, 9)
+	if len(packing.Nodes) != 1 || len(packing.Left) != 0 {
+		t.Errorf("five volumes on nodes without a limit took %v and left %v", packing.Nodes, packing.Left)
 	}
 }
 
