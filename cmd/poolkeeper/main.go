@@ -42,9 +42,13 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	case err != nil:
 		fmt.Fprintf(errs, "poolkeeper: %v\n", err)
 		return 2
-	case c.ShowVersion:
+	case c.Version:
 		fmt.Fprintln(out, version)
 		return 0
+	}
+	if err := c.SetupLogs(); err != nil {
+		fmt.Fprintf(errs, "poolkeeper: %v\n", err)
+		return 2
 	}
 	defer klog.Flush()
 	for _, warning := range c.Warnings {

@@ -1,0 +1,263 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
+	"github.com/poolkeeper/poolkeeper/cloudprovider/registry"
+	"github.com/poolkeeper/poolkeeper/cluster/api"
+	"github.com/poolkeeper/poolkeeper/cluster/watch"
+	"github.com/poolkeeper/poolkeeper/config"
+	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/report"
+)
+
+// Component is the daemon's name in Events and towards the API server and the clouds.
+const Component = "poolkeeper"
+
+// Run is the daemon as a process: it watches, stands by or leads, and ends when the context does. On a clean stop the workers end first, and
+// then the lease is given back.
+func Run(ctx context.Context, c *config.Config, providers registry.Registry, version string) error {
+	p, err := newProcess(ctx, c, providers, version)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	return p.run(ctx)
+}
+
+// process is the daemon with all that is around it.
+type process struct {
+	config    *config.Config
+	clock     clock.WithTicker
+	client    kubernetes.Interface
+	door      *api.Client
+	providers []cloudprovider.CloudProvider
+	events    record.EventBroadcaster
+	reporter  *report.Reporter
+	fence     *fence
+	loop      *loop
+	listener  net.Listener
+	watcher   atomic.Pointer[watch.Watcher]
+	// saved is the ledger as it was last saved, for workers.
+	saved atomic.Pointer[ledger.Ledger]
+}
+
+func newProcess(ctx context.Context, c *config.Config, providers registry.Registry, version string) (*process, error) {
+	p := &process{config: c, clock: clock.RealClock{}}
+	restConfig, err := restConfig(c, version)
+	if err != nil {
+		return nil, err
+	}
+	if p.client, err = kubernetes.NewForConfig(restConfig); err != nil {
+		return nil, fmt.Errorf("make a client of the API server at %s: %w", restConfig.Host, err)
+	}
+	p.door = api.NewClient(p.client)
+	p.providers, err = providers.Build(ctx, c.CloudProvider, c.CloudConfig, registry.Options{
+		API: p.door, Clock: p.clock, Namespace: c.Namespace, UserAgent: c.UserAgent + "/" + version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p.listener, err = net.Listen("tcp", c.Address); err != nil {
+		return nil, fmt.Errorf("--address=%s: %w", c.Address, err)
+	}
+	p.fence = &fence{clock: p.clock, deadline: c.Election.RenewDeadline}
+	p.loop = newLoop(ctx, p.clock)
+	p.events = record.NewBroadcaster(record.WithContext(ctx))
+	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: p.client.CoreV1().Events("")})
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p.reporter, err = report.New(report.Options{
+		Now: p.clock.Now, Registry: metrics, Gatherer: metrics, Version: version, Identity: identity(),
+		Log: klog.Background(), Events: p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: Component}),
+		ConfigMaps: p.door, Namespace: c.Namespace, Stuck: p.loop.stuck, Ready: p.ready,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.loop.daemon, err = Assemble(RulesOf(c), Surroundings{
+		API: p.door, Namespace: c.Namespace, Providers: p.providers, Reporter: p.reporter, Spawn: p.loop.spawn,
+		Now: p.clock.Now, MayAct: p.mayAct, Ledger: p.ledger, Saved: func(l ledger.Ledger) { p.saved.Store(&l) },
+	})
+	return p, err
+}
+
+func (p *process) run(ctx context.Context) error {
+	server := &http.Server{Handler: p.reporter.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	serving := make(chan error, 1)
+	go func() { serving <- server.Serve(p.listener) }()
+	defer server.Close()
+
+	looping, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLoop()
+	looped := make(chan struct{})
+	go func() {
+		defer close(looped)
+		p.loop.run(looping)
+	}()
+	if err := p.watch(ctx, looping); err != nil {
+		return err
+	}
+	led := make(chan error, 1)
+	electing, stopElecting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopElecting()
+	go func() { led <- p.lead(electing) }()
+
+	var err error
+	select {
+	case <-ctx.Done():
+		klog.InfoS("Stopping: no new step is begun")
+	case err = <-serving:
+		err = fmt.Errorf("serve %s: %w", p.config.Address, err)
+	case err = <-led:
+		err = errors.Join(errors.New("the lease was lost; another replica may lead now"), err)
+	}
+	p.stop(stopLoop, looped)
+	stopElecting() // the lease is given back last
+	if ctx.Err() != nil {
+		<-led
+	}
+	return err
+}
+
+// watch starts the informers, and waits until the picture is whole. An API server that is away is waited for.
+func (p *process) watch(ctx, looping context.Context) error {
+	for {
+		w, err := watch.Start(looping, p.client, p.loop.sink(looping))
+		if err == nil {
+			p.watcher.Store(w)
+			return w.WaitForSync(ctx)
+		}
+		klog.ErrorS(err, "The API server does not answer; trying again in 5 seconds")
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.clock.After(5 * time.Second):
+		}
+	}
+}
+
+func (p *process) lead(ctx context.Context) error {
+	if !p.config.Election.Enabled {
+		p.fence = nil
+		p.setLeader(true)
+		<-ctx.Done()
+		return nil
+	}
+	return elect(ctx, p.client, Election{
+		Identity: identity(), LeaseDuration: p.config.Election.LeaseDuration, RenewDeadline: p.config.Election.RenewDeadline,
+		RetryPeriod: p.config.Election.RetryPeriod,
+	}, p.fence, p.setLeader, func(leader string) { p.reporter.Lead(p.loop.lead.Load(), leader) })
+}
+
+func (p *process) setLeader(lead bool) {
+	p.reporter.Lead(lead, "")
+	p.loop.setLeader(lead)
+}
+
+// stop ends the workers, then the loop, and stores what waits to be stored.
+func (p *process) stop(stopLoop context.CancelFunc, looped <-chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	led := p.loop.lead.Load()
+	p.loop.stop(ctx)
+	stopLoop()
+	<-looped
+	if led {
+		if err := p.loop.daemon.Stop(ctx); err != nil {
+			klog.ErrorS(err, "What waited to be stored was not stored")
+		}
+	}
+}
+
+func (p *process) close() {
+	p.events.Shutdown()
+	_ = p.listener.Close() // the server may have closed it
+	for _, provider := range p.providers {
+		if err := provider.Cleanup(); err != nil {
+			klog.ErrorS(err, "A provider did not clean up", "provider", provider.Name())
+		}
+	}
+}
+
+func (p *process) mayAct() bool { return p.fence == nil || p.fence.open() }
+
+// ready tells what is still missing before this replica could lead.
+func (p *process) ready() error {
+	w := p.watcher.Load()
+	switch {
+	case w == nil:
+		return errors.New("the API server has not answered yet")
+	case !w.Synced():
+		return errors.New("the caches are not synced yet")
+	}
+	return nil
+}
+
+func (p *process) ledger() ledger.Ledger {
+	if l := p.saved.Load(); l != nil {
+		return *l
+	}
+	return ledger.Ledger{}
+}
+
+// RulesOf are the rules that a configuration holds.
+func RulesOf(c *config.Config) Rules {
+	timing := DefaultTiming()
+	timing.Resync, timing.ProviderInterval, timing.ProviderTimeout = c.ScanInterval, c.CloudScanInterval, c.CloudTimeout
+	return Rules{
+		Autoscaler: c.Autoscaler, Healer: c.Healer, Upgrader: c.Upgrader, Arbiter: c.Arbiter, Scheduling: c.Scheduling,
+		Settings: c.Settings, Timing: timing,
+	}
+}
+
+// restConfig is how the API server is reached: by --kubeconfig, else as a pod.
+func restConfig(c *config.Config, version string) (*rest.Config, error) {
+	var rc *rest.Config
+	var err error
+	if c.Kubeconfig != "" {
+		rc, err = clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
+		if err != nil {
+			return nil, fmt.Errorf("--kubeconfig=%s: %w", c.Kubeconfig, err)
+		}
+	} else if rc, err = rest.InClusterConfig(); err != nil {
+		return nil, fmt.Errorf("not in a pod, and no --kubeconfig was given: %w", err)
+	}
+	rc.QPS, rc.Burst = float32(c.KubeClientQPS), c.KubeClientBurst
+	rc.UserAgent = c.UserAgent + "/" + version
+	rc.ContentType = c.KubeAPIContentType
+	rc.AcceptContentTypes = c.KubeAPIContentType + ",application/json"
+	return rc, nil
+}
+
+// identity names this replica: the pod's name, else the host's and the process's.
+func identity() string {
+	if pod := os.Getenv("POD_NAME"); pod != "" {
+		return pod
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s_%d", host, os.Getpid())
+}
