@@ -61,24 +61,27 @@ func (f *flags) readFlag(args []string) (taken int, err error) {
 func (f *flags) unknown(arg, name string) error {
 	written, _, _ := strings.Cut(arg, "=")
 	remedy := "see --help for all flags"
-	if near := f.nearest(name); near != "" {
+	var names []string
+	f.all.VisitAll(func(flag *pflag.Flag) { names = append(names, flag.Name) })
+	if near := nearest(name, names); near != "" {
 		remedy = "did you mean --" + near + "?"
 	}
 	return fmt.Errorf("%s: unknown flag; %s", written, remedy)
 }
 
-// nearest is the name of a flag that differs little from the one that was given; empty if there is none.
-func (f *flags) nearest(name string) string {
-	name = strings.ReplaceAll(name, "_", "-")
+// nearest is the name that was probably meant; empty if none is near.
+func nearest(name string, known []string) string {
+	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
 	best, least := "", len(name)/3+1
-	f.all.VisitAll(func(flag *pflag.Flag) {
-		if strings.HasSuffix(flag.Name, "-"+name) {
-			best, least = flag.Name, 1
+	for _, candidate := range known {
+		d := distance(name, strings.ToLower(candidate))
+		if strings.HasSuffix(candidate, "-"+name) { // --max-surge for --upgrade-max-surge
+			d = 0
 		}
-		if d := distance(name, flag.Name); d < least {
-			best, least = flag.Name, d
+		if d < least {
+			best, least = candidate, d
 		}
-	})
+	}
 	return best
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -55,7 +56,10 @@ type Config struct {
 
 	logs  *logsapi.LoggingConfiguration
 	flags layer
-	file  *file
+	// path is that of --config, content what was read there last, and file what it says.
+	path    string
+	content []byte
+	file    atomic.Pointer[file]
 }
 
 // Election is how replicas agree on the one that acts. Names and defaults are those of all Kubernetes components.
@@ -83,9 +87,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*Config, e
 	c.Warnings = f.judgeForeign(&p)
 	f.settle(&p)
 	f.knowSelf(getenv)
-	if f.file != "" {
-		var err error
-		c.file, err = readFile(f.file)
+	if _, err := c.Reload(); err != nil {
 		p.add(err)
 	}
 	if len(p) > 0 {

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"strings"
@@ -16,7 +18,7 @@ const (
 	kind       = "Config"
 )
 
-// file is a configuration file.
+// file is what the configuration file says.
 type file struct {
 	defaults layer
 	pools    []entry
@@ -29,42 +31,70 @@ type entry struct {
 	layer
 }
 
-// entry is the first entry that matches the pool.
+// entry is the one with the pool's name, else the first whose pattern matches it.
 func (f *file) entry(pool string) layer {
-	for _, e := range f.pools {
-		if e.pattern.MatchString(pool) {
+	var found *entry
+	for i := range f.pools {
+		e := &f.pools[i]
+		if e.match.is == pool {
 			return e.layer
 		}
+		if found == nil && e.pattern.MatchString(pool) {
+			found = e
+		}
 	}
-	return layer{}
+	if found == nil {
+		return layer{}
+	}
+	return found.layer
 }
 
-// glob turns a pattern into a regular expression: * is any text, ? any one character.
+// glob turns a match into a pattern: * is any text, ? any one character. There are pools with a slash in their names, which is nothing special.
 func glob(match string) *regexp.Regexp {
 	text := regexp.QuoteMeta(match)
 	text = strings.ReplaceAll(text, `\*`, `.*`)
 	text = strings.ReplaceAll(text, `\?`, `.`)
-	return regexp.MustCompile(`(?s)^` + text + `$`)
+	return regexp.MustCompile(`^(?s:` + text + `)$`)
 }
 
-func readFile(path string) (*file, error) {
-	content, err := os.ReadFile(path)
+// Reload reads the file of --config again, and tells whether what it says has changed. After an error, which is as Parse's, what was read before
+// still holds. Settings may be called meanwhile.
+func (c *Config) Reload() (changed bool, err error) {
+	if c.path == "" {
+		return false, nil
+	}
+	content, err := os.ReadFile(c.path)
 	if err != nil {
-		return nil, fmt.Errorf("--config: the file can't be read: %w", err)
+		return false, fmt.Errorf("--config: the file can't be read, give the path of one that can: %w", err)
 	}
-	return parseFile(path, content)
+	if c.content != nil && bytes.Equal(content, c.content) {
+		return false, nil
+	}
+	f, err := parseFile(c.path, content, c.flags)
+	if err != nil {
+		return false, err
+	}
+	c.content = content
+	c.file.Store(f)
+	return true, nil
 }
 
-// parseFile reads a file. The error lists everything that is wrong with it, each with the file's name, the line, the field and the remedy.
-func parseFile(name string, content []byte) (*file, error) {
-	var document yaml.Node
-	if err := yaml.Unmarshal(content, &document); err != nil {
-		return nil, fmt.Errorf("%s: %w; check the YAML there", name, err)
+// parseFile reads a file; flags are what holds where it says nothing. The error lists everything that is wrong with it, each with the file's name, the line,
+// the field and the remedy.
+func parseFile(name string, content []byte, flags layer) (*file, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	var document, more yaml.Node
+	err := decoder.Decode(&document)
+	if errors.Is(err, io.EOF) || err == nil && len(document.Content) == 0 {
+		return nil, fmt.Errorf("%s: the file is empty: begin it with \"apiVersion: %s\" and \"kind: %s\"", name, apiVersion, kind)
 	}
-	if len(document.Content) == 0 {
-		return nil, fmt.Errorf("%s:1: the file is empty; begin it with \"apiVersion: %s\" and \"kind: %s\"", name, apiVersion, kind)
+	if err != nil {
+		return nil, fmt.Errorf("%s: this is not YAML: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
-	r := &reader{name: name}
+	r := &reader{name: name, flags: flags}
 	f := r.file(document.Content[0])
+	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+		r.addf("%s: the file has more than one document: keep one", name)
+	}
 	return f, errors.Join(r.problems...)
 }

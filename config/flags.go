@@ -18,32 +18,19 @@ import (
 type flags struct {
 	config *Config
 	drain  drain.Options
-	pool   poolFlags
 
-	file                        string
 	mode                        string
 	dryRun                      bool
 	unreadyPercentage           float64
 	maxDisruptionsPerPool       string
 	startupTaints, ignoreTaints []string
 	allowed, bypassed           []string
-	drainTimeout, evictionTime  time.Duration
+	evictionTime                time.Duration
 	gracefulSeconds             int
 
 	sections []section
 	all      *pflag.FlagSet
 	foreign  []*foreign
-}
-
-// poolFlags are the flags about every pool of which nothing else is said.
-type poolFlags struct {
-	autoscale, autoheal, autoUpgrade         bool
-	utilizationThreshold                     float64
-	unneededTime, unreadyTime                time.Duration
-	maxNodeProvisionTime, maxNodeStartupTime time.Duration
-	unhealthyAfter, unregisteredAfter        time.Duration
-	maxSurge, maxUnavailable                 string
-	window, version                          string
 }
 
 // section is a part of the flags, as the usage and docs/reference/flags.md show them.
@@ -65,7 +52,7 @@ func newFlags() *flags {
 	f.section("Upgrader", f.addUpgrader)
 	f.section("Disruptions", f.addDisruptions)
 	f.section("Leader election", f.addElection)
-	f.section("Logs", func(fs *pflag.FlagSet) { logsapi.AddFlags(f.config.logs, fs) })
+	f.section("Logs", f.addLogs)
 	f.addForeign(f.all)
 	return f
 }
@@ -89,7 +76,7 @@ func (f *flags) addDaemon(fs *pflag.FlagSet) {
 	fs.StringVar(&f.mode, "mode", string(arbiter.Act),
 		"how much may be done: observe decides everything and does nothing, protect adds capacity and repairs, act does everything")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "the same as --mode=observe")
-	fs.StringVar(&f.file, "config", "", "the `file` with the settings of single pools")
+	fs.StringVar(&c.path, "config", "", "the `file` with the settings of single pools")
 	fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "the kubeconfig `file`; without one the daemon takes the cluster that it runs in")
 	fs.Float64Var(&c.KubeClientQPS, "kube-client-qps", 50, "requests a second to the API server")
 	fs.IntVar(&c.KubeClientBurst, "kube-client-burst", 100, "requests to the API server that may come at once")
@@ -112,16 +99,15 @@ func (f *flags) addCloud(fs *pflag.FlagSet) {
 }
 
 func (f *flags) addPools(fs *pflag.FlagSet) {
-	p := &f.pool
-	fs.BoolVar(&p.autoscale, "autoscale", true, "resize pools within their min and max")
-	fs.BoolVar(&p.autoheal, "autoheal", true, "repair broken nodes")
-	fs.BoolVar(&p.autoUpgrade, "auto-upgrade", true, "roll pools to their target version inside their window")
-	fs.DurationVar(&p.maxNodeProvisionTime, "max-node-provision-time", 15*time.Minute, "how long a requested machine may take to become a ready node")
-	fs.DurationVar(&p.maxNodeStartupTime, "max-node-startup-time", 15*time.Minute, "how long a registered node may take to become ready")
+	fs.Bool("autoscale", true, "resize pools within their min and max")
+	fs.Bool("autoheal", true, "repair broken nodes")
+	fs.Bool("auto-upgrade", true, "roll pools to their target version inside their window")
+	fs.Duration("max-node-provision-time", 15*time.Minute, "how long a requested machine may take to become a ready node")
+	fs.Duration("max-node-startup-time", 15*time.Minute, "how long a registered node may take to become ready")
 }
 
 func (f *flags) addAutoscaler(fs *pflag.FlagSet) {
-	a, b, p := &f.config.Autoscaler, &f.config.Arbiter, &f.pool
+	a, b := &f.config.Autoscaler, &f.config.Arbiter
 	fs.StringVar(&a.Expander, "expander", a.Expander,
 		"what chooses among pools that could all grow: one name, or several separated by commas, each breaking the ties of the one before")
 	fs.DurationVar(&a.NewPodScaleUpDelay, "new-pod-scale-up-delay", a.NewPodScaleUpDelay, "how old a pod has to be before nodes are added for it")
@@ -139,9 +125,9 @@ func (f *flags) addAutoscaler(fs *pflag.FlagSet) {
 
 	fs.BoolVar(&a.ScaleDownEnabled, "scale-down-enabled", a.ScaleDownEnabled, "remove nodes that are not needed")
 	fs.BoolVar(&a.ScaleDownUnreadyEnabled, "scale-down-unready-enabled", a.ScaleDownUnreadyEnabled, "remove nodes that are not needed also when they are not ready")
-	fs.DurationVar(&p.unneededTime, "scale-down-unneeded-time", 10*time.Minute, "how long a node is not needed before it is removed")
-	fs.DurationVar(&p.unreadyTime, "scale-down-unready-time", 20*time.Minute, "the same for a node that is not ready")
-	fs.Float64Var(&p.utilizationThreshold, "scale-down-utilization-threshold", 0.5, "the share of a node's allocatable below which it counts as underutilized, from 0 to 1")
+	fs.Duration("scale-down-unneeded-time", 10*time.Minute, "how long a node is not needed before it is removed")
+	fs.Duration("scale-down-unready-time", 20*time.Minute, "the same for a node that is not ready")
+	fs.Float64("scale-down-utilization-threshold", 0.5, "the share of a node's allocatable below which it counts as underutilized, from 0 to 1")
 	fs.BoolVar(&a.IgnoreDaemonSetsUtilization, "ignore-daemonsets-utilization", false, "leave DaemonSet pods out of a node's utilization")
 	fs.BoolVar(&a.IgnoreMirrorPodsUtilization, "ignore-mirror-pods-utilization", false, "leave mirror pods out of a node's utilization")
 	fs.DurationVar(&a.ScaleDownDelayAfterAdd, "scale-down-delay-after-add", a.ScaleDownDelayAfterAdd, "how long after a pool grew none of its nodes is removed")
@@ -151,9 +137,9 @@ func (f *flags) addAutoscaler(fs *pflag.FlagSet) {
 }
 
 func (f *flags) addHealer(fs *pflag.FlagSet) {
-	h, p := &f.config.Healer, &f.pool
-	fs.DurationVar(&p.unhealthyAfter, "heal-unhealthy-after", 5*time.Minute, "how long a node may be seen to be not ready before it is repaired")
-	fs.DurationVar(&p.unregisteredAfter, "heal-unregistered-after", 0,
+	h := &f.config.Healer
+	fs.Duration("heal-unhealthy-after", 5*time.Minute, "how long a node may be seen to be not ready before it is repaired")
+	fs.Duration("heal-unregistered-after", 0,
 		"how long a running machine may take to register a node before it is replaced; 0 means the pool's time of --max-node-provision-time")
 	fs.DurationVar(&h.GoneAfter, "heal-gone-after", h.GoneAfter, "how long a node whose machine is gone for sure is seen to be not ready before it is cleaned up")
 	fs.DurationVar(&h.FailedAfter, "heal-failed-after", h.FailedAfter, "how long a node whose machine failed, by the cloud's word, is seen to be not ready before it is repaired")
@@ -165,11 +151,11 @@ func (f *flags) addHealer(fs *pflag.FlagSet) {
 }
 
 func (f *flags) addUpgrader(fs *pflag.FlagSet) {
-	u, p := &f.config.Upgrader, &f.pool
-	fs.StringVar(&p.window, "upgrade-window", "", `when pools may be rolled, such as "any 02:00", "mon-fri 22:00 4h Europe/Paris" or "always"; without one they never are`)
-	fs.StringVar(&p.version, "upgrade-version", "", "the Kubernetes version that nodes are to have, such as v1.36.3; without one it is that of the provider's template")
-	fs.StringVar(&p.maxSurge, "upgrade-max-surge", "1", "how many new nodes may be there on top while a pool is rolled, as a number or a percentage")
-	fs.StringVar(&p.maxUnavailable, "upgrade-max-unavailable", "0", "how many nodes may be missing while a pool is rolled, as a number or a percentage")
+	u := &f.config.Upgrader
+	fs.String("upgrade-window", "", `when pools may be rolled, such as "any 02:00", "mon-fri 22:00 4h Europe/Paris" or "always"; without one they never are`)
+	fs.String("upgrade-version", "", "the Kubernetes version that nodes are to have, such as v1.36.3; without one it is that of the provider's template")
+	fs.String("upgrade-max-surge", "1", "how many new nodes may be there on top while a pool is rolled, as a number or a percentage")
+	fs.String("upgrade-max-unavailable", "0", "how many nodes may be missing while a pool is rolled, as a number or a percentage")
 	fs.DurationVar(&u.NodeEstimate, "upgrade-node-estimate", u.NodeEstimate, "how long a node takes without its pods: none is begun that would not be done before the window closes")
 	fs.DurationVar(&u.RetryAfter, "upgrade-retry-after", u.RetryAfter, "how long a halted rollout waits in a window that never closes; otherwise it waits for the next one")
 }
@@ -185,8 +171,8 @@ func (f *flags) addDisruptions(fs *pflag.FlagSet) {
 	fs.IntVar(&a.MaxDrain, "max-drain-parallelism", a.MaxDrain, "how many of them may still have pods to move")
 	fs.Float64Var(&f.unreadyPercentage, "max-total-unready-percentage", f.unreadyPercentage, "what percentage of the nodes may be unready before no node is disrupted any more")
 	fs.IntVar(&a.UnreadyCount, "ok-total-unready-count", a.UnreadyCount, "how many nodes may be unready in any case")
-	fs.DurationVar(&f.drainTimeout, "drain-timeout", 0,
-		"how long one node's drain may take before it is undone; 0 means the sum of --max-graceful-termination-sec and --max-pod-eviction-time")
+	fs.Duration("drain-timeout", 12*time.Minute,
+		"how long one node's drain may take before it is undone; where it isn't given, it is the sum of --max-graceful-termination-sec and --max-pod-eviction-time")
 	fs.IntVar(&f.gracefulSeconds, "max-graceful-termination-sec", 600, "the part of a drain that is for pods to end; none is cut short by it")
 	fs.DurationVar(&f.evictionTime, "max-pod-eviction-time", 2*time.Minute, "the part of a drain that is for budgets to allow its evictions")
 	fs.DurationVar(&a.DrainRetryAfter, "drain-retry-after", a.DrainRetryAfter, "how long a node whose drain was given up is left alone")
@@ -203,4 +189,20 @@ func (f *flags) addElection(fs *pflag.FlagSet) {
 	fs.DurationVar(&e.LeaseDuration, "leader-elect-lease-duration", 15*time.Second, "how long others wait after a renewal before they take over")
 	fs.DurationVar(&e.RenewDeadline, "leader-elect-renew-deadline", 10*time.Second, "how long the leader acts without a renewal")
 	fs.DurationVar(&e.RetryPeriod, "leader-elect-retry-period", 2*time.Second, "the time between two tries to get or renew the Lease")
+}
+
+// addLogs takes over those flags of Kubernetes components that need no feature gate.
+func (f *flags) addLogs(fs *pflag.FlagSet) {
+	all := newSet()
+	logsapi.AddFlags(f.config.logs, all)
+	for _, flag := range []struct{ name, usage string }{
+		{"v", "how much is logged: the higher the number, the more"},
+		{"vmodule", "the same for single source files, as a list of pattern=number; for the format text only"},
+		{"logging-format", "text or json"},
+		{logsapi.LogFlushFreqFlagName, "how long a log line may be kept back"},
+	} {
+		own := all.Lookup(flag.name)
+		own.Usage = flag.usage
+		fs.AddFlag(own)
+	}
 }

@@ -9,109 +9,164 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/window"
 )
 
 // Settings are the effective settings of a pool: the file's entry for it wins, then what its provider says, then the file's defaults, then the
-// flags. Options may be nil. The error names the places whose values can't both hold, and the remedy.
+// flags. Min and max are never outside the provider's, which would refuse such a size. Options may be nil.
+//
+// An error names the places whose values can't both hold, and the remedy; the pool is then not to be touched.
 func (c *Config) Settings(pool string, minSize, maxSize int, options *cloudprovider.Options) (cluster.Settings, error) {
 	var entry, defaults layer
-	if c.file != nil {
-		entry, defaults = c.file.entry(pool), c.file.defaults
+	if f := c.file.Load(); f != nil {
+		entry, defaults = f.entry(pool), f.defaults
 	}
-	m := merge(entry, providerLayer(minSize, maxSize, options), defaults, c.flags)
-	if err := m.problem(); err != nil {
+	s, err := merge(entry, providerLayer(minSize, maxSize, options), defaults, c.flags)
+	if err != nil {
 		return cluster.Settings{}, fmt.Errorf("pool %s: %w", pool, err)
-	}
-	s := cluster.Settings{
-		Autoscale: m.autoscale.is, Autoheal: m.autoheal.is, AutoUpgrade: m.autoUpgrade.is, Min: m.min.is, Max: m.max.is,
-		UtilizationThreshold: m.utilizationThreshold.is, UnneededTime: m.unneededTime.is, UnreadyTime: m.unreadyTime.is,
-		MaxNodeProvisionTime: m.maxNodeProvisionTime.is, MaxNodeStartupTime: m.maxNodeStartupTime.is,
-		UnhealthyAfter: m.unhealthyAfter.is, UnregisteredAfter: m.unregisteredAfter.is,
-		Version: m.version.is, Window: m.window.is, MaxSurge: m.maxSurge.is, MaxUnavailable: m.maxUnavailable.is,
-		DrainTimeout: m.drainTimeout.is,
-	}
-	if s.UnregisteredAfter == 0 {
-		s.UnregisteredAfter = s.MaxNodeProvisionTime
 	}
 	return s, nil
 }
 
-// providerLayer is what a provider says about a pool.
+// ProviderDefaults are what a provider is to give a node group's own options on top of.
+func (c *Config) ProviderDefaults() cloudprovider.Options {
+	var defaults layer
+	if f := c.file.Load(); f != nil {
+		defaults = f.defaults
+	}
+	places := []layer{defaults, c.flags}
+	pick := func(of func(layer) value[time.Duration]) *time.Duration { return &first(places, of).is }
+	ignore := c.Autoscaler.IgnoreDaemonSetsUtilization
+	return cloudprovider.Options{
+		ScaleDownUtilizationThreshold: &first(places, func(l layer) value[float64] { return l.utilizationThreshold }).is,
+		ScaleDownUnneededTime:         pick(func(l layer) value[time.Duration] { return l.unneededTime }),
+		ScaleDownUnreadyTime:          pick(func(l layer) value[time.Duration] { return l.unreadyTime }),
+		MaxNodeProvisionTime:          pick(func(l layer) value[time.Duration] { return l.maxNodeProvisionTime }),
+		MaxNodeStartupTime:            pick(func(l layer) value[time.Duration] { return l.maxNodeStartupTime }),
+		IgnoreDaemonSetsUtilization:   &ignore,
+	}
+}
+
+// fromProvider is where a provider's values come from, for errors.
+const fromProvider = "the provider's"
+
+// providerLayer is what a provider says about a pool. A time to come up of 0 counts as not said: so answer providers that don't know the option, and
+// every new node would be late.
 func providerLayer(minSize, maxSize int, options *cloudprovider.Options) layer {
-	const from = "the provider"
-	l := layer{min: value[int]{minSize, from}, max: value[int]{maxSize, from}}
+	l := layer{min: value[int]{minSize, fromProvider}, max: value[int]{maxSize, fromProvider}}
 	if options == nil {
 		return l
 	}
-	l.utilizationThreshold = given(options.ScaleDownUtilizationThreshold, from)
-	l.unneededTime = given(options.ScaleDownUnneededTime, from)
-	l.unreadyTime = given(options.ScaleDownUnreadyTime, from)
-	l.maxNodeProvisionTime = given(options.MaxNodeProvisionTime, from)
-	l.maxNodeStartupTime = given(options.MaxNodeStartupTime, from)
+	l.utilizationThreshold = given(options.ScaleDownUtilizationThreshold)
+	l.unneededTime = given(options.ScaleDownUnneededTime)
+	l.unreadyTime = given(options.ScaleDownUnreadyTime)
+	if t := options.MaxNodeProvisionTime; t != nil && *t != 0 {
+		l.maxNodeProvisionTime = given(t)
+	}
+	if t := options.MaxNodeStartupTime; t != nil && *t != 0 {
+		l.maxNodeStartupTime = given(t)
+	}
 	return l
 }
 
-func given[T any](v *T, from string) value[T] {
+func given[T any](v *T) value[T] {
 	if v == nil {
 		return value[T]{}
 	}
-	return value[T]{*v, from}
+	return value[T]{*v, fromProvider}
 }
 
-// merge lays the first layer over the second, and so on.
-func merge(a, b, c, d layer) layer {
-	return layer{
-		autoscale:            first(a.autoscale, b.autoscale, c.autoscale, d.autoscale),
-		autoheal:             first(a.autoheal, b.autoheal, c.autoheal, d.autoheal),
-		autoUpgrade:          first(a.autoUpgrade, b.autoUpgrade, c.autoUpgrade, d.autoUpgrade),
-		min:                  first(a.min, b.min, c.min, d.min),
-		max:                  first(a.max, b.max, c.max, d.max),
-		utilizationThreshold: first(a.utilizationThreshold, b.utilizationThreshold, c.utilizationThreshold, d.utilizationThreshold),
-		unneededTime:         first(a.unneededTime, b.unneededTime, c.unneededTime, d.unneededTime),
-		unreadyTime:          first(a.unreadyTime, b.unreadyTime, c.unreadyTime, d.unreadyTime),
-		maxNodeProvisionTime: first(a.maxNodeProvisionTime, b.maxNodeProvisionTime, c.maxNodeProvisionTime, d.maxNodeProvisionTime),
-		maxNodeStartupTime:   first(a.maxNodeStartupTime, b.maxNodeStartupTime, c.maxNodeStartupTime, d.maxNodeStartupTime),
-		unhealthyAfter:       first(a.unhealthyAfter, b.unhealthyAfter, c.unhealthyAfter, d.unhealthyAfter),
-		unregisteredAfter:    first(a.unregisteredAfter, b.unregisteredAfter, c.unregisteredAfter, d.unregisteredAfter),
-		drainTimeout:         first(a.drainTimeout, b.drainTimeout, c.drainTimeout, d.drainTimeout),
-		version:              first(a.version, b.version, c.version, d.version),
-		window:               first(a.window, b.window, c.window, d.window),
-		maxSurge:             first(a.maxSurge, b.maxSurge, c.maxSurge, d.maxSurge),
-		maxUnavailable:       first(a.maxUnavailable, b.maxUnavailable, c.maxUnavailable, d.maxUnavailable),
+// first is a value from the first place that says one.
+func first[T any](places []layer, of func(layer) value[T]) *value[T] {
+	for _, l := range places {
+		if v := of(l); v.from != "" {
+			return &v
+		}
 	}
+	return &value[T]{}
 }
 
-// problem is what the layers make impossible together. What each says on its own has been checked, save for the provider's.
-func (m layer) problem() error {
-	var problems []error
-	if m.min.is < 0 {
-		problems = append(problems, fmt.Errorf("min is %d (%s): give 0 or a positive number", m.min.is, m.min.from))
+// merge lays the entry over the provider, that over the defaults, and those over the flags.
+func merge(entry, provider, defaults, flags layer) (cluster.Settings, error) {
+	places := []layer{entry, provider, defaults, flags}
+	duration := func(of func(layer) value[time.Duration]) time.Duration { return first(places, of).is }
+	s := cluster.Settings{
+		Autoscale:            first(places, func(l layer) value[bool] { return l.autoscale }).is,
+		Autoheal:             first(places, func(l layer) value[bool] { return l.autoheal }).is,
+		AutoUpgrade:          first(places, func(l layer) value[bool] { return l.autoUpgrade }).is,
+		UtilizationThreshold: first(places, func(l layer) value[float64] { return l.utilizationThreshold }).is,
+		UnneededTime:         duration(func(l layer) value[time.Duration] { return l.unneededTime }),
+		UnreadyTime:          duration(func(l layer) value[time.Duration] { return l.unreadyTime }),
+		MaxNodeProvisionTime: duration(func(l layer) value[time.Duration] { return l.maxNodeProvisionTime }),
+		MaxNodeStartupTime:   duration(func(l layer) value[time.Duration] { return l.maxNodeStartupTime }),
+		UnhealthyAfter:       duration(func(l layer) value[time.Duration] { return l.unhealthyAfter }),
+		UnregisteredAfter:    duration(func(l layer) value[time.Duration] { return l.unregisteredAfter }),
+		Version:              first(places, func(l layer) value[string] { return l.version }).is,
+		Window:               first(places, func(l layer) value[window.Window] { return l.window }).is,
+		MaxSurge:             first(places, func(l layer) value[intstr.IntOrString] { return l.maxSurge }).is,
+		MaxUnavailable:       first(places, func(l layer) value[intstr.IntOrString] { return l.maxUnavailable }).is,
+		DrainTimeout:         duration(func(l layer) value[time.Duration] { return l.drainTimeout }),
 	}
-	if m.min.is > m.max.is {
-		problems = append(problems, fmt.Errorf("min is %d (%s), but max is %d (%s): raise max or lower min", m.min.is, m.min.from, m.max.is, m.max.from))
+	if s.UnregisteredAfter == 0 {
+		s.UnregisteredAfter = s.MaxNodeProvisionTime
 	}
-	if t := m.utilizationThreshold; t.is < 0 || t.is > 1 {
-		problems = append(problems, fmt.Errorf("the utilization threshold is %v (%s): give a number from 0 to 1", t.is, t.from))
+	least, most := narrow(entry, provider)
+	s.Min, s.Max = least.is, most.is
+	return s, errors.Join(wrongSizes(least, most), wrongOptions(provider), neverRolls(places...))
+}
+
+// narrow gives the limits that hold: the entry's, as far as they are within the provider's.
+func narrow(entry, provider layer) (least, most value[int]) {
+	least, most = provider.min, provider.max
+	if entry.min.from != "" && entry.min.is > least.is {
+		least = entry.min
+	}
+	if entry.max.from != "" && entry.max.is < most.is {
+		most = entry.max
+	}
+	return least, most
+}
+
+func wrongSizes(least, most value[int]) error {
+	switch {
+	case least.is < 0:
+		return fmt.Errorf("min is %d (%s): give 0 or a positive number", least.is, least.from)
+	case least.is > most.is:
+		return fmt.Errorf("min is %d (%s), but max is %d (%s): lower min or raise max", least.is, least.from, most.is, most.from)
+	}
+	return nil
+}
+
+// wrongOptions checks what a provider says, as the file and the flags have been checked when they were read.
+func wrongOptions(provider layer) error {
+	var p problems
+	if t := provider.utilizationThreshold; !(t.is >= 0 && t.is <= 1) {
+		p.addf("the scale-down utilization threshold is %v (%s): give a number from 0 to 1", t.is, t.from)
 	}
 	for _, d := range []struct {
 		name string
 		value[time.Duration]
 	}{
-		{"unneeded time", m.unneededTime},
-		{"unready time", m.unreadyTime},
-		{"node provision time", m.maxNodeProvisionTime},
-		{"node startup time", m.maxNodeStartupTime},
+		{"scale-down unneeded time", provider.unneededTime},
+		{"scale-down unready time", provider.unreadyTime},
+		{"max node provision time", provider.maxNodeProvisionTime},
+		{"max node startup time", provider.maxNodeStartupTime},
 	} {
 		if d.is < 0 {
-			problems = append(problems, fmt.Errorf("the %s is %s (%s): give a duration that is not negative", d.name, d.is, d.from))
+			p.addf("the %s is %s (%s): give a duration that is not negative", d.name, d.is, d.from)
 		}
 	}
-	if isNone(m.maxSurge.is) && isNone(m.maxUnavailable.is) {
-		problems = append(problems, fmt.Errorf("maxSurge (%s) and maxUnavailable (%s) are both 0, so that no rollout could begin: raise one of them",
-			m.maxSurge.from, m.maxUnavailable.from))
-	}
-	return errors.Join(problems...)
+	return errors.Join(p...)
 }
 
-// isNone tells whether a number or percentage allows nothing.
-func isNone(n intstr.IntOrString) bool { return n.String() == "0" || n.String() == "0%" }
+// neverRolls is the error of settings with which no node of a pool could ever be replaced, though the pool is to be rolled.
+func neverRolls(places ...layer) error {
+	surge := first(places, func(l layer) value[intstr.IntOrString] { return l.maxSurge })
+	unavailable := first(places, func(l layer) value[intstr.IntOrString] { return l.maxUnavailable })
+	auto := first(places, func(l layer) value[bool] { return l.autoUpgrade })
+	if !auto.is || !isNone(surge.is) || !isNone(unavailable.is) {
+		return nil
+	}
+	return fmt.Errorf("maxSurge (%s) and maxUnavailable (%s) are both 0, so that no node could be replaced: raise one of them, or set autoUpgrade to false",
+		surge.from, unavailable.from)
+}

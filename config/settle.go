@@ -43,7 +43,10 @@ func (f *flags) settle(p *problems) {
 	if c.Arbiter.MaxDisruptionsPerPool, err = parseShare(f.maxDisruptionsPerPool); err != nil {
 		p.addf("--max-disruptions-per-pool: %w", err)
 	}
-	c.flags = f.layer(p)
+	c.flags = layerOf(f.all, p)
+	if !f.all.Changed("drain-timeout") { // and if it is, the other two have nothing to say
+		c.flags.drainTimeout.is = time.Duration(f.gracefulSeconds)*time.Second + f.evictionTime
+	}
 }
 
 func (f *flags) settleMode(p *problems) {
@@ -88,7 +91,13 @@ func (f *flags) checkDaemon(p *problems) {
 		p.addf("--address: %q is not an address: write host:port or :port, such as :8085", c.Address)
 	}
 	for _, wrong := range logsapi.Validate(c.logs, nil, nil) {
-		p.addf("flags about logs: %s: %s", wrong.Field, wrong.Detail)
+		switch wrong.Field {
+		case "format":
+			p.addf("--logging-format: there is no format %q; choose text or json", c.logs.Format)
+		case "flushFrequency": // told below, as of all durations
+		default:
+			p.addf("--vmodule and its like: %s: %s", wrong.Field, wrong.Detail)
+		}
 	}
 }
 
@@ -103,11 +112,14 @@ func (f *flags) checkNumbers(p *problems) {
 		{"max-scale-down-parallelism", c.Arbiter.MaxScaleDown, 1},
 		{"max-drain-parallelism", c.Arbiter.MaxDrain, 1},
 		{"ok-total-unready-count", c.Arbiter.UnreadyCount, 0},
-		{"max-graceful-termination-sec", f.gracefulSeconds, 0},
+		{"max-graceful-termination-sec", f.gracefulSeconds, 1},
 	} {
 		if n.is < n.from {
 			p.addf("--%s is %d: give at least %d", n.flag, n.is, n.from)
 		}
+	}
+	if most := 7 * 24 * 60 * 60; f.gracefulSeconds > most {
+		p.addf("--max-graceful-termination-sec is %d: give at most %d, which is a week", f.gracefulSeconds, most)
 	}
 	if qps := c.KubeClientQPS; !(qps > 0 && qps < 1e6) {
 		p.addf("--kube-client-qps is %v: give a number above 0", qps)
@@ -115,30 +127,33 @@ func (f *flags) checkNumbers(p *problems) {
 	if u := f.unreadyPercentage; !(u >= 0 && u <= 100) {
 		p.addf("--max-total-unready-percentage is %v: give a number from 0 to 100", u)
 	}
-	if t := f.pool.utilizationThreshold; !(t >= 0 && t <= 1) {
-		p.addf("--scale-down-utilization-threshold is %v: give a number from 0 to 1", t)
-	}
 }
 
-// mayBeZero are the durations that may be 0. Those that the autoscaler checks by itself are among them.
+// mayBeZero are the durations that may be 0.
 var mayBeZero = []string{
-	"new-pod-scale-up-delay", "scale-down-delay-after-add", "scale-down-delay-after-delete", "scale-down-delay-after-failure",
-	"scale-down-unneeded-time", "scale-down-unready-time", "heal-unhealthy-after", "heal-unregistered-after", "heal-gone-after", "heal-failed-after",
-	"heal-recovered-after", "drain-timeout", "max-pod-eviction-time", "drain-retry-after", "node-delete-delay-after-taint",
+	"heal-gone-after", "heal-failed-after", "heal-recovered-after", "max-pod-eviction-time", "drain-retry-after", "node-delete-delay-after-taint",
 	"blocking-system-pod-distruption-timeout",
+}
+
+// checkedElsewhere are the durations that the autoscaler checks, beside those of pools, which are checked where they are read.
+var checkedElsewhere = []string{
+	"new-pod-scale-up-delay", "scale-down-delay-after-add", "scale-down-delay-after-delete", "scale-down-delay-after-failure",
 }
 
 // checkDurations checks that each is long enough, and not longer than one that it has to fit into.
 func (f *flags) checkDurations(p *problems) {
 	times := map[string]time.Duration{}
+	checked := slices.Clone(checkedElsewhere)
+	for _, s := range settings() {
+		checked = append(checked, s.flag)
+	}
 	f.all.VisitAll(func(flag *pflag.Flag) {
 		d, err := f.all.GetDuration(flag.Name)
-		if err != nil {
+		if err != nil || slices.Contains(checked, flag.Name) {
 			return
 		}
 		times[flag.Name] = d
-		switch byAutoscaler := slices.Index(mayBeZero, flag.Name); {
-		case byAutoscaler >= 0 && byAutoscaler < 4:
+		switch {
 		case d < 0:
 			p.addf("--%s is %s: give a duration that is not negative", flag.Name, d)
 		case d == 0 && !slices.Contains(mayBeZero, flag.Name):
@@ -171,41 +186,4 @@ func (f *flags) checkElection(p *problems) {
 		p.addf("--leader-elect-renew-deadline (%s) leaves no time for a second try after --leader-elect-retry-period (%s): make it longer than %s",
 			e.RenewDeadline, e.RetryPeriod, least)
 	}
-}
-
-// layer is what the flags say about every pool.
-func (f *flags) layer(p *problems) layer {
-	g := f.pool
-	l := layer{
-		autoscale: said("autoscale", g.autoscale), autoheal: said("autoheal", g.autoheal), autoUpgrade: said("auto-upgrade", g.autoUpgrade),
-		utilizationThreshold: said("scale-down-utilization-threshold", g.utilizationThreshold),
-		unneededTime:         said("scale-down-unneeded-time", g.unneededTime),
-		unreadyTime:          said("scale-down-unready-time", g.unreadyTime),
-		maxNodeProvisionTime: said("max-node-provision-time", g.maxNodeProvisionTime),
-		maxNodeStartupTime:   said("max-node-startup-time", g.maxNodeStartupTime),
-		unhealthyAfter:       said("heal-unhealthy-after", g.unhealthyAfter),
-		unregisteredAfter:    said("heal-unregistered-after", g.unregisteredAfter),
-		drainTimeout:         said("drain-timeout", f.drainTimeout),
-	}
-	if f.drainTimeout == 0 {
-		l.drainTimeout.is = time.Duration(f.gracefulSeconds)*time.Second + f.evictionTime
-	}
-	read(p, &l.version, "upgrade-version", g.version, parseVersion)
-	read(p, &l.window, "upgrade-window", g.window, parseWindow)
-	read(p, &l.maxSurge, "upgrade-max-surge", g.maxSurge, parseShare)
-	read(p, &l.maxUnavailable, "upgrade-max-unavailable", g.maxUnavailable, parseShare)
-	return l
-}
-
-// said is a flag's value.
-func said[T any](flag string, is T) value[T] { return value[T]{is, "--" + flag} }
-
-// read reads a flag's text.
-func read[T any](p *problems, to *value[T], flag, text string, parse func(string) (T, error)) {
-	is, err := parse(text)
-	if err != nil {
-		p.addf("--%s: %w", flag, err)
-		return
-	}
-	*to = said(flag, is)
 }

@@ -1,6 +1,12 @@
 package config
 
-import "github.com/spf13/pflag"
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
 
 // answer is what becomes of a flag of the cluster-autoscaler.
 type answer string
@@ -30,7 +36,16 @@ const empty = `""`
 
 // fit tells whether a value of the flag asks for nothing else than what happens anyway.
 func (u upstream) fit(text string) bool {
-	return u.fits != "" && (text == u.fits || text == "" && u.fits == empty)
+	switch u.kind {
+	case "bool":
+		given, err := strconv.ParseBool(text)
+		return err == nil && strconv.FormatBool(given) == u.fits
+	case "duration":
+		given, err := time.ParseDuration(text)
+		fits, errFits := time.ParseDuration(u.fits)
+		return err == nil && errFits == nil && given == fits
+	}
+	return u.fits != "" && text == strings.Trim(u.fits, `"`)
 }
 
 // foreign is a flag of the cluster-autoscaler that has no effect here. It takes any value.

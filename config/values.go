@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -51,13 +50,6 @@ func parseWindow(text string) (window.Window, error) {
 	return window.Parse(text)
 }
 
-func parseMatch(text string) (string, error) {
-	if text == "" {
-		return "", errors.New("is empty; write the pool's name, or a pattern such as \"web-*\"")
-	}
-	return text, nil
-}
-
 func parseSwitch(text string) (bool, error) {
 	switch text {
 	case "true":
@@ -96,4 +88,13 @@ func parseDuration(text string) (time.Duration, error) {
 		return 0, fmt.Errorf("is %s; give a duration that is not negative", text)
 	}
 	return d, nil
+}
+
+// parseLimit reads a duration within which something is to happen: none at all would never do.
+func parseLimit(text string) (time.Duration, error) {
+	d, err := parseDuration(text)
+	if err == nil && d == 0 {
+		err = fmt.Errorf("is %s: give a duration above 0", text)
+	}
+	return d, err
 }

@@ -12,6 +12,8 @@ import (
 // reader takes a file's YAML apart. It goes on after a problem, so that all of them are told at once.
 type reader struct {
 	name string
+	// flags are what holds where the file says nothing.
+	flags layer
 	problems
 }
 
@@ -30,11 +32,11 @@ func (r *reader) at(node *yaml.Node, path string) string {
 	return fmt.Sprintf("%s:%d: %s", r.name, node.Line, path)
 }
 
-// fields reads a mapping, each field by its own function.
-func (r *reader) fields(node *yaml.Node, path string, known map[string]field) {
+// fields reads a mapping, each field by its own function. It tells whether it is one.
+func (r *reader) fields(node *yaml.Node, path string, known map[string]field) bool {
 	if node.Kind != yaml.MappingNode {
-		r.wrong(node, path, "this has to be a mapping, with one field in a line")
-		return
+		r.wrong(node, path, "this has to be fields with values, one in a line")
+		return false
 	}
 	seen := map[string]int{}
 	for i := 0; i+1 < len(node.Content); i += 2 {
@@ -45,15 +47,16 @@ func (r *reader) fields(node *yaml.Node, path string, known map[string]field) {
 		seen[key.Value] = key.Line
 		switch {
 		case !ok:
-			r.wrong(key, at, "unknown field; %s", fieldHint(key.Value, known))
+			r.wrong(key, at, "there is no such field; %s", fieldHint(key.Value, known))
 		case twice:
-			r.wrong(key, at, "the field is already in line %d; take one of them out", line)
+			r.wrong(key, at, "the field is already in line %d: keep one of the two", line)
 		case value.Tag == "!!null":
-			r.wrong(key, at, "the value is missing; give one or take the field out")
+			r.wrong(key, at, "the value is missing: give one, or leave the field out")
 		default:
 			read(value, at)
 		}
 	}
+	return true
 }
 
 // items reads a list.
@@ -76,22 +79,6 @@ func (r *reader) text(node *yaml.Node, path string) (string, bool) {
 	return node.Value, true
 }
 
-// scalar reads a value by a function that can fail.
-func scalar[T any](r *reader, to *value[T], parse func(string) (T, error)) field {
-	return func(node *yaml.Node, path string) {
-		text, ok := r.text(node, path)
-		if !ok {
-			return
-		}
-		is, err := parse(text)
-		if err != nil {
-			r.wrong(node, path, "%v", err)
-			return
-		}
-		*to = value[T]{is, r.at(node, path)}
-	}
-}
-
 // resolve follows an alias to what it stands for.
 func resolve(node *yaml.Node) *yaml.Node {
 	if node.Kind == yaml.AliasNode {
@@ -102,14 +89,8 @@ func resolve(node *yaml.Node) *yaml.Node {
 
 func fieldHint(name string, known map[string]field) string {
 	names := slices.Sorted(maps.Keys(known))
-	best, least := "", len(name)/3+1
-	for _, candidate := range names {
-		if d := distance(strings.ToLower(name), strings.ToLower(candidate)); d < least {
-			best, least = candidate, d
-		}
-	}
-	if best != "" {
-		return "did you mean " + best + "?"
+	if near := nearest(name, names); near != "" {
+		return "did you mean " + near + "?"
 	}
 	return "the known ones are " + strings.Join(names, ", ")
 }
