@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
 
 	. "github.com/poolkeeper/poolkeeper/cluster/clustertest"
 	"github.com/poolkeeper/poolkeeper/scheduling"
@@ -239,10 +240,7 @@ func TestAPodFitsANodeAsTheKubeSchedulerWouldSay(t *testing.T) {
 
 // The shared things of this package's tests.
 
-func newEngine(t interface {
-	Helper()
-	Fatal(...any)
-}) scheduling.Engine {
+func newEngine(t rapid.TB) scheduling.Engine {
 	t.Helper()
 	engine, err := scheduling.New(scheduling.Options{})
 	if err != nil {

@@ -2,6 +2,7 @@ package scheduling
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -215,9 +216,7 @@ func (i *indexer) GetIndexers() cache.Indexers { return i.functions }
 
 // AddIndexers implements the indexer.
 func (i *indexer) AddIndexers(functions cache.Indexers) error {
-	for name, function := range functions {
-		i.functions[name] = function
-	}
+	maps.Copy(i.functions, functions)
 	return nil
 }
 

@@ -3,6 +3,17 @@
 //
 // An [Engine] lives as long as the daemon. For each snapshot it opens a [Trial], a picture on which pods and nodes can be added and taken
 // away, and all of that undone. Callers think in classes: equal pods are asked for once ([Classes]), and equal nodes have one [Shape].
+//
+// The answers are those of the PreFilter and Filter plugins of the kube-scheduler's default profile, built from the very packages of
+// Kubernetes 1.36 with every feature gate at its default, and shown a view of the trial in the place of the scheduler's caches. Scheduling
+// gates hold a pod back, too. What is not simulated, and what that means:
+//
+//   - Preemption, and the nominations that it leaves behind: a pod that could only run in the place of another fits nowhere.
+//   - Dynamic resources: a pod that needs them fits nowhere, with the message "not simulated yet: …".
+//   - Scores: [Trial.Place] takes the first node that fits, not the one that the scheduler would like best.
+//   - Storage that a driver makes for a claim: room that is published as CSIStorageCapacity doesn't get less, as for the scheduler itself;
+//     and a node that does not exist has none published for it alone.
+//   - Scheduler extenders, and plugins outside the Kubernetes tree.
 package scheduling
 
 import (
