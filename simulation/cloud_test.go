@@ -2,6 +2,7 @@ package simulation_test
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -179,27 +180,29 @@ func TestAPlainCloudOffersNothingOptional(t *testing.T) {
 }
 
 func TestPlayFollowsTheWallClock(t *testing.T) {
-	wall := clocktesting.NewFakeClock(monday)
-	w := newWorld(t, simulation.Options{Wall: wall})
-	var said []time.Duration
-	w.At(10*time.Second, func() { said = append(said, w.Elapsed()) })
-	w.At(60*time.Second, func() { said = append(said, w.Elapsed()) })
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		w.Play(ctx, 10)
-		close(done)
-	}()
-	for range 40 { // four seconds of the wall are forty of the world
+	for speed, want := range map[float64]time.Duration{10: 40 * time.Second, 1: 4 * time.Second, 0: 4 * time.Second, -3: 4 * time.Second, math.Inf(1): 4 * time.Second} {
+		wall := clocktesting.NewFakeClock(monday)
+		w := newWorld(t, simulation.Options{Wall: wall})
+		var said []time.Duration
+		w.At(want-time.Second, func() { said = append(said, w.Elapsed()) })
+		w.At(want+time.Second, func() { said = append(said, w.Elapsed()) })
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			w.Play(ctx, speed)
+			close(done)
+		}()
+		for range 40 { // four seconds of the wall
+			waitFor(t, wall)
+			wall.Step(100 * time.Millisecond)
+		}
 		waitFor(t, wall)
-		wall.Step(100 * time.Millisecond)
-	}
-	waitFor(t, wall)
-	cancel()
-	wall.Step(time.Hour)
-	<-done
-	if len(said) != 1 || said[0] != 10*time.Second || w.Elapsed() < 39*time.Second || w.Elapsed() > 41*time.Second {
-		t.Errorf("said at %v, it is %v; want 10 s and about 40 s", said, w.Elapsed())
+		cancel()
+		wall.Step(time.Hour)
+		<-done
+		if len(said) != 1 || said[0] != want-time.Second || w.Elapsed() > want {
+			t.Errorf("speed %v: said at %v, it is %v after %v", speed, said, w.Elapsed(), want)
+		}
 	}
 }
 

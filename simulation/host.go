@@ -40,6 +40,8 @@ type host struct {
 	now   *Process
 	skew  time.Duration
 	wake  alarm
+	// restart is the beginning of the next life after a crash.
+	restart *item
 	// crash counts down the writes until the daemon crashes; after says whether the last write is still done.
 	crash   int
 	after   bool
@@ -59,10 +61,22 @@ func newHost(w *World) *host {
 	return h
 }
 
-// Start starts the daemon that build gives, now. It is called anew for each life of the daemon.
+// Start starts the daemon that build gives, now, in place of one that runs. Build is called anew for each life of the daemon.
 func (w *World) Start(build func(*Process) Daemon) {
+	w.Stop()
 	w.host.build = build
 	w.host.start()
+}
+
+// Stop ends the daemon for good.
+func (w *World) Stop() {
+	h := w.host
+	h.restart.cancel()
+	if h.now != nil && !h.now.ended {
+		h.now.end()
+		h.wake.cancel()
+		w.Log.add(Brief, "the daemon stops")
+	}
 }
 
 // Crash ends the daemon in the middle of everything, and starts it anew after a while. What was in its memory is lost.
@@ -100,14 +114,18 @@ func (h *host) end(downFor time.Duration) {
 	if p.ended {
 		return
 	}
+	p.end()
+	h.wake.cancel()
+	h.w.Log.add(Brief, "the daemon crashes")
+	h.restart = h.w.queue.add(h.w.elapsed+downFor, "daemon", false, h.start)
+}
+
+func (p *Process) end() {
 	p.ended = true
 	p.cancel()
 	if p.stop != nil {
 		p.stop()
 	}
-	h.wake.cancel()
-	h.w.Log.add(Brief, "the daemon crashes")
-	h.w.After(downFor, h.start)
 }
 
 // rouse sets the alarm to when the daemon wants to run.

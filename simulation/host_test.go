@@ -120,6 +120,28 @@ func TestACrashLosesTheDaemonAndABeginningReadsEverythingAnew(t *testing.T) {
 	}
 }
 
+func TestAStoppedDaemonStaysStopped(t *testing.T) {
+	w := newWorld(t, simulation.Options{})
+	starts := 0
+	build := func(*simulation.Process) simulation.Daemon {
+		starts++
+		return &noting{}
+	}
+	w.Start(build)
+	w.Crash(time.Minute)
+	w.Stop()
+	w.Run(time.Hour)
+	if starts != 1 {
+		t.Errorf("it was started %d times", starts)
+	}
+	w.Start(build)
+	w.Start(build)
+	w.Run(time.Hour)
+	if starts != 3 {
+		t.Errorf("it was started %d times, want 3", starts)
+	}
+}
+
 func TestACrashAtAWriteComesBeforeOrAfterIt(t *testing.T) {
 	for after, want := range map[bool]int{false: 1, true: 2} {
 		t.Run(fmt.Sprintf("after: %v", after), func(t *testing.T) {

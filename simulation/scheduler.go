@@ -24,6 +24,13 @@ const (
 	lastBackoff  = 10 * time.Second
 )
 
+// The scheduler tries so many pods in one go, and then the next ones after a pause: a hundred a second, between what it can do and what its
+// client's default limits let it write.
+const (
+	podsInOneGo = 10
+	pause       = 100 * time.Millisecond
+)
+
 // scheduler plays the kube-scheduler: pending pods by priority and then age, each onto the emptiest node that the Filter plugins allow. A pod that
 // fits nowhere gets its condition, and is tried again when nodes or pods have changed and its back-off is over.
 type scheduler struct {
@@ -35,6 +42,8 @@ type scheduler struct {
 	// moves counts the changes that may make room, binds the pods that found a node.
 	moves, binds int
 	used         map[string]load
+	// busy is until when the scheduler has its hands full.
+	busy time.Duration
 }
 
 // try is what the scheduler remembers of a pod that it could not place.
@@ -102,9 +111,12 @@ func (s *scheduler) moved(of string) {
 // soon makes the scheduler look, if there is a pod that waits.
 func (s *scheduler) soon(of string) {
 	if !s.wake.set.waiting() && len(s.w.Store.podsOnNode("")) > 0 {
-		s.wake.within(s.w.between(s.w.timing.Scheduler, "scheduler/"+of))
+		s.by(s.w.elapsed + s.w.between(s.w.timing.Scheduler, "scheduler/"+of))
 	}
 }
+
+// by makes the scheduler look at that moment at the latest, unless it is busy until later.
+func (s *scheduler) by(at time.Duration) { s.wake.by(max(at, s.busy)) }
 
 // cycle tries every pod whose time has come.
 func (s *scheduler) cycle() {
@@ -119,6 +131,11 @@ func (s *scheduler) cycle() {
 	}
 	s.reserve(trial, snapshot)
 	hopeless := map[types.UID]string{}
+	if len(queue) > podsInOneGo {
+		queue = queue[:podsInOneGo]
+		s.busy = s.w.elapsed + pause
+		s.by(s.busy)
+	}
 	for _, pod := range queue {
 		s.schedule(trial, snapshot, pod, hopeless)
 	}
@@ -137,7 +154,7 @@ func (s *scheduler) queue() []*corev1.Pod {
 		case t.moves == s.moves && (t.binds == s.binds || !looksAtPods(pod)):
 			continue
 		case t.notBefore > s.w.elapsed:
-			s.wake.by(t.notBefore)
+			s.by(t.notBefore)
 			continue
 		}
 		queue = append(queue, pod)

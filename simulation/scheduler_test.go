@@ -140,6 +140,16 @@ func TestAffinityOnlyBindsOncePodsAreThere(t *testing.T) {
 	}
 }
 
+func TestTheSchedulerTakesItsTimeOverABurst(t *testing.T) {
+	w := withPools(t, smallPool("small", 10))
+	began := w.Elapsed()
+	w.Deploy(simulation.Workload{Name: "web", Replicas: 300, CPU: "100m"})
+	mustSoon(t, w, time.Minute, func() bool { return !slices.Contains(whereIs(w, "web"), "") && len(pods(w, "web")) == 300 })
+	if took := w.Elapsed() - began; took < 2500*time.Millisecond || took > 4*time.Second {
+		t.Errorf("300 pods were bound in %v, want about three seconds", took)
+	}
+}
+
 func TestPodsOfOtherSchedulersAndGatedPodsAreLeftAlone(t *testing.T) {
 	w := withPools(t, smallPool("small", 1))
 	w.Deploy(simulation.Workload{Name: "other", Replicas: 1, Shape: func(p *corev1.PodTemplateSpec) { p.Spec.SchedulerName = "other" }})

@@ -2,7 +2,9 @@ package simulation_test
 
 import (
 	"context"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -273,6 +275,36 @@ func TestPodsOnNodeListsThoseThatHaveEndedToo(t *testing.T) {
 	}
 	if pods, _ := store.PodsOnNode(t.Context(), "a"); len(pods) != 1 {
 		t.Errorf("%d pods left, want 1", len(pods))
+	}
+}
+
+func TestManyWritersLoseNoUpdate(t *testing.T) {
+	store, _ := newStore()
+	simulation.Load(store, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "count"}, Data: map[string]string{"n": "0"}})
+	var writers sync.WaitGroup
+	for range 8 {
+		writers.Go(func() {
+			for done := 0; done < 25; {
+				cm, err := store.GetConfigMap(t.Context(), "ns", "count")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n, _ := strconv.Atoi(cm.Data["n"])
+				cm.Data["n"] = strconv.Itoa(n + 1)
+				switch _, err := store.UpdateConfigMap(t.Context(), cm); {
+				case err == nil:
+					done++
+				case !apierrors.IsConflict(err):
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	if cm, _ := store.GetConfigMap(t.Context(), "ns", "count"); cm.Data["n"] != "200" {
+		t.Errorf("counted %s of 200", cm.Data["n"])
 	}
 }
 

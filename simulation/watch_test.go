@@ -76,6 +76,33 @@ func TestAWatchLagsAndKeepsTheOrderOfEachKind(t *testing.T) {
 	}
 }
 
+func TestAPictureFedByAWatchBecomesWhatTheStoreHas(t *testing.T) {
+	for seed := range uint64(5) {
+		w := newWorld(t, simulation.Options{Seed: seed, Cloud: cloudOf(smallPool("small", 4))})
+		picture := cluster.New()
+		w.Watch(func(e cluster.Event) { picture.Apply(w.Now(), e) })
+		livelyHour(w, 4)
+		w.Run(time.Second)
+		shot := picture.Snapshot()
+		want := simulation.List[*corev1.Pod](w.Store)
+		if shot.Pods.Len() != len(want) || len(want) == 0 {
+			t.Errorf("seed %d: %d pods in the picture, %d in the store", seed, shot.Pods.Len(), len(want))
+		}
+		for _, pod := range want {
+			got, ok := shot.Pods.Get(cluster.Key(pod))
+			if !ok || got.UID != pod.UID || got.Spec.NodeName != pod.Spec.NodeName || got.Status.Phase != pod.Status.Phase {
+				t.Errorf("seed %d: pod %s is not in the picture as it is in the store", seed, pod.Name)
+			}
+		}
+		for _, n := range simulation.List[*corev1.Node](w.Store) {
+			got, ok := shot.Nodes.Get(n.Name)
+			if !ok || got.UID != n.UID || cluster.IsReady(got) != cluster.IsReady(n) || len(got.Spec.Taints) != len(n.Spec.Taints) {
+				t.Errorf("seed %d: node %s is not in the picture as it is in the store", seed, n.Name)
+			}
+		}
+	}
+}
+
 func TestAnEndedWatchDeliversNothing(t *testing.T) {
 	w := newWorld(t, simulation.Options{})
 	n := 0

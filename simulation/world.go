@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -13,7 +14,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
 
-// Options say what a world is like. The zero value of every field but Engine has a default.
+// Options say what a world is like. The zero value of every field has a default.
 type Options struct {
 	// Seed decides everything that a real cluster leaves open: delays, and the order of what happens at one moment.
 	Seed uint64
@@ -23,7 +24,7 @@ type Options struct {
 	Version string
 	// Cloud is what the kwok provider's cloud offers; no pools if empty.
 	Cloud kwok.Config
-	// Engine answers the scheduler's questions.
+	// Engine answers the scheduler's questions; the kube-scheduler's own plugins if nil.
 	Engine scheduling.Engine
 	// Timing are the delays; see [DefaultTiming].
 	Timing *Timing
@@ -119,6 +120,9 @@ func New(o Options) *World {
 	w.workloads = newWorkloads(w)
 	w.kubelets = newKubelets(w)
 	w.lifecycle = newLifecycle(w)
+	if o.Engine == nil {
+		o.Engine = must(scheduling.New(scheduling.Options{}))
+	}
 	w.scheduler = newScheduler(w, o.Engine)
 	w.checker = &checker{w: w}
 	w.host = newHost(w)
@@ -203,8 +207,12 @@ func (w *World) RunUntil(holds func() bool, limit time.Duration) error {
 	return nil
 }
 
-// Play lets the world's time follow the wall clock, speed times as fast, until the context ends.
+// Play lets the world's time follow the wall clock, speed times as fast, until the context ends. A speed that is not a positive number counts
+// as 1.
 func (w *World) Play(ctx context.Context, speed float64) {
+	if !(speed > 0) || math.IsInf(speed, 1) {
+		speed = 1
+	}
 	wall, world := w.wall.Now(), w.elapsed
 	for ctx.Err() == nil {
 		target := world + time.Duration(float64(w.wall.Since(wall))*speed)

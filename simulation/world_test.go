@@ -140,6 +140,12 @@ func busyHour(t testing.TB, seed uint64, nodes int) *simulation.World {
 	w := newWorld(t, simulation.Options{
 		Seed: seed, Level: simulation.Full, Cloud: cloudOf(smallPool("small", nodes)),
 	})
+	livelyHour(w, nodes)
+	return w
+}
+
+// livelyHour lets that much happen.
+func livelyHour(w *simulation.World, nodes int) {
 	w.DeployDaemon(simulation.Workload{Name: "agent", CPU: "100m", Memory: "64Mi"})
 	w.At(2*time.Minute, func() {
 		w.Deploy(simulation.Workload{Name: "web", Replicas: 2 * nodes, CPU: "1", Memory: "1Gi", MinAvailable: "80%"})
@@ -154,7 +160,6 @@ func busyHour(t testing.TB, seed uint64, nodes int) *simulation.World {
 		w.SetReplicas("default", "web", 2*nodes+size)
 	})
 	w.Run(time.Hour)
-	return w
 }
 
 func TestTheSameSeedGivesTheSameLogByteForByte(t *testing.T) {
