@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -148,7 +149,18 @@ func parseTime(value string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is not a moment; write it like 2026-08-01 or 2026-08-01T10:00:00Z", value)
 }
 
+// longestQuantity and biggestExponent bound what is worth parsing: the library computes for minutes over a quantity such as 1e-999999999.
+const (
+	longestQuantity = 32
+	biggestExponent = 99
+)
+
 func parseQuantity(value string) (resource.Quantity, error) {
+	_, exponent, _ := strings.Cut(strings.ToLower(value), "e")
+	power, _ := strconv.Atoi(exponent) // of 4Ei it is none
+	if len(value) > longestQuantity || power < -biggestExponent || power > biggestExponent {
+		return resource.Quantity{}, fmt.Errorf("%.40q is no quantity that a node can have; write it like 500m, 4 or 16Gi", value)
+	}
 	quantity, err := resource.ParseQuantity(value)
 	if err != nil {
 		return resource.Quantity{}, fmt.Errorf("%q is not a quantity; write it like 500m, 4 or 16Gi", value)

@@ -123,6 +123,8 @@ func TestWhatIsWrongInAFileIsSaidWithItsLineAndTheRemedy(t *testing.T) {
 		"a name that is none":            {"name: back", "name: Back End", `pools.yaml:8: pools[1].name: "Back End" is not a name`},
 		"a name that is too long":        {"name: back", "name: " + strings.Repeat("b", 51), "has 51 characters; use at most 50"},
 		"an unparsable quantity":         {"cpu: 8", "cpu: 8 cores", `pools.yaml:16: pools[1].template.capacity.cpu: "8 cores" is not a quantity; write it like 500m, 4 or 16Gi`},
+		"a quantity that takes for ever": {"cpu: 8", "cpu: 1e-999999999", `pools.yaml:16: pools[1].template.capacity.cpu: "1e-999999999" is no quantity that a node can have`},
+		"a quantity that never ends":     {"cpu: 8", "cpu: " + strings.Repeat("9", 1000), "pools.yaml:16: pools[1].template.capacity.cpu: "},
 		"a resource that is missing":     {"      cpu: 8\n", "", "pools.yaml:15: pools[1].template.capacity: cpu is missing; say how much a node has"},
 		"no memory at all":               {"memory: 32Gi", "memory: 0", "pools.yaml:17: pools[1].template.capacity.memory: 0 is too little"},
 		"more allocatable than there is": {"capacity:\n      cpu: 8", "allocatable: {cpu: 9}\n    capacity:\n      cpu: 8", "pools.yaml:15: pools[1].template.allocatable.cpu: 9 is more than the capacity of 8"},

@@ -63,16 +63,6 @@ func (m *memory) stamp(meta *metav1.ObjectMeta) {
 	}
 }
 
-func (m *memory) total() int {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	sum := 0
-	for _, count := range m.calls {
-		sum += count
-	}
-	return sum
-}
-
 func (m *memory) fail(err error) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
