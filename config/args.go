@@ -129,7 +129,7 @@ func example(flag *pflag.Flag) string {
 	switch flag.Value.Type() {
 	case "duration":
 		return "10m"
-	case "int", "int32":
+	case "int", "int32", "Level":
 		return "10"
 	case "float64":
 		return "0.5"

@@ -87,7 +87,9 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*Config, e
 	c.Warnings = f.judgeForeign(&p)
 	f.settle(&p)
 	f.knowSelf(getenv)
-	if _, err := c.Reload(); err != nil {
+	if c.path == "" {
+		p.add(neverRolls(c.flags))
+	} else if _, err := c.Reload(); err != nil {
 		p.add(err)
 	}
 	if len(p) > 0 {

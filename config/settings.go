@@ -164,7 +164,8 @@ func neverRolls(places ...layer) error {
 	surge := first(places, func(l layer) value[intstr.IntOrString] { return l.maxSurge })
 	unavailable := first(places, func(l layer) value[intstr.IntOrString] { return l.maxUnavailable })
 	auto := first(places, func(l layer) value[bool] { return l.autoUpgrade })
-	if !auto.is || !isNone(surge.is) || !isNone(unavailable.is) {
+	known := surge.from != "" && unavailable.from != "" // else it could not be read, which has been told
+	if !known || !auto.is || !isNone(surge.is) || !isNone(unavailable.is) {
 		return nil
 	}
 	return fmt.Errorf("maxSurge (%s) and maxUnavailable (%s) are both 0, so that no node could be replaced: raise one of them, or set autoUpgrade to false",

@@ -66,7 +66,7 @@ func parseCount(text string) (int, error) {
 		return 0, fmt.Errorf("%q is not a whole number: write it as in 3", text)
 	}
 	if n < 0 {
-		return 0, fmt.Errorf("is %d; give 0 or a positive number", n)
+		return 0, fmt.Errorf("%q is negative: give 0 or a positive number", text)
 	}
 	return n, nil
 }
@@ -85,7 +85,7 @@ func parseDuration(text string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is not a duration: write it as in 90s, 10m or 1h30m", text)
 	}
 	if d < 0 {
-		return 0, fmt.Errorf("is %s; give a duration that is not negative", text)
+		return 0, fmt.Errorf("%q is negative: give a duration that is not", text)
 	}
 	return d, nil
 }
@@ -94,7 +94,7 @@ func parseDuration(text string) (time.Duration, error) {
 func parseLimit(text string) (time.Duration, error) {
 	d, err := parseDuration(text)
 	if err == nil && d == 0 {
-		err = fmt.Errorf("is %s: give a duration above 0", text)
+		err = fmt.Errorf("%q is no time at all: give a duration above 0", text)
 	}
 	return d, err
 }

@@ -89,7 +89,13 @@ func resolve(node *yaml.Node) *yaml.Node {
 
 func fieldHint(name string, known map[string]field) string {
 	names := slices.Sorted(maps.Keys(known))
-	if near := nearest(name, names); near != "" {
+	near := nearest(name, names)
+	for _, known := range names {
+		if near == "" && strings.HasPrefix(name, known) { // minSize for min
+			near = known
+		}
+	}
+	if near != "" {
 		return "did you mean " + near + "?"
 	}
 	return "the known ones are " + strings.Join(names, ", ")
