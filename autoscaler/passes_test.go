@@ -174,7 +174,7 @@ func TestARemovalIsProposedForAsLongAsItIsRight(t *testing.T) {
 		{
 			"every other node went away",
 			func(r *run) { r.Remove(Node("elsewhere"), running("a", "n1")) },
-			`node n1 (LastSchedulableNode): it is the last node on which ordinary pods can run`,
+			`node n1 (LastSchedulableNode): no other node would be left on which pods can run`,
 		},
 		{"it is past the point of no return", func(r *run) { r.Add(removal(small("n1"), ledger.Deleting)) }, ``},
 		{

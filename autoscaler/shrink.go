@@ -17,12 +17,17 @@ import (
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
 
-// shrink proposes the removal of nodes that nobody needs. A node whose pods found room elsewhere is out of the trial from then on, and its pods
-// stay where they were put: all that is proposed can go together.
+// shrink proposes the removal of nodes that nobody needs. A node whose pods found room elsewhere is out of the trial from then on, its pods
+// stay where they were put, and so do the nodes that took them: all that is proposed can go together.
 func (p *pass) shrink() {
 	spare := p.spare()
-	for _, c := range p.candidates() {
-		v := p.needed(c, spare)
+	candidates := p.candidates()
+	last := make(map[string]bool, len(candidates)) // nodes that may go themselves take pods only if no other can
+	for _, c := range candidates {
+		last[c.node.Name] = true
+	}
+	for _, c := range candidates {
+		v := p.needed(c, spare, last)
 		if v == nil {
 			spare[c.pool.Name]--
 			v = p.waits(c)
@@ -36,34 +41,60 @@ func (p *pass) shrink() {
 	p.forgetUsages()
 }
 
-// spare is how many nodes each pool may lose: ours that are on their way out and can still be kept are counted as being there.
+// spare is how many nodes each pool may lose. Our removals that can still be undone are counted as being there; instances that have not come
+// yet, and those that another job is taking away or replacing, are not.
 func (p *pass) spare() map[string]int {
+	here := map[string]int{}
+	for instance := range p.s.Instances.Values() {
+		claim, claimed := p.claimOn[instance.ID]
+		leaves := claimed && claim.Phase != ledger.Surging && claim.Phase != ledger.Aborting && !(ours(claim) && undoable(claim))
+		if instance.Here() && !leaves {
+			here[instance.Pool]++
+		}
+	}
 	spare := make(map[string]int, len(p.sizes))
 	for pool := range p.s.Pools.Values() {
 		z := p.sizes[pool.Name]
-		spare[pool.Name] = z.desired + z.removals - pool.Settings.Min
+		spare[pool.Name] = min(z.desired+z.removals, here[pool.Name]) - pool.Settings.Min
 	}
 	return spare
 }
 
 // needed says why a node can't be done without; nil if it can, and then it is out of the trial.
-func (p *pass) needed(c candidate, spare map[string]int) *verdict {
-	switch {
+func (p *pass) needed(c candidate, spare map[string]int, last map[string]bool) *verdict {
+	switch pod := p.reserved[c.node.Name]; {
 	case spare[c.pool.Name] <= 0:
 		return stays(reason.MinSizeReached, "pool %s can't go below its min of %d", c.pool.Name, c.pool.Settings.Min)
+	case pod != nil:
+		return stays(reason.ReservedForPods, "pod %s is to move to it from node %s", cluster.Key(pod), pod.Spec.NodeName)
 	case p.isLast(c):
-		return stays(reason.LastNode, "it is the last node on which ordinary pods can run")
+		return stays(reason.LastNode, "no other node would be left on which pods can run")
 	}
 	before := p.trial.Mark()
 	p.trial.RemoveNode(c.node.Name)
+	took := map[string]*corev1.Pod{}
 	for _, pod := range c.moving {
-		if node, why := p.trial.Place(pod, func(n string) bool { return p.usable[n] && n != c.node.Name }); node == "" {
+		node, why := p.move(pod, c.node.Name, last)
+		if node == "" {
 			p.trial.Undo(before)
 			return stays(reason.NoPlaceToMovePods, "pod %s fits no other node%s", cluster.Key(pod), counted(why))
 		}
+		took[node] = pod
+	}
+	for node, pod := range took {
+		p.reserve(node, pod)
 	}
 	delete(p.usable, c.node.Name)
 	return nil
+}
+
+// move puts a pod of a node that goes onto one that stays, if it can be on one that has no prospect of going itself.
+func (p *pass) move(pod *corev1.Pod, from string, last map[string]bool) (node string, why scheduling.Misfits) {
+	node, _ = p.trial.Place(pod, func(n string) bool { return p.usable[n] && !last[n] })
+	if node != "" {
+		return node, nil
+	}
+	return p.trial.Place(pod, func(n string) bool { return p.usable[n] && n != from })
 }
 
 // counted tells how many nodes refused a pod for which reason, the most frequent first: ": 3 Insufficient cpu, 1 node(s) had untolerated taint(s)".
@@ -78,13 +109,12 @@ func counted(why scheduling.Misfits) string {
 	return ": " + strings.Join(words, ", ")
 }
 
-// isLast tells whether no other node is left that takes ordinary pods. A node that takes none itself is never the last.
+// isLast tells whether no other node would be left that takes pods: ordinary pods, if this one takes those or did before it was drained.
 func (p *pass) isLast(c candidate) bool {
-	if c.claim == nil && !(p.usable[c.node.Name] && ordinary(c.node)) {
-		return false
-	}
+	takesAll := c.claim != nil || p.usable[c.node.Name] && ordinary(c.node)
 	for name := range p.usable {
-		if node, ok := p.s.Nodes.Get(name); ok && name != c.node.Name && ordinary(node) {
+		node, ok := p.s.Nodes.Get(name)
+		if ok && name != c.node.Name && (ordinary(node) || !takesAll) {
 			return false
 		}
 	}

@@ -118,7 +118,18 @@ func TestNodesThatNobodyNeedsGo(t *testing.T) {
 			},
 			want: `
 				remove n2 (Underutilized): 37% of its CPU and 6% of its memory are requested, and its one pod fits elsewhere
-				node n1 (LastSchedulableNode): it is the last node on which ordinary pods can run`,
+				node n1 (ReservedForPods): pod default/b is to move to it from node n2`,
+		},
+		{
+			name: "pods move to nodes that stay rather than to nodes that may go as well",
+			things: []any{
+				pool, Deployed("web", 9), small("n1"), running("a", "n1"), small("n2"), running("b", "n2"), small("n9"), running("c", "n9", Asks("2", "1Gi")),
+				unneeded(long, "n1", "n2"),
+			},
+			want: `
+				remove n1 (Underutilized): 25% of its CPU and 6% of its memory are requested, and its one pod fits elsewhere
+				remove n2 (Underutilized): 25% of its CPU and 6% of its memory are requested, and its one pod fits elsewhere
+				node n9 (NotUnderutilized): 50% of its CPU is requested, and the threshold is 50%`,
 		},
 		{
 			name:   "the min is kept",
@@ -145,7 +156,7 @@ func TestNodesThatNobodyNeedsGo(t *testing.T) {
 			want: `
 				remove n2 (Empty): it runs nothing but DaemonSet and static pods
 				node control (NotInPool): the node belongs to no pool
-				node n1 (LastSchedulableNode): it is the last node on which ordinary pods can run
+				node n1 (LastSchedulableNode): no other node would be left on which pods can run
 				forget timer/unneeded/test://small/n1`,
 		},
 		{

@@ -31,7 +31,7 @@ var list = []Entry{
 	{MinSizeReached, Holds, "The pool is at its min.", ""},
 	{NoPlaceToMovePods, Holds, "A pod of the node would fit nowhere else.", ""},
 	{ScaleDownCoolDown, Holds, "The pool grew, shrank or failed a short while ago; scale-down waits.", ""},
-	{LastNode, Holds, "It is the last node on which ordinary pods can run.", ""},
+	{LastNode, Holds, "Without it no node would be left on which pods can run.", ""},
 	{ReservedForPods, Holds, "Pending pods are expected on the node.", ""},
 	{NodeStarting, Holds, "The node is still starting.", ""},
 	{ProvisionTimedOut, Acts, "The requested instance did not become a ready node within the provision time.", "Look at the instance's console log at the cloud."},
