@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 )
@@ -140,7 +139,8 @@ func (p *Provider) CreateNodeGroup(ctx context.Context, like cloudprovider.NodeG
 	return &group{p, name}, nil
 }
 
-// DeleteNodeGroup implements [cloudprovider.GroupMaker], for pools that were made and are empty.
+// DeleteNodeGroup implements [cloudprovider.GroupMaker], for pools that were made and are empty. Its ConfigMap stays behind: should a pool of that name be made
+// again, it goes on with numbers that have not been used.
 func (p *Provider) DeleteNodeGroup(ctx context.Context, name string) error {
 	doing := "delete pool " + name
 	if _, known := p.pool(name); !known {
@@ -166,16 +166,9 @@ func (p *Provider) DeleteNodeGroup(ctx context.Context, name string) error {
 	if err != nil {
 		return explain(err, doing)
 	}
-	err = p.changePools(ctx, func(made []Pool) []Pool {
+	return explain(p.changePools(ctx, func(made []Pool) []Pool {
 		return slices.DeleteFunc(made, func(pool Pool) bool { return pool.Name == name })
-	})
-	if err == nil {
-		err = p.store.api.DeleteConfigMap(ctx, p.store.namespace, ConfigMapName(name))
-	}
-	if err != nil && !apierrors.IsNotFound(err) {
-		return explain(err, doing)
-	}
-	return nil
+	}), doing)
 }
 
 // changePools is a compare-and-swap on the pools that were made; what is known of the cloud is changed with it.

@@ -260,6 +260,13 @@ func TestAPoolThatWasMadeOutlivesTheDaemon(t *testing.T) {
 	b.after(time.Minute)
 	b.wantTarget("extra", 1)
 	b.wantNodes("extra-1", "front-1", "front-2")
+	b.must(b.group("extra").DeleteNodes(t.Context(), []*corev1.Node{b.node("extra-1")}))
+	b.after(time.Minute)
+	b.must(b.provider.DeleteNodeGroup(t.Context(), "extra"))
+	_, err = b.provider.CreateNodeGroup(t.Context(), b.group("front"), "extra")
+	b.must(err)
+	b.must(b.group("extra").IncreaseSize(t.Context(), 1))
+	b.wantInstances("extra", states{"extra-2": creating}) // no name is used twice
 	err = b.provider.DeleteNodeGroup(t.Context(), "front")
 	b.wantError(err, "delete pool front", "take it out there")
 }

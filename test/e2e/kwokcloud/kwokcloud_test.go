@@ -100,7 +100,7 @@ func untilReady(t *testing.T, provider *kwok.Provider, name string, want corev1.
 	t.Helper()
 	var node *corev1.Node
 	controlplane.Eventually(t, limit, func(ctx context.Context) (err error) {
-		if err = provider.Refresh(ctx); err != nil {
+		if err := provider.Refresh(ctx); err != nil {
 			return err
 		}
 		if node, err = plane.Client().CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{}); err != nil {
