@@ -72,36 +72,64 @@ func TestNoCommandLinePanicsAndWhatIsTakenGivesSettings(t *testing.T) {
 	})
 }
 
-// documents are files that are nearly right.
-func documents() *rapid.Generator[string] {
-	fields := []string{"match", "foo", "<<", "autoscale"}
-	for _, s := range settings() {
-		fields = append(fields, s.field)
+// good is a value that each setting takes.
+func good(t *rapid.T, name string) string {
+	switch name {
+	case "autoscale", "autoheal", "autoUpgrade":
+		return rapid.SampledFrom([]string{"true", "false"}).Draw(t, "switch")
+	case "min", "max":
+		return rapid.SampledFrom([]string{"0", "1", "2", "5", "9"}).Draw(t, "count")
+	case "scaleDownUtilizationThreshold":
+		return rapid.SampledFrom([]string{"0", "0.5", "1"}).Draw(t, "threshold")
+	case "window":
+		return rapid.SampledFrom([]string{"always", "never", "any 02:00", `""`}).Draw(t, "window")
+	case "version":
+		return rapid.SampledFrom([]string{"v1.36.3", "1.35.0", `""`}).Draw(t, "version")
+	case "maxSurge", "maxUnavailable":
+		return rapid.SampledFrom([]string{"0", "1", "25%"}).Draw(t, "share")
 	}
+	return rapid.SampledFrom([]string{"10s", "5m", "1h"}).Draw(t, "duration")
+}
+
+// fieldLines are some fields of a pool. One in some twenty has a value that is anything, or is no field at all.
+func fieldLines(t *rapid.T) string {
+	var names []string
+	for _, s := range settings() {
+		names = append(names, s.field)
+	}
+	var b strings.Builder
+	for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 4, rapid.ID[string]).Draw(t, "fields") {
+		text := good(t, name)
+		switch rapid.IntRange(0, 60).Draw(t, "oddity") {
+		case 0:
+			text = texts().Draw(t, "text")
+		case 1:
+			text = rapid.SampledFrom([]string{"[]", "{}", "[1, 2]", "{a: 1}", "&a 1", "*a", "&b [*b]", "~", "!!binary x", "|\n    x", "'"}).Draw(t, "structure")
+		case 2:
+			name = rapid.SampledFrom([]string{"match", "foo", "<<", "autoscale"}).Draw(t, "odd name")
+		}
+		b.WriteString("  " + name + ": " + text + "\n")
+	}
+	return b.String()
+}
+
+// documents are files that are right or nearly so.
+func documents() *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
-		var b strings.Builder
-		if rapid.Bool().Draw(t, "begun") {
-			b.WriteString(begin)
+		text := begin
+		if rapid.Bool().Draw(t, "defaults") {
+			// Limits are no defaults.
+			text += "defaults:\n" + strings.NewReplacer("  min:", "  maxSurge:", "  max:", "  maxUnavailable:").Replace(fieldLines(t))
 		}
-		lines := func(indent string) {
-			for range rapid.IntRange(0, 4).Draw(t, "fields") {
-				b.WriteString(indent + rapid.SampledFrom(fields).Draw(t, "field") + ": ")
-				if rapid.Bool().Draw(t, "structured") {
-					b.WriteString(rapid.SampledFrom([]string{"[]", "{}", "[1, 2]", "{a: 1}", "&a 1", "*a", "&b [*b]", "~", "!!binary x", "|\n    x", "'"}).Draw(t, "structure"))
-				} else {
-					b.WriteString(texts().Draw(t, "text"))
-				}
-				b.WriteString("\n")
-			}
+		matches := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{`web`, `"web-?"`, `"web-*"`, `"*"`, `db`, `"["`}), 0, 3, rapid.ID[string])
+		text += "pools:\n"
+		for _, match := range matches.Draw(t, "matches") {
+			text += "- match: " + match + "\n" + fieldLines(t)
 		}
-		b.WriteString("defaults:\n")
-		lines("  ")
-		b.WriteString("pools:\n")
-		for range rapid.IntRange(0, 3).Draw(t, "pools") {
-			b.WriteString("- match: " + texts().Draw(t, "match") + "\n")
-			lines("  ")
+		if strings.HasSuffix(text, "pools:\n") {
+			text = strings.TrimSuffix(text, "\n") + " []\n"
 		}
-		return b.String()
+		return text
 	})
 }
 
@@ -110,8 +138,9 @@ func TestNoFilePanicsAndWhatIsTakenKeepsWithinTheProvidersLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	taken := 0
 	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.OneOf(documents(), rapid.String()).Draw(t, "file")
+		text := rapid.OneOf(documents(), documents(), documents(), rapid.String()).Draw(t, "file")
 		f, err := parseFile("f.yaml", []byte(text), flags.flags)
 		if err != nil {
 			for line := range strings.Lines(err.Error()) {
@@ -121,6 +150,7 @@ func TestNoFilePanicsAndWhatIsTakenKeepsWithinTheProvidersLimits(t *testing.T) {
 			}
 			return
 		}
+		taken++
 		c := &Config{flags: flags.flags}
 		c.file.Store(f)
 		pool := rapid.SampledFrom([]string{"web", "web-a", "db", ""}).Draw(t, "pool")
@@ -131,4 +161,7 @@ func TestNoFilePanicsAndWhatIsTakenKeepsWithinTheProvidersLimits(t *testing.T) {
 			t.Fatalf("got %d to %d within %d to %d", s.Min, s.Max, least, most)
 		}
 	})
+	if taken == 0 {
+		t.Error("no file was taken, so that nothing was tried")
+	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -23,7 +24,7 @@ func (c *Config) Settings(pool string, minSize, maxSize int, options *cloudprovi
 	}
 	s, err := merge(entry, providerLayer(minSize, maxSize, options), defaults, c.flags)
 	if err != nil {
-		return cluster.Settings{}, fmt.Errorf("pool %s: %w", pool, err)
+		return cluster.Settings{}, fmt.Errorf("pool %s: %s", pool, strings.ReplaceAll(err.Error(), "\n", "; and ")) // a pool's problem is one line
 	}
 	return s, nil
 }

@@ -235,7 +235,7 @@ func TestWhatAProviderSaysIsChecked(t *testing.T) {
 		{4, 3, nil, "pool web: min is 4 (the provider's), but max is 3 (the provider's): lower min or raise max"},
 		{
 			0, 3, &cloudprovider.Options{ScaleDownUtilizationThreshold: ptr.To(1.5), MaxNodeProvisionTime: ptr.To(-time.Second)},
-			"pool web: the scale-down utilization threshold is 1.5 (the provider's): give a number from 0 to 1\n" +
+			"pool web: the scale-down utilization threshold is 1.5 (the provider's): give a number from 0 to 1; and " +
 				"the max node provision time is -1s (the provider's): give a duration that is not negative",
 		},
 	} {
