@@ -214,7 +214,8 @@ func TestTheNextLookIsDueWhenTimeAloneChangesTheAnswer(t *testing.T) {
 		{"a node is no longer starting", []any{Pool("small", 0, 9), small("n1", Born(Start.Add(-5*time.Minute)), NotReady(Start.Add(-5*time.Minute)))}, 10 * time.Minute},
 		{
 			"an instance is no longer waited for",
-			[]any{Pool("small", 0, 9), Instance("small", "n1", cloudprovider.InstanceCreating)}, 15 * time.Minute,
+			[]any{Pool("small", 0, 9), Instance("small", "n1", cloudprovider.InstanceCreating)},
+			15 * time.Minute,
 		},
 		{
 			"a system pod is old enough",

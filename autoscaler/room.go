@@ -14,8 +14,6 @@ import (
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/ledger"
-	"github.com/poolkeeper/poolkeeper/plan"
-	"github.com/poolkeeper/poolkeeper/plan/reason"
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
 
@@ -156,88 +154,6 @@ func (p *pass) reservedFor(pool *cluster.Pool, id string) bool {
 func (p *pass) surges(op ledger.Operation) bool {
 	c, ok := p.s.Ledger.Claim(op.Claim)
 	return ok && c.Surge && c.Phase == ledger.Surging
-}
-
-// unborn is how many nodes a pool will get that show no instance yet: by operations, by replacements that delete first, and by a target
-// that somebody else raised.
-func (p *pass) unborn(pool *cluster.Pool) int {
-	expected, explained := 0, 0
-	taken := p.taken(pool)
-	asked := map[string]bool{}
-	for _, op := range p.operations[pool.Name] {
-		asked[op.Claim] = true
-		missing := op.Delta() - len(op.Instances) - p.newFor(op, pool, taken)
-		explained += max(missing-unseen(pool, op), 0)
-		if op.State != ledger.Failed && !p.surges(op) {
-			expected += max(missing, 0)
-		}
-	}
-	refills := 0
-	for _, c := range p.claims {
-		first := c.Replace && !c.Surge && c.Phase != ledger.Aborting
-		if c.Pool == pool.Name && first && !asked[c.ID] && c.Replacement == (ledger.NodeRef{}) {
-			refills++
-		}
-	}
-	gap := pool.Target - p.existing(pool) - explained
-	return expected + refills + p.trusted(pool, gap-refills)
-}
-
-// taken are the instances of a pool that operations know of.
-func (p *pass) taken(pool *cluster.Pool) map[string]bool {
-	taken := map[string]bool{}
-	for _, op := range p.operations[pool.Name] {
-		for _, id := range op.Instances {
-			taken[id] = true
-		}
-	}
-	return taken
-}
-
-// newFor counts the instances that have come for an operation since the arbiter last looked, and takes them.
-func (p *pass) newFor(op ledger.Operation, pool *cluster.Pool, taken map[string]bool) int {
-	n := 0
-	for id, instance := range p.s.Instances.All() {
-		if len(op.Instances)+n >= op.Delta() {
-			break
-		}
-		if instance.Pool == pool.Name && !instance.Gone && !taken[id] && !slices.Contains(op.Known, id) {
-			taken[id] = true
-			n++
-		}
-	}
-	return n
-}
-
-// existing counts the instances that the pool's target still counts, as far as is known.
-func (p *pass) existing(pool *cluster.Pool) int {
-	n := 0
-	for instance := range p.s.Instances.Values() {
-		if instance.Pool == pool.Name && !instance.Gone && instance.Status.State != cloudprovider.InstanceDeleting {
-			n++
-		}
-	}
-	return n
-}
-
-// trusted is how much of a gap between target and instances, that nothing of ours explains, is counted on: all of it for the provision time,
-// and then nothing, because pods must not wait for ever for what a cloud can't give.
-func (p *pass) trusted(pool *cluster.Pool, gap int) int {
-	key := timerMissing + pool.Name
-	switch {
-	case pool.Problem != "":
-		p.keep(key)
-		return 0
-	case gap <= 0:
-		return 0
-	}
-	watch := p.observe(key)
-	if p.reached(watch.Reaches(pool.Settings.MaxNodeProvisionTime)) {
-		p.say(plan.Pool, pool.Name, reason.InstancesMissing, fmt.Sprintf("%s of the target of %d did not come within %s",
-			count(gap, "instance", "instances"), pool.Target, length(pool.Settings.MaxNodeProvisionTime)))
-		return 0
-	}
-	return gap
 }
 
 // bootTaints are taints that a node loses once it runs well.

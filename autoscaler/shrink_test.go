@@ -307,7 +307,8 @@ func TestSomeNodesStay(t *testing.T) {
 		{
 			name: "because its pool has just grown",
 			things: []any{
-				pool, small("n1"), unneeded(10*time.Minute, "n1"), ledger.Moment{Key: "scale-up/small", At: Start.Add(-4 * time.Minute)},
+				pool, small("n1"), unneeded(10*time.Minute, "n1"),
+				ledger.Moment{Key: "scale-up/small", At: Start.Add(-4 * time.Minute)},
 				ledger.Moment{Key: "scale-down-failed/small", At: Start.Add(-time.Minute)},
 			},
 			want: `node n1 (ScaleDownCoolDown): it is not needed, but pool small grew less than 10m ago [6m0s]`,
@@ -315,7 +316,8 @@ func TestSomeNodesStay(t *testing.T) {
 		{
 			name: "because its pool has just failed to shrink",
 			things: []any{
-				pool, small("n1"), unneeded(10*time.Minute, "n1"), ledger.Moment{Key: "scale-up/small", At: Start.Add(-10 * time.Minute)},
+				pool, small("n1"), unneeded(10*time.Minute, "n1"),
+				ledger.Moment{Key: "scale-up/small", At: Start.Add(-10 * time.Minute)},
 				ledger.Moment{Key: "scale-down-failed/small", At: Start.Add(-time.Minute)},
 			},
 			want: `node n1 (ScaleDownCoolDown): it is not needed, but pool small failed to shrink less than 3m ago [2m0s]`,
