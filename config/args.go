@@ -143,4 +143,5 @@ func (f *flags) usage(out io.Writer) {
 	for _, s := range f.sections {
 		fmt.Fprintf(out, "\n%s:\n\n%s", s.title, s.FlagUsagesWrapped(120))
 	}
+	fmt.Fprint(out, "\nThe cluster-autoscaler's other flags are known, too, and answered with a warning or a remedy: docs/reference/flags.md has them all.\n")
 }
