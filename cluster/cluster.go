@@ -75,8 +75,10 @@ func (c *Cluster) Apply(now time.Time, e Event) {
 		c.results = append(slices.Clip(c.results), e.Result)
 		c.changed()
 	case ResultsSettled:
-		c.results = slices.Clone(c.results[min(e.N, len(c.results)):])
-		c.changed()
+		if n := min(e.N, len(c.results)); n > 0 {
+			c.results = slices.Clone(c.results[n:])
+			c.changed()
+		}
 	case ServerVersionSeen:
 		if c.serverVersion != e.Version {
 			c.serverVersion = e.Version
