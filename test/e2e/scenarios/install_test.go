@@ -17,9 +17,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
 
@@ -162,32 +162,26 @@ func (r *release) uninstall() {
 	defer cancel()
 	c, now := plane.Client(), metav1.DeleteOptions{GracePeriodSeconds: new(int64)}
 	all := metav1.ListOptions{}
-	for _, namespace := range []string{"default"} {
-		_ = c.AppsV1().Deployments(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, all)
-		_ = c.PolicyV1().PodDisruptionBudgets(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, all)
-		_ = c.AppsV1().ReplicaSets(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, all)
-		_ = c.CoreV1().Pods(namespace).DeleteCollection(ctx, now, all)
-	}
+	_ = c.AppsV1().Deployments("default").DeleteCollection(ctx, metav1.DeleteOptions{}, all)
+	_ = c.PolicyV1().PodDisruptionBudgets("default").DeleteCollection(ctx, metav1.DeleteOptions{}, all)
+	_ = c.AppsV1().ReplicaSets("default").DeleteCollection(ctx, metav1.DeleteOptions{}, all)
+	_ = c.CoreV1().Events("default").DeleteCollection(ctx, metav1.DeleteOptions{}, all)
+	_ = c.CoreV1().Pods("default").DeleteCollection(ctx, now, all)
 	_ = c.CoreV1().Nodes().DeleteCollection(ctx, now, metav1.ListOptions{})
 	name := "poolkeeper-" + r.namespace
 	_ = c.RbacV1().ClusterRoleBindings().Delete(ctx, name, metav1.DeleteOptions{})
 	_ = c.RbacV1().ClusterRoles().Delete(ctx, name, metav1.DeleteOptions{})
 	_ = c.CoreV1().Namespaces().Delete(ctx, r.namespace, metav1.DeleteOptions{})
-	controlplane.Eventually(r.t, time.Minute, func(ctx context.Context) error {
+	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		pods, err := c.CoreV1().Pods("default").List(ctx, all)
-		if err != nil {
-			return err
+		if err != nil || len(pods.Items) == 0 {
+			return err == nil, err
 		}
-		if len(pods.Items) > 0 {
-			_ = c.CoreV1().Pods("default").DeleteCollection(ctx, now, all)
-			return fmt.Errorf("%d pods are still there", len(pods.Items))
-		}
-		_, err = c.CoreV1().Namespaces().Get(ctx, r.namespace, metav1.GetOptions{})
-		if err == nil || !apierrors.IsNotFound(err) {
-			return nil // a namespace may take its time; the next test has another one
-		}
-		return nil
+		return false, c.CoreV1().Pods("default").DeleteCollection(ctx, now, all)
 	})
+	if err != nil {
+		r.t.Errorf("the test's pods did not go: %v", err)
+	}
 }
 
 func nameOf(t *testing.T) string {
