@@ -160,7 +160,9 @@ func (d *Daemon) Pass(ctx context.Context, now time.Time) {
 	if !d.save(ctx, now, changes) { // remember, before anything is done
 		return
 	}
-	d.saved(now, snapshot.Ledger.With(changes...))
+	if len(changes) > 0 { // a ledger that did not change must not make the snapshot new
+		d.saved(now, snapshot.Ledger.With(changes...))
+	}
 	d.cluster.Apply(now, cluster.ResultsSettled{N: len(snapshot.Results)})
 	for _, step := range p.Steps {
 		d.act(step) // act

@@ -29,11 +29,28 @@ func (p *pass) advance() {
 		if pool == nil || pool.Problem != "" && beforeDeletion(c) {
 			continue // the provider lost the pool, or doesn't answer: nothing is concluded from it
 		}
+		c = p.follow(c)
 		if !wanted[string(c.Owner)+" "+c.Node.Key()] && beforeDeletion(c) {
 			c = p.abort(c, reason.Withdrawn, "the reason for it is gone")
 		}
 		p.advanceOne(c, pool)
 	}
+}
+
+// follow keeps a claim on its machine when that registers as a new Node object: what was decided about the old object is done about the new one,
+// which may have pods again.
+func (p *pass) follow(c ledger.Claim) ledger.Claim {
+	node := p.find().nodes[c.Node.Key()]
+	if node == nil || node.UID == c.Node.UID || !p.instance(c.Node).Here() {
+		return c
+	}
+	c.Node = cluster.Ref(node)
+	if c.Phase == ledger.Deleting && c.Deleted.IsZero() {
+		c.DeleteAsked, c.Keep = false, false
+		return p.enter(c, ledger.Draining)
+	}
+	p.remember(ledger.Put(c))
+	return c
 }
 
 func (p *pass) advanceOne(c ledger.Claim, pool *cluster.Pool) {

@@ -103,6 +103,9 @@ func (l *lines) ofHeld(p *plan.Plan) []line {
 	return all
 }
 
+// atRest are the answers about a pool that nobody waits for.
+var atRest = map[reason.Reason]bool{reason.Current: true, reason.UpgradeOff: true, reason.HealOff: true, reason.AutoscaleOff: true, reason.NoTargetVersion: true}
+
 // ofPools are the answers about whole pools.
 func (l *lines) ofPools(p *plan.Plan) []line {
 	var all []line
@@ -116,7 +119,7 @@ func (l *lines) ofPools(p *plan.Plan) []line {
 		if l.pools[key] {
 			continue
 		}
-		all = append(all, line{Owner: v.Owner, Text: "pool " + v.Name + " stays as it is" + colon(v.Message), Reason: v.Reason, Pool: v.Name, Minor: true})
+		all = append(all, line{Owner: v.Owner, Text: "pool " + v.Name + " stays as it is" + colon(v.Message), Reason: v.Reason, Pool: v.Name, Minor: atRest[v.Reason]})
 	}
 	l.pools = said
 	return all

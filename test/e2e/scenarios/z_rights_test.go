@@ -39,7 +39,9 @@ func TestTheRightsOfTheChartAreNeitherTooFewNorTooMany(t *testing.T) {
 	}
 	var idle []string
 	for right := range granted {
-		if !used[right] {
+		// A list is a stream at the beginning of a watch where the API server can do that, and a list of its own where it can't.
+		asWatch, isList := strings.CutPrefix(right, "list ")
+		if !used[right] && !(isList && used["watch "+asWatch]) {
 			idle = append(idle, right)
 		}
 	}
