@@ -54,10 +54,11 @@ type process struct {
 	providers []cloudprovider.CloudProvider
 	events    record.EventBroadcaster
 	reporter  *report.Reporter
-	fence     *fence
-	loop      *loop
-	listener  net.Listener
-	watcher   atomic.Pointer[watch.Watcher]
+	// fence is nil without leader election: then nobody else may act.
+	fence    *fence
+	loop     *loop
+	listener net.Listener
+	watcher  atomic.Pointer[watch.Watcher]
 	// saved is the ledger as it was last saved, for workers.
 	saved atomic.Pointer[ledger.Ledger]
 }
@@ -81,7 +82,9 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 	if p.listener, err = net.Listen("tcp", c.Address); err != nil {
 		return nil, fmt.Errorf("--address=%s: %w", c.Address, err)
 	}
-	p.fence = &fence{clock: p.clock, deadline: c.Election.RenewDeadline}
+	if c.Election.Enabled {
+		p.fence = &fence{clock: p.clock, deadline: c.Election.RenewDeadline}
+	}
 	p.loop = newLoop(ctx, p.clock)
 	p.events = record.NewBroadcaster(record.WithContext(ctx))
 	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: p.client.CoreV1().Events("")})
@@ -106,7 +109,7 @@ func (p *process) run(ctx context.Context) error {
 	server := &http.Server{Handler: p.reporter.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	serving := make(chan error, 1)
 	go func() { serving <- server.Serve(p.listener) }()
-	defer server.Close()
+	defer func() { _ = server.Close() }() // the process ends; nobody is left to tell
 
 	looping, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLoop()
@@ -135,7 +138,7 @@ func (p *process) run(ctx context.Context) error {
 	p.stop(stopLoop, looped)
 	stopElecting() // the lease is given back last
 	if ctx.Err() != nil {
-		<-led
+		err = errors.Join(err, <-led)
 	}
 	return err
 }
@@ -159,7 +162,6 @@ func (p *process) watch(ctx, looping context.Context) error {
 
 func (p *process) lead(ctx context.Context) error {
 	if !p.config.Election.Enabled {
-		p.fence = nil
 		p.setLeader(true)
 		<-ctx.Done()
 		return nil

@@ -3,6 +3,7 @@ package arbiter
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -65,7 +66,7 @@ func (p *pass) advanceOne(c ledger.Claim, pool *cluster.Pool) {
 		c = p.drainNode(c, pool)
 	}
 	if c.Phase == ledger.Deleting {
-		c = p.deleteInstance(c, pool)
+		c = p.deleteInstance(c)
 	}
 	if c.Phase == ledger.Refilling {
 		c = p.refill(c, pool)
@@ -211,7 +212,7 @@ func (p *pass) commit(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 const stepDelete = "delete"
 
 // deleteInstance deletes the instance, and what is left of its node, and waits until both are gone.
-func (p *pass) deleteInstance(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
+func (p *pass) deleteInstance(c ledger.Claim) ledger.Claim {
 	node, instance := p.node(c.Node), p.instance(c.Node)
 	if !p.gone(c) {
 		if again := c.Deleted.Add(p.opts.RetryAfter); !c.Deleted.IsZero() && p.now.Before(again) {
@@ -347,7 +348,7 @@ func (p *pass) replacementFailed(op ledger.Operation) {
 	}
 	if r, rolling := p.ledger.Rollout(c.Pool); rolling && c.Owner == ledger.Upgrader {
 		r.State, r.Reason, r.Message = ledger.Halted, reason.RolloutHalted, fmt.Sprintf("the new node for %s did not become ready: %s", c.Node, op.Message)
-		r.Failed = append(r.Failed[:len(r.Failed):len(r.Failed)], c.ID)
+		r.Failed = append(slices.Clip(r.Failed), c.ID)
 		p.remember(ledger.Put(r))
 	}
 	if i, sick := p.ledger.Incident(c.Incident); sick {

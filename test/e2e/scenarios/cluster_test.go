@@ -3,6 +3,7 @@ package scenarios
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,13 +143,8 @@ func sized(t *testing.T, pool string, n int, limit time.Duration) []corev1.Node 
 }
 
 func marked(node *corev1.Node) bool {
-	for _, taint := range node.Spec.Taints {
-		if cluster.IsOurTaint(taint) {
-			return true
-		}
-	}
 	_, claimed := node.Annotations[cluster.AnnotationClaim]
-	return claimed
+	return claimed || slices.ContainsFunc(node.Spec.Taints, cluster.IsOurTaint)
 }
 
 // pool is one pool of the kwok provider's file.

@@ -63,7 +63,7 @@ func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
 // withoutComments is the document without its comment lines and separators.
 func withoutComments(document []byte) []byte {
 	var kept [][]byte
-	for _, line := range bytes.Split(document, []byte("\n")) {
+	for line := range bytes.SplitSeq(document, []byte("\n")) {
 		if trimmed := bytes.TrimSpace(line); !bytes.HasPrefix(trimmed, []byte("#")) && !bytes.Equal(trimmed, []byte("---")) {
 			kept = append(kept, line)
 		}
