@@ -25,6 +25,7 @@ type Rules struct {
 	Arbiter    arbiter.Options
 	Scheduling scheduling.Options
 	Settings   SettingsFunc
+	Defaults   DefaultsFunc
 	Timing     Timing
 }
 
@@ -63,6 +64,7 @@ func Assemble(rules Rules, s Surroundings) (*Daemon, error) {
 		Actuator:  act,
 		Reporter:  s.Reporter,
 		Settings:  rules.Settings,
+		Defaults:  rules.Defaults,
 		Timing:    rules.Timing,
 		Spawn:     s.Spawn,
 		Saved:     s.Saved,

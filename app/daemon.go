@@ -54,6 +54,7 @@ type Parts struct {
 	Actuator  Actuator
 	Reporter  Reporter
 	Settings  SettingsFunc
+	Defaults  DefaultsFunc
 	Timing    Timing
 	// Spawn runs work that may take long, and then what the work gave back, by the goroutine that drives the daemon. The process runs the work
 	// in a goroutine of its own, the simulation at once.
@@ -105,7 +106,9 @@ type Daemon struct {
 func New(parts Parts) *Daemon {
 	return &Daemon{
 		parts: parts, cluster: cluster.New(), running: map[string]bool{}, wake: wake{timing: parts.Timing},
-		reader: &reader{providers: parts.Providers, settings: parts.Settings, timeout: parts.Timing.ProviderTimeout},
+		reader: &reader{
+			providers: parts.Providers, settings: parts.Settings, defaults: parts.Defaults, timeout: parts.Timing.ProviderTimeout,
+		},
 	}
 }
 
@@ -140,6 +143,9 @@ func (d *Daemon) Run(ctx context.Context, now time.Time) {
 func (d *Daemon) observed(now time.Time, observed []cluster.ProviderObserved) {
 	d.wake.readDone(now)
 	for _, o := range observed {
+		if o.Err != "" { // at the start no pool is known that could show it
+			d.parts.Reporter.Trouble(now, "read the provider "+o.Provider, errors.New(o.Err))
+		}
 		d.Apply(now, o)
 	}
 }
@@ -183,6 +189,9 @@ func (d *Daemon) Reload(now time.Time) {
 	d.loaded = false
 	d.wake.changed(now)
 }
+
+// Reread has the providers read soon: for settings that have changed.
+func (d *Daemon) Reread(now time.Time) { d.wake.readSoon(now) }
 
 // Stop stores what waits to be stored.
 func (d *Daemon) Stop(ctx context.Context) error {

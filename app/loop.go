@@ -45,13 +45,15 @@ func newLoop(ctx context.Context, c clock.WithTicker) *loop {
 
 // spawn runs work in a goroutine of its own, and its delivery in the loop.
 func (l *loop) spawn(work func(ctx context.Context) Delivery) {
-	l.workers.Go(func() {
-		delivery := work(l.work)
-		select {
-		case l.deliveries <- delivery:
-		case <-l.work.Done():
-		}
-	})
+	l.workers.Go(func() { l.deliver(work(l.work)) })
+}
+
+// deliver has the loop run the delivery, unless the work is over.
+func (l *loop) deliver(d Delivery) {
+	select {
+	case l.deliveries <- d:
+	case <-l.work.Done():
+	}
 }
 
 // sink takes an event from a watcher. It blocks while the loop is behind, which slows the watcher down instead of losing events.

@@ -47,13 +47,15 @@ func Run(ctx context.Context, c *config.Config, providers registry.Registry, ver
 
 // process is the daemon with all that is around it.
 type process struct {
-	config    *config.Config
-	clock     clock.WithTicker
-	client    kubernetes.Interface
-	door      *api.Client
-	providers []cloudprovider.CloudProvider
-	events    record.EventBroadcaster
-	reporter  *report.Reporter
+	config *config.Config
+	clock  clock.WithTicker
+	client kubernetes.Interface
+	// electionClient renews the lease, eventClient writes Events.
+	electionClient, eventClient kubernetes.Interface
+	door                        *api.Client
+	providers                   []cloudprovider.CloudProvider
+	events                      record.EventBroadcaster
+	reporter                    *report.Reporter
 	// fence is nil without leader election: then nobody else may act.
 	fence    *fence
 	loop     *loop
@@ -69,8 +71,11 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 	if err != nil {
 		return nil, err
 	}
-	if p.client, err = kubernetes.NewForConfig(restConfig); err != nil {
-		return nil, fmt.Errorf("make a client of the API server at %s: %w", restConfig.Host, err)
+	// Each client has a rate limit of its own: neither Events by the thousand nor evictions may keep the lease from being renewed.
+	for _, client := range []*kubernetes.Interface{&p.client, &p.electionClient, &p.eventClient} {
+		if *client, err = kubernetes.NewForConfig(restConfig); err != nil {
+			return nil, fmt.Errorf("make a client of the API server at %s: %w", restConfig.Host, err)
+		}
 	}
 	p.door = api.NewClient(p.client)
 	p.providers, err = providers.Build(ctx, c.CloudProvider, c.CloudConfig, registry.Options{
@@ -87,7 +92,7 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 	}
 	p.loop = newLoop(ctx, p.clock)
 	p.events = record.NewBroadcaster(record.WithContext(ctx))
-	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: p.client.CoreV1().Events("")})
+	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: p.eventClient.CoreV1().Events("")})
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p.reporter, err = report.New(report.Options{
@@ -121,6 +126,7 @@ func (p *process) run(ctx context.Context) error {
 	if err := p.watch(ctx, looping); err != nil {
 		return err
 	}
+	go p.reload(looping)
 	led := make(chan error, 1)
 	electing, stopElecting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopElecting()
@@ -166,10 +172,33 @@ func (p *process) lead(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	return elect(ctx, p.client, Election{
+	return elect(ctx, p.electionClient, Election{
 		Identity: identity(), LeaseDuration: p.config.Election.LeaseDuration, RenewDeadline: p.config.Election.RenewDeadline,
 		RetryPeriod: p.config.Election.RetryPeriod,
 	}, p.fence, p.setLeader, func(leader string) { p.reporter.Lead(p.loop.lead.Load(), leader) })
+}
+
+// reload reads the configuration file again from time to time, and has the pools' settings resolved anew when it changed. A file that can't be
+// used changes nothing, and is complained about once.
+func (p *process) reload(ctx context.Context) {
+	complained := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.clock.After(p.config.ScanInterval):
+		}
+		changed, err := p.config.Reload()
+		switch {
+		case err != nil && err.Error() != complained:
+			complained = err.Error()
+			klog.ErrorS(err, "The configuration file can't be used any more; what it said before stays in force")
+		case changed:
+			complained = ""
+			klog.InfoS("The configuration file has changed")
+			p.loop.deliver(p.loop.daemon.Reread)
+		}
+	}
 }
 
 func (p *process) setLeader(lead bool) {
@@ -229,7 +258,7 @@ func RulesOf(c *config.Config) Rules {
 	timing.Resync, timing.ProviderInterval, timing.ProviderTimeout = c.ScanInterval, c.CloudScanInterval, c.CloudTimeout
 	return Rules{
 		Autoscaler: c.Autoscaler, Healer: c.Healer, Upgrader: c.Upgrader, Arbiter: c.Arbiter, Scheduling: c.Scheduling,
-		Settings: c.Settings, Timing: timing,
+		Settings: c.Settings, Defaults: c.ProviderDefaults, Timing: timing,
 	}
 }
 

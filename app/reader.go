@@ -16,10 +16,14 @@ import (
 // value, then the flag.
 type SettingsFunc func(pool string, minSize, maxSize int, options *cloudprovider.Options) (cluster.Settings, error)
 
+// DefaultsFunc gives what a provider puts a node group's own options on top of.
+type DefaultsFunc func() cloudprovider.Options
+
 // reader reads the providers in bulk. It runs beside the loop, and only hands over what it read.
 type reader struct {
 	providers []cloudprovider.CloudProvider
 	settings  SettingsFunc
+	defaults  DefaultsFunc // nil if there are none
 	timeout   time.Duration
 }
 
@@ -76,7 +80,11 @@ func (r *reader) readGroup(ctx context.Context, provider string, group cloudprov
 		pool.Problem = err.Error()
 		return pool, nil
 	}
-	options, err := group.GetOptions(ctx, cloudprovider.Options{})
+	var defaults cloudprovider.Options
+	if r.defaults != nil {
+		defaults = r.defaults()
+	}
+	options, err := group.GetOptions(ctx, defaults)
 	if err != nil && cloudprovider.ClassOf(err) != cloudprovider.ClassNotImplemented {
 		return fail(err)
 	}
