@@ -13,6 +13,8 @@ type wake struct {
 	lastPass      time.Time
 	// planned is the moment that the last plan named.
 	planned time.Time
+	// calm is until when no change starts a pass, after a fault; zero if all went well.
+	calm time.Time
 	// read is when the last read of the providers ended, readAt when the next one is due.
 	read, readAt time.Time
 	inRead       bool
@@ -31,7 +33,8 @@ func (w *wake) changed(now time.Time) {
 // passAt is when the next pass is due.
 func (w *wake) passAt() time.Time {
 	if !w.first.IsZero() { // what is due in the middle of a burst waits for its end too
-		return earlier(w.latest.Add(w.timing.Quiet), w.first.Add(w.timing.QuietLimit))
+		at := earlier(w.latest.Add(w.timing.Quiet), w.first.Add(w.timing.QuietLimit))
+		return later(at, w.calm)
 	}
 	at := w.lastPass.Add(w.timing.Resync)
 	if !w.planned.IsZero() && w.planned.Before(at) {
@@ -55,7 +58,7 @@ func (w *wake) due() time.Time {
 func (w *wake) passDue(now time.Time) bool { return !now.Before(w.passAt()) }
 
 func (w *wake) passing(now time.Time) {
-	w.first, w.latest, w.planned, w.lastPass = time.Time{}, time.Time{}, time.Time{}, now
+	w.first, w.latest, w.planned, w.calm, w.lastPass = time.Time{}, time.Time{}, time.Time{}, time.Time{}, now
 }
 
 // passed notes the moment that the plan named. A plan that changed the ledger is followed by another look, since what it opened or closed
@@ -70,8 +73,11 @@ func (w *wake) passed(now, due time.Time, again bool) {
 	}
 }
 
-// retry comes back soon after a fault, but not at once.
-func (w *wake) retry(now time.Time) { w.planned = now.Add(max(w.timing.QuietLimit, time.Second)) }
+// retry comes back soon after a fault, but not at once: changes that keep coming must not make a sick API server sicker.
+func (w *wake) retry(now time.Time) {
+	w.calm = now.Add(max(w.timing.QuietLimit, time.Second))
+	w.planned = w.calm
+}
 
 func (w *wake) readDue(now time.Time) bool { return !w.inRead && !now.Before(w.readAt) }
 
@@ -86,6 +92,13 @@ func (w *wake) hasRead() bool { return !w.read.IsZero() }
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
 		return b
 	}
 	return a
