@@ -16,9 +16,8 @@ BUILD_FLAGS ?=
 # TEST_FLAGS adds to every go test: TEST_FLAGS=-v, TEST_FLAGS='-run TestName'.
 TEST_FLAGS ?=
 # What runs without a control plane; the rest is end to end. Evaluated only by the targets that need it.
-UNIT = $$(go list ./... | grep -vE '/test/(e2e|chart)(/|$$)')
+UNIT = $$(go list ./... | grep -vE '/test/e2e(/|$$)')
 E2E := ./test/e2e/...
-CHART := $(if $(wildcard test/chart),./test/chart/...)
 COMMANDS := $(notdir $(wildcard cmd/*))
 # The modules below tools/ whose programs the tests run.
 TOOLS := etcd kubernetes-1.36 kwok helm
@@ -57,8 +56,8 @@ race: race-tool ## The same tests with the race detector
 	@$(RACE) -timeout 20m $(TEST_FLAGS) $(UNIT)
 
 .PHONY: e2e
-e2e: tools ## The tests on a real control plane: etcd, Kubernetes and kwok as processes; and those of the Helm chart
-	@go test -count=1 -p 1 -timeout 40m $(TEST_FLAGS) $(E2E) $(CHART)
+e2e: tools ## The tests on a real control plane: etcd, Kubernetes and kwok as processes
+	@go test -count=1 -p 1 -timeout 40m $(TEST_FLAGS) $(E2E)
 
 .PHONY: local
 local: ## A real control plane with kwok pools and the daemon for a person to try, until Ctrl-C
@@ -94,15 +93,9 @@ generate-check: ## Fail when a generated file is not what the code makes of it
 bench: ## All benchmarks (BENCH=regexp for some of them)
 	@go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -timeout 2h $(UNIT)
 
-.PHONY: faults
-faults: ## The fault tests over very many seeds (SEEDS=100000); takes hours
-	@POOLKEEPER_FAULT_SEEDS=$(or $(SEEDS),100000) go test -count=1 -timeout 0 $(TEST_FLAGS) ./test/faults/...
-
 .PHONY: test-long
-test-long: tools race-tool ## What is too slow for CI: long-running tests, and a hundred times as many random cases; takes hours
-	@POOLKEEPER_LONG=1 $(RACE) -count=1 -timeout 0 $(TEST_FLAGS) $(UNIT)
+test-long: tools ## What is too slow for CI: the property tests with a hundred times as many random cases; takes hours
 	@go test -count=1 -timeout 0 $(TEST_FLAGS) $$(tools/rapid-packages) -rapid.checks=10000
-	@POOLKEEPER_LONG=1 go test -count=1 -p 1 -timeout 0 $(TEST_FLAGS) $(E2E) $(CHART)
 
 .PHONY: tools
 tools: ## Build the programs that the tests run; kept outside the tree, so this takes long only once

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,30 +21,47 @@ type SettingsFunc func(pool string, minSize, maxSize int, options *cloudprovider
 // DefaultsFunc gives what a provider puts a node group's own options on top of.
 type DefaultsFunc func() cloudprovider.Options
 
-// reader reads the providers in bulk. It runs beside the loop, and only hands over what it read.
+// reader reads the providers in bulk. It runs beside the loop, one read at a time, and only hands over what it read.
 type reader struct {
 	providers []cloudprovider.CloudProvider
 	settings  SettingsFunc
 	defaults  DefaultsFunc // nil if there are none
 	timeout   time.Duration
+	// looked is the last instance that each provider was asked directly about, so that the next read goes on after it.
+	looked map[string]string
 }
 
 // read reads every provider. One that fails is unknown; it doesn't stop the others.
 func (r *reader) read(ctx context.Context, s *cluster.Snapshot, now func() time.Time) []cluster.ProviderObserved {
-	var all []cluster.ProviderObserved
-	claimed := map[string]string{}
+	all := make([]cluster.ProviderObserved, 0, len(r.providers))
 	for _, provider := range r.providers {
-		o := r.readOne(ctx, provider, s, now)
-		for _, pool := range o.Pools {
-			if other, twice := claimed[pool.Name]; twice {
-				pool.Problem = fmt.Sprintf("provider %s has a pool of the same name; rename one of them", other)
-				continue
-			}
-			claimed[pool.Name] = o.Provider
-		}
-		all = append(all, o)
+		all = append(all, r.readOne(ctx, provider, s, now))
 	}
+	keepApart(all, s)
 	return all
+}
+
+// keepApart gives all pools of one name a problem. A step finds its pool by the name alone, and must not reach the wrong cloud, also not
+// while the right one can't be read.
+func keepApart(all []cluster.ProviderObserved, s *cluster.Snapshot) {
+	owners := map[string][]string{}
+	for pool := range s.Pools.Values() {
+		owners[pool.Name] = []string{pool.Provider}
+	}
+	for _, o := range all {
+		for _, pool := range o.Pools {
+			if !slices.Contains(owners[pool.Name], o.Provider) {
+				owners[pool.Name] = append(owners[pool.Name], o.Provider)
+			}
+		}
+	}
+	for _, o := range all {
+		for _, pool := range o.Pools {
+			if both := owners[pool.Name]; len(both) > 1 {
+				pool.Problem = fmt.Sprintf("providers %s both have a pool %s; rename one of them", strings.Join(both, " and "), pool.Name)
+			}
+		}
+	}
 }
 
 func (r *reader) readOne(ctx context.Context, provider cloudprovider.CloudProvider, s *cluster.Snapshot, now func() time.Time) cluster.ProviderObserved {
@@ -133,15 +152,14 @@ func (r *reader) confirmAbsent(ctx context.Context, provider cloudprovider.Cloud
 			good[pool.Name] = true // no longer listed: it goes once its last machine is confirmed to be gone
 		}
 	}
-	looks := 0
+	var missing []string
 	for instance := range s.Instances.Values() {
-		if !good[instance.Pool] || listed[instance.ID] || instance.Gone {
-			continue
+		if good[instance.Pool] && !listed[instance.ID] && !instance.Gone {
+			missing = append(missing, instance.ID)
 		}
-		if looks++; looks > mostLooks {
-			break
-		}
-		r.look(ctx, provider, instance.ID, o)
+	}
+	for _, id := range r.next(o.Provider, missing) {
+		r.look(ctx, provider, id, o)
 	}
 	o.Members = map[string]string{}
 	for node := range s.Nodes.Values() {
@@ -153,6 +171,24 @@ func (r *reader) confirmAbsent(ctx context.Context, provider cloudprovider.Cloud
 			o.Members[node.Spec.ProviderID] = group.Id()
 		}
 	}
+}
+
+// next are the instances whose turn it is, in a round: those that turn out to exist, or that nobody knows of, don't keep others waiting.
+func (r *reader) next(provider string, missing []string) []string {
+	if len(missing) > mostLooks {
+		from, found := slices.BinarySearch(missing, r.looked[provider])
+		if found {
+			from++
+		}
+		missing = slices.Concat(missing[from:], missing[:from])[:mostLooks]
+	}
+	if len(missing) > 0 {
+		if r.looked == nil {
+			r.looked = map[string]string{}
+		}
+		r.looked[provider] = missing[len(missing)-1]
+	}
+	return missing
 }
 
 func (r *reader) look(ctx context.Context, provider cloudprovider.CloudProvider, id string, o *cluster.ProviderObserved) {

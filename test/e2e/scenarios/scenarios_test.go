@@ -245,3 +245,28 @@ func requests(t *testing.T, r *release, wanted func(controlplane.Request) bool) 
 	must(t, err)
 	return all
 }
+
+// Scenario 61 on the real control plane: an observer, with no more rights than the chart gives it, decides and writes nothing but Events, its Lease, its ledger
+// and its status. (The machines of the kwok provider come and go by the daemon's hand too; that is the cloud, not the daemon.)
+func TestAnObserverWritesNothingButWhatItSays(t *testing.T) {
+	r := install(t, "observe", pools(pool("web", 1, 10, "v1.36.3")), quick...)
+	r.start()
+	sized(t, "web", 1, time.Minute)
+	deploy(t, "front", 4, "1500m")
+	stays(t, 10*time.Second, func(ctx context.Context) error { return has(ctx, "web", 1) })
+	events(t, "NotTriggerScaleUp", 1)
+	writes := requests(t, r, func(q controlplane.Request) bool {
+		return q.Verb != "get" && q.Verb != "list" && q.Verb != "watch"
+	})
+	for _, q := range writes {
+		switch {
+		case q.Resource == "events", q.Resource == "leases", q.Resource == "configmaps" && q.Namespace == r.namespace:
+		case q.Resource == "nodes" && q.Verb == "create":
+		default:
+			t.Errorf("an observer's request: %s", q)
+		}
+	}
+	if len(writes) == 0 {
+		t.Error("the observer said nothing at all")
+	}
+}
