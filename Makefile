@@ -32,7 +32,7 @@ demo: ## Show the daemon at work on a simulated cluster, for about a minute (DEM
 	@bin/poolkeeper demo $(DEMO_FLAGS)
 
 .PHONY: build
-build: ## Build bin/poolkeeper and bin/kubectl-poolkeeper
+build: ## Build bin/poolkeeper
 	@for command in $(COMMANDS); do go build $(BUILD_FLAGS) -ldflags '-X main.version=$(VERSION)' -o bin/$$command ./cmd/$$command; done
 
 .PHONY: test
