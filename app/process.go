@@ -16,8 +16,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -82,7 +80,7 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 		API: p.door, Clock: p.clock, Namespace: c.Namespace, UserAgent: c.UserAgent + "/" + version,
 	})
 	if err != nil {
-		return nil, err
+		return nil, &UsageError{err}
 	}
 	if p.listener, err = net.Listen("tcp", c.Address); err != nil {
 		return nil, fmt.Errorf("--address=%s: %w", c.Address, err)
@@ -123,7 +121,8 @@ func (p *process) run(ctx context.Context) error {
 		defer close(looped)
 		p.loop.run(looping)
 	}()
-	if err := p.watch(ctx, looping); err != nil {
+	klog.InfoS("Poolkeeper starts", "mode", p.config.Arbiter.Mode, "providers", p.config.CloudProvider, "address", p.listener.Addr().String())
+	if err := p.watch(ctx, looping); err != nil || ctx.Err() != nil {
 		return err
 	}
 	go p.reload(looping)
@@ -151,17 +150,20 @@ func (p *process) run(ctx context.Context) error {
 
 // watch starts the informers, and waits until the picture is whole. An API server that is away is waited for.
 func (p *process) watch(ctx, looping context.Context) error {
-	for {
+	for pause := time.Second; ; pause = min(2*pause, 8*time.Second) {
 		w, err := watch.Start(looping, p.client, p.loop.sink(looping))
 		if err == nil {
 			p.watcher.Store(w)
-			return w.WaitForSync(ctx)
+			if err = w.WaitForSync(ctx); ctx.Err() != nil {
+				return nil // told to stop while it waited
+			}
+			return err
 		}
-		klog.ErrorS(err, "The API server does not answer; trying again in 5 seconds")
+		klog.ErrorS(err, "The API server can't be asked what it is and serves; trying again", "in", pause.String())
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-p.clock.After(5 * time.Second):
+		case <-p.clock.After(pause):
 		}
 	}
 }
@@ -240,7 +242,11 @@ func (p *process) ready() error {
 	case w == nil:
 		return errors.New("the API server has not answered yet")
 	case !w.Synced():
-		return errors.New("the caches are not synced yet")
+		problems := []error{errors.New("the caches are not synced yet")}
+		for _, problem := range w.Problems() {
+			problems = append(problems, errors.New(problem.String()))
+		}
+		return errors.Join(problems...)
 	}
 	return nil
 }
@@ -260,25 +266,6 @@ func RulesOf(c *config.Config) Rules {
 		Autoscaler: c.Autoscaler, Healer: c.Healer, Upgrader: c.Upgrader, Arbiter: c.Arbiter, Scheduling: c.Scheduling,
 		Settings: c.Settings, Defaults: c.ProviderDefaults, Timing: timing,
 	}
-}
-
-// restConfig is how the API server is reached: by --kubeconfig, else as a pod.
-func restConfig(c *config.Config, version string) (*rest.Config, error) {
-	var rc *rest.Config
-	var err error
-	if c.Kubeconfig != "" {
-		rc, err = clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
-		if err != nil {
-			return nil, fmt.Errorf("--kubeconfig=%s: %w", c.Kubeconfig, err)
-		}
-	} else if rc, err = rest.InClusterConfig(); err != nil {
-		return nil, fmt.Errorf("not in a pod, and no --kubeconfig was given: %w", err)
-	}
-	rc.QPS, rc.Burst = float32(c.KubeClientQPS), c.KubeClientBurst
-	rc.UserAgent = c.UserAgent + "/" + version
-	rc.ContentType = c.KubeAPIContentType
-	rc.AcceptContentTypes = c.KubeAPIContentType + ",application/json"
-	return rc, nil
 }
 
 // identity names this replica: the pod's name, else the host's and the process's.

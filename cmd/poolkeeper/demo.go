@@ -38,7 +38,7 @@ var demoFlags = []string{
 // appears. It gives the exit code.
 func demo(ctx context.Context, args []string, out, errs io.Writer) int {
 	flags := pflag.NewFlagSet("poolkeeper demo", pflag.ContinueOnError)
-	flags.SetOutput(errs)
+	flags.SetOutput(out)
 	keep := flags.Bool("keep", false, "go on after the story, until interrupted")
 	speed := flags.Float64("speed", 20, "how many seconds of the cluster pass in one of yours")
 	seed := flags.Uint64("seed", 1, "another seed makes another course of events")
@@ -46,7 +46,10 @@ func demo(ctx context.Context, args []string, out, errs io.Writer) int {
 	case errors.Is(err, pflag.ErrHelp):
 		return 0
 	case err != nil:
-		fmt.Fprintf(errs, "poolkeeper demo: %v\n", err)
+		fmt.Fprintf(errs, "poolkeeper demo: %v; see --help\n", err)
+		return 2
+	case flags.NArg() > 0:
+		fmt.Fprintf(errs, "poolkeeper demo: argument %q: the demo takes only flags; see --help\n", flags.Arg(0))
 		return 2
 	case *speed <= 0:
 		fmt.Fprintf(errs, "poolkeeper demo: --speed is %v: give a number above 0\n", *speed)

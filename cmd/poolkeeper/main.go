@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // maintenance windows name time zones, and images have none
 
@@ -40,25 +41,36 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	case errors.Is(err, pflag.ErrHelp):
 		return 0
 	case err != nil:
-		fmt.Fprintf(errs, "poolkeeper: %v\n", err)
+		complain(errs, err)
 		return 2
 	case c.Version:
 		fmt.Fprintln(out, version)
 		return 0
 	}
 	if err := c.SetupLogs(); err != nil {
-		fmt.Fprintf(errs, "poolkeeper: %v\n", err)
+		complain(errs, err)
 		return 2
 	}
 	defer klog.Flush()
 	for _, warning := range c.Warnings {
 		klog.Warning(warning)
 	}
-	if err := app.Run(ctx, c, providers(), version); err != nil {
-		fmt.Fprintf(errs, "poolkeeper: %v\n", err)
-		return 1
+	err = app.Run(ctx, c, providers(), version)
+	if err == nil {
+		return 0
 	}
-	return 0
+	complain(errs, err)
+	if usage := new(app.UsageError); errors.As(err, &usage) {
+		return 2
+	}
+	return 1
+}
+
+// complain says what is wrong, one thing a line.
+func complain(errs io.Writer, err error) {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(errs, "poolkeeper: %s\n", line)
+	}
 }
 
 // providers are the clouds that can be named in --cloud-provider.
