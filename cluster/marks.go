@@ -20,6 +20,21 @@ const (
 // IsOurTaint tells whether a taint is one of the marks that we put on nodes. Such taints are no part of what a new node looks like.
 func IsOurTaint(t corev1.Taint) bool { return t.Key == TaintDisruption || t.Key == TaintCandidate }
 
+// foreignDeletion are the taints by which other programs say that they are about to delete a node: the cluster-autoscaler, and Karpenter since
+// its version 1.
+var foreignDeletion = []string{"ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted"}
+
+// ForeignDeletionMark finds the taint by which another program says that it is about to delete the node. Such a node is left alone by every
+// job: two programs that delete at once take more than either wanted. Taints that only ask for less, or for later, are none of these.
+func ForeignDeletionMark(node *corev1.Node) (key string, ok bool) {
+	for _, taint := range node.Spec.Taints {
+		if slices.Contains(foreignDeletion, taint.Key) {
+			return taint.Key, true
+		}
+	}
+	return "", false
+}
+
 // Marked tells whether the node carries the taint of a disruption of ours. It says nothing about the soft mark of a candidate.
 func Marked(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == TaintDisruption })

@@ -194,3 +194,28 @@ func IsReady(node *corev1.Node) bool {
 	status, _ := Ready(node)
 	return status == corev1.ConditionTrue
 }
+
+// BirthSlack is how far apart a node's creation and the last change of its Ready condition may be for the condition to count as the one that
+// the node was born with: the first moment is told by the API server's clock, the second by the kubelet's.
+const BirthSlack = time.Minute
+
+// NeverReady tells whether the node's Ready condition has not been True since the node was made, as far as the node shows.
+//
+// A kubelet makes its Node with Ready False, and leaves the time of that change as it is until it is ready; so a node that was ready and
+// fell ill, all within [BirthSlack], is taken for one that never was. Ready turns Unknown by the node lifecycle controller's hand, at any
+// time; for a kubelet that never reported it has the reason NodeStatusNeverUpdated, and only that counts.
+func NeverReady(node *corev1.Node) bool {
+	for i := range node.Status.Conditions {
+		c := &node.Status.Conditions[i]
+		switch {
+		case c.Type != corev1.NodeReady:
+			continue
+		case c.Status == corev1.ConditionTrue:
+			return false
+		case c.Status == corev1.ConditionUnknown:
+			return c.Reason == "NodeStatusNeverUpdated"
+		}
+		return !c.LastTransitionTime.IsZero() && !c.LastTransitionTime.After(node.CreationTimestamp.Add(BirthSlack))
+	}
+	return true
+}
