@@ -68,11 +68,11 @@ func (r *reader) readOne(ctx context.Context, provider cloudprovider.CloudProvid
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	o := cluster.ProviderObserved{Provider: provider.Name()}
+	at := now() // what is read counts from before the read: a write of ours in its middle must not look as if it had been seen
 	if err := provider.Refresh(ctx); err != nil {
 		o.Err = err.Error()
 		return o
 	}
-	at := now()
 	listed := map[string]bool{}
 	for _, group := range provider.NodeGroups() {
 		if !group.Exist() {

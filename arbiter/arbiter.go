@@ -93,6 +93,7 @@ func Arbitrate(
 	p.judge()      // new proposals through the gates: claims and operations are opened
 	p.advance()    // every claim to its next phase and step
 	p.pursue()     // every operation to its next step
+	p.sweep()      // our marks on nodes with which nothing is under way
 	p.forget()     // what nobody will ask for again
 	p.markSoftly() // nodes that may be disrupted soon
 	p.sumUp()      // pools, claims and operations as they are now

@@ -50,7 +50,7 @@ func (p *pass) watch() {
 	case tooMany || all:
 		b.Message = fmt.Sprintf("%d of %d nodes are not ready", n, total)
 		p.remember(ledger.Put(p.withDisplaced(b, unready)))
-	case isOpen:
+	case isOpen && total > 0: // an empty picture, as at the start, is no good news
 		p.remember(ledger.Drop(b))
 		p.note(plan.Note{
 			Owner: ledger.Healer, Reason: reason.Recovered,
@@ -64,10 +64,10 @@ func (p *pass) starting(node *corev1.Node, pool *cluster.Pool) bool {
 	return !cluster.IsReady(node) && p.now.Sub(node.CreationTimestamp.Time) < pool.Settings.MaxNodeStartupTime && neverReady(node)
 }
 
-// neverReady: the Ready condition has not changed since about when the node was made.
+// neverReady: the Ready condition has not changed since about when the node was made, by two clocks that may differ by a minute.
 func neverReady(node *corev1.Node) bool {
 	status, since := cluster.Ready(node)
-	return status != corev1.ConditionTrue && since.Sub(node.CreationTimestamp.Time) < time.Second
+	return status != corev1.ConditionTrue && since.Sub(node.CreationTimestamp.Time) < time.Minute
 }
 
 // withDisplaced adds the controllers whose pods ran on the sick nodes.

@@ -28,11 +28,19 @@ func (p *pass) advance() {
 		}
 		pool := p.pool(c.Pool)
 		if pool == nil || pool.Problem != "" && beforeDeletion(c) {
-			continue // the provider lost the pool, or doesn't answer: nothing is concluded from it
+			p.verdict(c, reason.PoolUnknown, "the provider says nothing about the pool, and nothing is concluded from that", time.Time{})
+			continue
 		}
 		c = p.follow(c)
 		if !wanted[string(c.Owner)+" "+c.Node.Key()] && beforeDeletion(c) {
 			c = p.abort(c, reason.Withdrawn, "the reason for it is gone")
+		}
+		if beforeDeletion(c) && p.opts.Mode == Protect && c.Owner != ledger.Healer {
+			c = p.abort(c, reason.ProtectMode, "the daemon only adds capacity and repairs")
+		}
+		if b, open := p.ledger.Breaker(scopeCluster); open && beforeDeletion(c) {
+			p.verdict(c, reason.BreakerOpen, "it waits where it is: "+b.Message, time.Time{})
+			continue
 		}
 		p.advanceOne(c, pool)
 	}
@@ -47,8 +55,7 @@ func (p *pass) follow(c ledger.Claim) ledger.Claim {
 	}
 	c.Node = cluster.Ref(node)
 	if c.Phase == ledger.Deleting && c.Deleted.IsZero() {
-		c.DeleteAsked, c.Keep = false, false
-		return p.enter(c, ledger.Draining)
+		return p.enter(p.unkeep(c), ledger.Draining)
 	}
 	p.remember(ledger.Put(c))
 	return c
@@ -119,10 +126,16 @@ func (p *pass) ask(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 		return c
 	}
 	if b, ok := p.ledger.Backoff(c.Pool); ok && p.now.Before(b.Until) {
+		p.verdict(c, reason.PoolInBackoff, fmt.Sprintf("the new node waits, since the pool failed to grow at %s", b.Failed.Format(time.TimeOnly)), b.Until)
 		p.due(b.Until)
 		return c
 	}
-	if pool.Problem != "" || p.inFlight(pool) != nil || pool.Target >= pool.Settings.Max {
+	if v := p.inFlight(pool); v != nil {
+		p.verdict(c, v.reason, "the new node waits: "+v.message, time.Time{})
+		return c
+	}
+	if pool.Problem != "" || pool.Target >= pool.Settings.Max {
+		p.verdict(c, reason.MaxSizeReached, fmt.Sprintf("the new node waits: pool %s has %d nodes, and its max is %d", pool.Name, pool.Target, pool.Settings.Max), time.Time{})
 		return c
 	}
 	c.Operation = p.request(pool, 1, c.Owner, c.ID, c.Reason, fmt.Sprintf("1 node in place of %s", c.Node)).ID
@@ -195,7 +208,8 @@ func (p *pass) verdict(c ledger.Claim, why reason.Reason, message string, due ti
 func (p *pass) commit(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 	if !p.gone(c) {
 		if age := p.now.Sub(pool.Observed); pool.Problem != "" || age > p.opts.ViewMaxAge {
-			return c // a view this old is no ground to destroy anything
+			p.verdict(c, reason.StaleView, fmt.Sprintf("a view of the pool that is %s old is no ground to delete anything", age.Round(time.Second)), time.Time{})
+			return c
 		}
 		c.DeleteAsked = true
 		c.Keep = c.Replace && c.Replacement == (ledger.NodeRef{}) && pool.Can.Replace
@@ -265,6 +279,10 @@ func (p *pass) refill(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 	}
 	if grace := c.PhaseSince.Add(refillGrace); p.now.Before(grace) {
 		p.due(grace)
+		return c
+	}
+	if pool.Target <= pool.Settings.Min {
+		p.closeClaim(c) // min forbids to take back what is missing; the autoscaler reports it as missing
 		return c
 	}
 	// What to come back to is in the ledger before the target is lowered: a crash in between must not lose a node.

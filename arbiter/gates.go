@@ -29,8 +29,8 @@ type verdict struct {
 
 // growing, disrupting and versioning are the gates, in the order in which they are asked. The order is the policy: the first that holds gives
 // the reason, so what a person can do something about comes before what passes by itself.
-var (
-	growing = []gate{
+func growing() []gate {
+	return []gate{
 		{"view", (*pass).answers},           // a pool that the provider says nothing about is not resized
 		{"displaced", (*pass).notDisplaced}, // an outage must not replace the fleet under another name
 		{"back-off", (*pass).notBackedOff},  // a pool that failed is left alone for a while
@@ -38,7 +38,10 @@ var (
 		{"max", (*pass).belowMax},           // never above max
 		{"mode", (*pass).mayGrow},           // observers do nothing
 	}
-	disrupting = []gate{
+}
+
+func disrupting() []gate {
+	return []gate{
 		{"view", (*pass).answers},          // a pool that the provider says nothing about is left alone
 		{"freshness", (*pass).fresh},       // no destruction by an old view
 		{"foreign", (*pass).notForeign},    // another program's node
@@ -50,12 +53,15 @@ var (
 		{"size", (*pass).withinSize},       // min and max
 		{"mode", (*pass).mayDisrupt},       // observers do nothing, protectors nothing voluntary
 	}
-	versioning = []gate{
+}
+
+func versioning() []gate {
+	return []gate{
 		{"view", (*pass).answers},
 		{"breaker", (*pass).calm},
 		{"mode", (*pass).mayDisrupt},
 	}
-)
+}
 
 // judge passes every new proposal through its gates, and opens what gets through. A proposal for what is under way already is no new one.
 func (p *pass) judge() {
@@ -76,11 +82,11 @@ func (p *pass) judge() {
 func gatesFor(a plan.Action) []gate {
 	switch a {
 	case plan.Grow:
-		return growing
+		return growing()
 	case plan.SetVersion:
-		return versioning
+		return versioning()
 	}
-	return disrupting
+	return disrupting()
 }
 
 func (p *pass) gatesHold(proposal plan.Proposal, pool *cluster.Pool) (string, *verdict) {
@@ -148,7 +154,9 @@ func (p *pass) spareFor(c ledger.Claim) ledger.NodeRef {
 	for node := range p.s.Nodes.Values() {
 		ref := cluster.Ref(node)
 		m, ok := p.ledger.Moment(spare(c.Pool, ref))
-		if !ok || !cluster.IsReady(node) || node.Spec.Unschedulable || ref == c.Node {
+		_, claimed := p.ledger.ClaimOn(ref)
+		_, taken := p.ledger.ClaimFor(ref)
+		if !ok || claimed || taken || !cluster.IsReady(node) || node.Spec.Unschedulable || ref == c.Node {
 			continue
 		}
 		p.remember(ledger.Drop(m))
@@ -210,9 +218,11 @@ func (p *pass) outranked(proposal plan.Proposal) bool {
 		return false
 	}
 	for _, other := range p.proposals {
-		if other.Owner == ledger.Upgrader && other.Action == plan.Replace && other.Node.Key() == proposal.Node.Key() {
-			return true
+		if other.Owner != ledger.Upgrader || other.Action != plan.Replace || other.Node.Key() != proposal.Node.Key() {
+			continue
 		}
+		_, held := p.gatesHold(other, p.pool(other.Pool))
+		return held == nil
 	}
 	return false
 }
@@ -288,11 +298,13 @@ func budgetOf(share intstr.IntOrString, of int) int {
 func (p *pass) withinSize(proposal plan.Proposal, pool *cluster.Pool) *verdict {
 	z := p.sizeOf(pool)
 	switch {
-	case proposal.Action == plan.Remove && z.desired-1 < pool.Settings.Min:
+	case proposal.Action == plan.Remove && min(z.desired, z.trough)-1 < pool.Settings.Min:
 		return &verdict{reason: reason.MinSizeReached, message: fmt.Sprintf("pool %s is to have %d nodes, and its min is %d", pool.Name, z.desired, pool.Settings.Min)}
 	case proposal.Action == plan.Replace && proposal.Surge && z.peak+1 > pool.Settings.Max:
 		return &verdict{reason: reason.NoRoomForSurge, message: fmt.Sprintf("pool %s would have %d nodes, and its max is %d", pool.Name, z.peak+1, pool.Settings.Max)}
-	case proposal.Action == plan.Replace && !proposal.Surge && !pool.Can.Replace && p.instance(proposal.Node).Here() && pool.Target-1 < pool.Settings.Min:
+	case proposal.Action == plan.Replace && proposal.Surge && p.opts.MaxNodesTotal > 0 && p.clusterSize() >= p.opts.MaxNodesTotal:
+		return &verdict{reason: reason.MaxNodesTotal, message: fmt.Sprintf("the cluster has, or is to have, %d nodes, as many as --max-nodes-total allows", p.clusterSize())}
+	case proposal.Action == plan.Replace && !proposal.Surge && !pool.Can.Replace && p.instance(proposal.Node).Here() && z.trough-1 < pool.Settings.Min:
 		return &verdict{reason: reason.CannotReplaceAtMin, message: fmt.Sprintf("pool %s is at its min of %d, and its provider can neither replace nor delete without shrinking", pool.Name, pool.Settings.Min)}
 	}
 	return nil

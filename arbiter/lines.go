@@ -43,6 +43,24 @@ func (p *pass) line(pool *cluster.Pool) plan.PoolLine {
 	return line
 }
 
+// sweep takes our marks from nodes without a claim: a mark may land after its claim was undone, and a ledger may be lost.
+func (p *pass) sweep() {
+	for node := range p.s.Nodes.Values() {
+		ref := cluster.Ref(node)
+		if _, claimed := p.ledger.ClaimOn(ref); claimed || !marked(node) {
+			continue
+		}
+		step := plan.Step{
+			ID: "sweep/" + node.Name, Do: plan.Unmark, Owner: ledger.Healer, Node: ref, Reason: reason.Withdrawn,
+			Message: "the node carries our marks, and nothing is under way with it",
+		}
+		if pool := p.s.PoolOf(node); pool != nil {
+			step.Pool = pool.Name
+		}
+		p.plan.Steps = append(p.plan.Steps, step) // an observer does this too
+	}
+}
+
 // markSoftly puts the soft mark on nodes whose removal is proposed but held, and takes it from nodes that nobody wants to disrupt: the
 // scheduler then prefers other nodes, and pods move once.
 func (p *pass) markSoftly() {

@@ -48,15 +48,26 @@ func (p *pass) track() {
 // reread accepts a requested operation whose change the target shows although no answer came: a call that timed out, or whose caller
 // died, may have worked.
 func (p *pass) reread(op ledger.Operation, pool *cluster.Pool) ledger.Operation {
-	if pool.Observed.After(op.Requested) && pool.Target == op.To {
+	switch {
+	case pool.Observed.After(op.Requested) && pool.Target == op.To:
 		p.accept(op, pool.Observed)
-		op, _ = p.ledger.Operation(op.ID)
+	case pool.Observed.After(op.Until) && pool.Target == op.From:
+		p.refused(op, cluster.Result{Class: cloudprovider.ClassTransient, Err: "the provider gave no answer in " + op.Until.Sub(op.Requested).String()})
+		op.State = ledger.Requested // it is dropped: nothing more is done about it
+		return op
+	default:
+		return op
 	}
+	op, _ = p.ledger.Operation(op.ID)
 	return op
 }
 
-// assign gives instances that are new to the oldest operation that lacks some. New is what was not known when it began.
+// assign gives instances that are new to the oldest operation that lacks some. New is what was not known when it began. An operation that has failed
+// takes no more: what comes late belongs to the next one, or is an ordinary node.
 func (p *pass) assign(op ledger.Operation, taken map[string]bool) {
+	if op.State == ledger.Failed {
+		return
+	}
 	had := len(op.Instances)
 	for _, instance := range p.find().instances[op.Pool] {
 		if len(op.Instances) >= op.Delta() {
@@ -70,39 +81,75 @@ func (p *pass) assign(op ledger.Operation, taken map[string]bool) {
 	if len(op.Instances) != had {
 		p.remember(ledger.Put(op))
 	}
+	if op = p.shed(op); op.Delta() == 0 {
+		return
+	}
 	switch {
-	case op.State == ledger.Failed:
-	case p.arrived(op) == op.Delta():
+	case p.count(op, p.isReady) == op.Delta():
 		p.arrive(op)
-	case p.broken(op) != nil:
-		p.fail(op, classReason(p.broken(op)), p.broken(op).ErrorMessage)
-	case !p.now.Before(op.Until):
-		p.fail(op, reason.ProvisionTimedOut, fmt.Sprintf("%d of %d nodes became ready in %s",
-			p.arrived(op), op.Delta(), op.Until.Sub(op.Requested).Round(time.Second)))
-	default:
+	case p.now.Before(op.Until):
 		p.due(op.Until)
+	case p.count(op, p.came) == op.Delta():
+		p.arrive(op) // they came, and what ails one of them now is the healer's
+	default:
+		p.fail(op, reason.ProvisionTimedOut, fmt.Sprintf("%d of %d nodes became ready in %s",
+			p.count(op, p.came), op.Delta(), op.Until.Sub(op.Requested).Round(time.Second)))
 	}
 }
 
-// arrived counts the operation's instances that are ready nodes.
-func (p *pass) arrived(op ledger.Operation) int {
+// shed takes the instances that the cloud could not make out of an operation, and gives them back as an operation of their own that has failed. The
+// others go on.
+func (p *pass) shed(op ledger.Operation) ledger.Operation {
+	var broken []string
+	var info *cloudprovider.InstanceErrorInfo
+	for _, id := range op.Instances {
+		if instance, ok := p.s.Instances.Get(id); ok && instance.Status.ErrorInfo != nil {
+			broken = append(broken, id)
+			info = instance.Status.ErrorInfo
+		}
+	}
+	if len(broken) == 0 {
+		return op
+	}
+	lost := op
+	lost.ID, lost.From, lost.Instances, lost.Claim = op.ID+"-broken-"+label(ledger.NodeRef{ProviderID: broken[0]}), op.To-len(broken), broken, ""
+	op.To -= len(broken)
+	op.Instances = slices.DeleteFunc(slices.Clone(op.Instances), func(id string) bool { return slices.Contains(broken, id) })
+	op.Known = append(slices.Clip(op.Known), broken...)
+	if op.Delta() == 0 {
+		p.remember(ledger.Drop(op))
+		p.forgetOperation(op)
+	} else {
+		p.remember(ledger.Put(op))
+	}
+	p.fail(lost, classReason(info), info.ErrorMessage)
+	if op.Delta() == 0 {
+		op.Message = info.ErrorMessage
+		p.replacementFailed(op)
+	}
+	return op
+}
+
+// count counts the operation's instances of which something holds.
+func (p *pass) count(op ledger.Operation, holds func(id string) bool) int {
 	n := 0
 	for _, id := range op.Instances {
-		if node := p.node(ledger.NodeRef{ProviderID: id}); node != nil && cluster.IsReady(node) {
+		if holds(id) {
 			n++
 		}
 	}
 	return n
 }
 
-// broken is the error of the first instance that the cloud could not make; nil if there is none.
-func (p *pass) broken(op ledger.Operation) *cloudprovider.InstanceErrorInfo {
-	for _, id := range op.Instances {
-		if instance, ok := p.s.Instances.Get(id); ok && instance.Status.ErrorInfo != nil {
-			return instance.Status.ErrorInfo
-		}
-	}
-	return nil
+func (p *pass) isReady(id string) bool {
+	node := p.node(ledger.NodeRef{ProviderID: id})
+	return node != nil && cluster.IsReady(node)
+}
+
+// came tells whether the instance has ever been a ready node. One that was is no longer the operation's to give back: it may run pods.
+func (p *pass) came(id string) bool {
+	node := p.node(ledger.NodeRef{ProviderID: id})
+	return node != nil && !neverReady(node)
 }
 
 func classReason(info *cloudprovider.InstanceErrorInfo) reason.Reason {
@@ -162,26 +209,29 @@ func (p *pass) pursue() {
 	}
 }
 
-// giveBack deletes the instances of a failed operation that are no ready nodes, by name, and takes back the ones that never came. The
-// operation is dropped when nothing of that is left.
+// giveBack deletes the instances of a failed operation that never became ready nodes, by name, and takes back the ones that never came. The
+// operation is dropped when nothing of that is left. The pool's min is kept: what it forbids to give back is left to the healer, and to the cloud.
 func (p *pass) giveBack(op ledger.Operation) {
 	pool := p.pool(op.Pool)
-	if pool == nil || pool.Problem != "" {
-		return
+	if pool == nil || pool.Problem != "" || !pool.Observed.After(op.Accepted) {
+		return // by a view this old it can't be told what came
+	}
+	if _, open := p.ledger.Breaker(scopeCluster); open {
+		return // in an outage a node may look as if it had never come
 	}
 	left := 0
 	for _, id := range op.Instances {
 		ref := ledger.NodeRef{ProviderID: id}
-		node, instance := p.node(ref), p.instance(ref)
-		if !instance.Here() || node != nil && cluster.IsReady(node) {
+		atMin := pool.Target-1 < pool.Settings.Min
+		if !p.instance(ref).Here() || p.came(id) || atMin && !pool.Can.Replace {
 			continue
 		}
 		left++
 		do := plan.DeleteInstance
-		if pool.Target-1 < pool.Settings.Min && pool.Can.Replace {
+		if atMin {
 			do = plan.ReplaceInstance
 		}
-		if node != nil {
+		if node := p.node(ref); node != nil {
 			ref = cluster.Ref(node)
 		}
 		p.step(plan.Step{
@@ -189,17 +239,18 @@ func (p *pass) giveBack(op ledger.Operation) {
 			Operation: op.ID, Reason: op.Reason, Message: op.Message,
 		})
 	}
-	unfulfilled := min(op.Delta()-len(op.Instances), p.unfulfilled(pool))
-	switch {
-	case left > 0:
-	case unfulfilled > 0 && pool.Observed.After(op.Accepted):
-		p.step(plan.Step{
-			ID: "decrease/" + op.ID, Do: plan.Decrease, Owner: op.Owner, Pool: op.Pool, From: pool.Target,
-			Delta: -unfulfilled, Operation: op.ID, Reason: op.Reason, Message: op.Message,
-		})
-	default:
-		p.remember(ledger.Drop(op))
+	if left > 0 {
+		return
 	}
+	unfulfilled := min(op.Delta()-len(op.Instances), p.unfulfilled(pool), pool.Target-pool.Settings.Min)
+	if unfulfilled <= 0 {
+		p.remember(ledger.Drop(op))
+		return
+	}
+	p.step(plan.Step{
+		ID: "decrease/" + op.ID, Do: plan.Decrease, Owner: op.Owner, Pool: op.Pool, From: pool.Target,
+		Delta: -unfulfilled, Operation: op.ID, Reason: op.Reason, Message: op.Message,
+	})
 }
 
 // request opens an operation; its step follows in the same pass. From is the size that was read.
@@ -224,6 +275,11 @@ func (p *pass) expect(pool *cluster.Pool, c ledger.Claim) ledger.Operation {
 	return op
 }
 
+// byProvider tells an operation of expect from one of request.
+func byProvider(op ledger.Operation) bool {
+	return op.State == ledger.Accepted && op.Accepted.Equal(op.Requested)
+}
+
 func (p *pass) known(pool string) []string {
 	var ids []string
 	for _, instance := range p.find().instances[pool] {
@@ -241,7 +297,7 @@ func (p *pass) inFlight(pool *cluster.Pool) *verdict {
 			return &verdict{reason: reason.OperationInFlight, message: fmt.Sprintf("pool %s is being resized from %d to %d", pool.Name, op.From, op.To)}
 		case op.State == ledger.Failed:
 			return &verdict{reason: reason.OperationInFlight, message: fmt.Sprintf("what pool %s did not get is being given back", pool.Name)}
-		case pool.Observed.Before(op.Accepted) && !op.Accepted.Equal(op.Requested):
+		case pool.Observed.Before(op.Accepted) && !byProvider(op):
 			return &verdict{reason: reason.WaitingForSize, message: fmt.Sprintf("pool %s was resized, and its size is being read again", pool.Name)}
 		}
 	}

@@ -42,14 +42,14 @@ func (p *pass) instance(ref ledger.NodeRef) *cluster.Instance {
 	return instance
 }
 
-// gone tells whether the instance is known not to exist: it was in no list of a provider that answers, and a direct look or our own
-// deletion says so.
+// gone tells whether the instance is known not to exist: it was in no list of a provider that answers, and a direct look, or a deletion of ours that
+// the provider took, says so.
 func (p *pass) gone(c ledger.Claim) bool {
 	instance := p.instance(c.Node)
 	if instance == nil {
 		return true
 	}
-	return instance.Gone || (instance.Absent > 0 && c.DeleteAsked)
+	return instance.Gone || (instance.Absent > 0 && !c.Deleted.IsZero())
 }
 
 func (p *pass) pool(name string) *cluster.Pool {

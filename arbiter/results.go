@@ -56,6 +56,7 @@ func (p *pass) settleOperation(op ledger.Operation, r cluster.Result) {
 
 // accept notes that the provider's target has changed as asked.
 func (p *pass) accept(op ledger.Operation, at time.Time) {
+	op.Until = at.Add(op.Until.Sub(op.Requested)) // the time for the nodes to come counts from here
 	op.State, op.Accepted, op.NotBefore = ledger.Accepted, at, time.Time{}
 	p.remember(ledger.Put(op))
 }
@@ -91,10 +92,16 @@ func (p *pass) settleClaim(c ledger.Claim, r cluster.Result) {
 		}
 		return
 	}
-	if r.Class == cluster.ClassPodsLeft && c.Phase == ledger.Deleting {
-		// The last live look found a pod that was bound meanwhile: the provider was not asked, so the drain goes on.
-		c = p.enter(c, ledger.Draining)
-		c.DeleteAsked, c.Keep = false, false
+	switch untaken := c.Phase == ledger.Deleting && stepName(r.Step) == stepDelete && c.Deleted.IsZero(); {
+	case untaken && r.Class == cluster.ClassPodsLeft:
+		// The last live look found a pod that was bound meanwhile: the provider was not asked, so the drain goes on, within its time.
+		c = p.unkeep(c)
+		c.Phase = ledger.Draining
+	case untaken && definite(r.Class) && r.Class != cloudprovider.ClassNotFound:
+		// The provider will never do it: the node is better given back than kept cordoned for ever.
+		p.remember(ledger.Put(ledger.Moment{Key: drainFailed(c.Node), At: p.now}))
+		p.abort(p.unkeep(c), reasonOf(r.Class), r.Err)
+		return
 	}
 	c.NotBefore = r.At.Add(p.retryAfter(r))
 	p.remember(ledger.Put(c))
@@ -102,6 +109,16 @@ func (p *pass) settleClaim(c ledger.Claim, r cluster.Result) {
 		return // a budget spent or an object changed since the snapshot: the ordinary course of things
 	}
 	p.noteClaim(c, reasonOf(r.Class), true, fmt.Sprintf("%s of %s failed, and is tried again: %s", stepName(r.Step), c.Node, r.Err))
+}
+
+// unkeep takes back the decision how the instance goes, and the operation that was to bring its successor.
+func (p *pass) unkeep(c ledger.Claim) ledger.Claim {
+	if op, ok := p.ledger.Operation(c.Operation); ok && c.Keep {
+		p.remember(ledger.Drop(op))
+		c.Operation = ""
+	}
+	c.DeleteAsked, c.Keep = false, false
+	return c
 }
 
 func (p *pass) retryAfter(r cluster.Result) time.Duration {

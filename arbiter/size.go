@@ -5,35 +5,32 @@ import (
 	"github.com/poolkeeper/poolkeeper/ledger"
 )
 
-// size is what a pool will have once all that is under way is done, and the most that it will have meanwhile.
+// size is what a pool will have once all that is under way is done, and between what its target moves on the way there.
 type size struct {
 	// desired is the size at rest.
 	desired int
-	// peak is the largest target on the way there.
-	peak int
+	// peak and trough are the largest and the smallest target on the way there.
+	peak, trough int
 }
 
 // sizeOf adds up what the three jobs have under way in a pool. A pool's size is one thing with one desired count: whoever wants to change it
 // is checked against this.
 func (p *pass) sizeOf(pool *cluster.Pool) size {
-	z := size{desired: pool.Target, peak: pool.Target}
+	z := size{desired: pool.Target, peak: pool.Target, trough: pool.Target}
 	asked := map[string]bool{}
 	for _, op := range p.ledger.Operations() {
 		if op.Pool != pool.Name {
 			continue
 		}
 		asked[op.Claim] = true
-		if missing := p.unseen(pool, op); missing > 0 {
-			z.desired += missing
-			z.peak += missing
-		}
+		rise := p.unseen(pool, op)
+		z.desired, z.peak = z.desired+rise, z.peak+rise
 	}
 	for _, c := range p.ledger.Claims() {
 		if c.Pool != pool.Name || c.Phase == ledger.Aborting {
 			continue
 		}
-		toAsk := c.Replace && !c.Keep && !asked[c.ID] && c.Replacement == (ledger.NodeRef{})
-		if toAsk {
+		if c.Replace && !c.Keep && !asked[c.ID] && c.Replacement == (ledger.NodeRef{}) {
 			z.desired++
 			if c.Surge {
 				z.peak++
@@ -41,8 +38,12 @@ func (p *pass) sizeOf(pool *cluster.Pool) size {
 		}
 		if p.willLower(c) {
 			z.desired--
+			if !c.Surge {
+				z.trough-- // its new node, if it has one, comes only afterwards
+			}
 		}
 	}
+	z.peak = max(z.peak, z.desired)
 	return z
 }
 
@@ -51,7 +52,7 @@ func (p *pass) unseen(pool *cluster.Pool, op ledger.Operation) int {
 	switch {
 	case op.State == ledger.Requested && pool.Target < op.To:
 		return op.To - max(pool.Target, op.From)
-	case op.State == ledger.Accepted && pool.Observed.Before(op.Accepted):
+	case op.State == ledger.Accepted && pool.Observed.Before(op.Accepted) && !byProvider(op):
 		return op.Delta()
 	}
 	return 0
