@@ -18,9 +18,6 @@ import (
 // ScaleDownDisabled is the annotation that keeps a node, if it is "true".
 const ScaleDownDisabled = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
 
-// foreignMarks are taints by which other programs say that they are about to delete a node.
-var foreignMarks = []string{"ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted"}
-
 // candidate is a node that may be removed if its pods find room elsewhere.
 type candidate struct {
 	node *corev1.Node
@@ -144,10 +141,8 @@ func work(c ledger.Claim) string {
 }
 
 func (p *pass) marked(c *candidate) *verdict {
-	for _, taint := range c.node.Spec.Taints {
-		if slices.Contains(foreignMarks, taint.Key) {
-			return stays(reason.ForeignDeletionMark, "another program marked it for deletion, with the taint %s", taint.Key)
-		}
+	if mark, ok := cluster.ForeignDeletionMark(c.node); ok {
+		return stays(reason.ForeignDeletionMark, "another program marked it for deletion, with the taint %s", mark)
 	}
 	return nil
 }

@@ -172,8 +172,7 @@ func (p *pass) startup(t corev1.Taint) bool {
 	return slices.ContainsFunc(startupPrefixes, func(prefix string) bool { return strings.HasPrefix(t.Key, prefix) })
 }
 
-// bootSlack is how long after a node was made its Ready condition may still change while it counts as never having been ready: the two
-// moments come from two clocks.
+// bootSlack is how long after a node became ready the node controller may take to remove its taints.
 const bootSlack = time.Minute
 
 // starting tells whether a node is not ready for pods yet and for no fault of its own: it is young and has never been ready, or it is
@@ -188,7 +187,7 @@ func (p *pass) starting(node *corev1.Node) bool {
 	switch {
 	case status == corev1.ConditionTrue && !tainted:
 		return false
-	case status != corev1.ConditionTrue && since.Sub(node.CreationTimestamp.Time) > bootSlack:
+	case status != corev1.ConditionTrue && !cluster.NeverReady(node):
 		return false
 	case status == corev1.ConditionTrue && !p.reached(since.Add(bootSlack)):
 		return true // it has just become ready, or ready again: the node controller takes its taints away

@@ -60,6 +60,16 @@ func TestANodeThatNeverBecomesReadyIsReplacedAfterItsStartupTime(t *testing.T) {
 	w.mustPropose(plan.Proposal{Action: plan.Replace, Node: ledger.NodeRef{Name: "n9"}, Reason: reason.NeverReady, Surge: true})
 }
 
+func TestAKubeletWhoseClockIsAheadIsNoLessNewborn(t *testing.T) {
+	w, _, _ := three(t)
+	now := w.world.Now
+	w.world.Add(clustertest.Instance("a", "n9", cloudprovider.InstanceRunning))
+	w.world.Add(clustertest.Node("n9", clustertest.In("a"), clustertest.Born(now), clustertest.NotReady(now.Add(45*time.Second))))
+	maps.Insert(w.instances, w.world.Snapshot().Instances.All())
+	w.pass(6 * time.Minute)
+	w.mustHold("n9", reason.NodeStarting)
+}
+
 func TestWhatAnOperationBringsIsLeftToIt(t *testing.T) {
 	ghost := clustertest.Instance("a", "n9", cloudprovider.InstanceRunning)
 	for name, op := range map[string]ledger.Operation{

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
@@ -18,9 +19,10 @@ func (p *pass) repair(x subject, f finding, incident ledger.Incident) {
 	if f.sign == reason.InstanceGone {
 		proposal.Action = plan.Clean
 	}
+	mark, marked := foreignMark(x)
 	switch {
-	case foreignMark(x):
-		p.verdict(x, reason.ForeignDeletionMark, "the node carries the taint "+taintForeign, time.Time{})
+	case marked:
+		p.verdict(x, reason.ForeignDeletionMark, "the node carries the taint "+mark, time.Time{})
 	case p.yields(x, f):
 		claim := p.claims.on[x.ref.Key()]
 		p.verdict(x, reason.AlreadyClaimed, fmt.Sprintf("the %s is in phase %s with it", claim.Owner, claim.Phase), time.Time{})
@@ -86,19 +88,11 @@ func (p *pass) replacesOther(x subject) bool {
 	return ok
 }
 
-// taintForeign is the mark with which a cluster-autoscaler announces a deletion.
-const taintForeign = "ToBeDeletedByClusterAutoscaler"
-
-func foreignMark(x subject) bool {
+func foreignMark(x subject) (key string, ok bool) {
 	if x.node == nil {
-		return false
+		return "", false
 	}
-	for _, taint := range x.node.Spec.Taints {
-		if taint.Key == taintForeign {
-			return true
-		}
-	}
-	return false
+	return cluster.ForeignDeletionMark(x.node)
 }
 
 func (c claims) onIncident(incident ledger.Incident) bool {

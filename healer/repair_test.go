@@ -120,7 +120,6 @@ func TestANodeOutsideAllPoolsIsNeverTouched(t *testing.T) {
 }
 
 func TestOthersNodesAreLeftToThem(t *testing.T) {
-	mark := clustertest.Tainted("ToBeDeletedByClusterAutoscaler", "1", corev1.TaintEffectNoSchedule)
 	n1 := clustertest.Node("n1", clustertest.In("a"))
 	n2 := clustertest.Node("n2", clustertest.In("a"))
 	replacing := claimOn(n2, ledger.Upgrader, ledger.Draining)
@@ -129,11 +128,11 @@ func TestOthersNodesAreLeftToThem(t *testing.T) {
 		name  string
 		dead  bool
 		claim ledger.Claim
-		mark  bool
+		mark  string
 		want  reason.Reason
 	}{
-		{name: "another program's mark", mark: true, want: reason.ForeignDeletionMark},
-		{name: "another program's mark on a dead node", mark: true, dead: true, want: reason.ForeignDeletionMark},
+		{name: "another program's mark", mark: "ToBeDeletedByClusterAutoscaler", want: reason.ForeignDeletionMark},
+		{name: "another program's mark on a dead node", mark: "karpenter.sh/disrupted", dead: true, want: reason.ForeignDeletionMark},
 		{name: "the upgrader drains it", claim: claimOn(n1, ledger.Upgrader, ledger.Draining), want: reason.AlreadyClaimed},
 		{name: "the autoscaler drains it", claim: claimOn(n1, ledger.Autoscaler, ledger.Draining), want: reason.AlreadyClaimed},
 		{name: "the upgrader deletes it", claim: claimOn(n1, ledger.Upgrader, ledger.Deleting), dead: true, want: reason.DeletingInstance},
@@ -151,8 +150,8 @@ func TestOthersNodesAreLeftToThem(t *testing.T) {
 				w.silent["n1"] = true
 				options = []clustertest.NodeOption{clustertest.Silent(w.world.Now)}
 			}
-			if tc.mark {
-				options = append(options, mark)
+			if tc.mark != "" {
+				options = append(options, clustertest.Tainted(tc.mark, "", corev1.TaintEffectNoSchedule))
 			}
 			w.becomes(n1, options...)
 			w.pass(7 * time.Minute)

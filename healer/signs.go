@@ -153,7 +153,7 @@ func (p *pass) diagnose(x subject) finding {
 	case bySilence:
 		f.sign, f.limit, f.newborn = p.silence(x)
 	}
-	if r.clock == byCondition && neverWasReady(x.node) {
+	if r.clock == byCondition && cluster.NeverReady(x.node) {
 		f.sign, f.limit, f.newborn = reason.NeverReady, x.pool.Settings.MaxNodeStartupTime, true
 	}
 	if condition == unknown && lease == fresh {
@@ -243,24 +243,6 @@ func (p *pass) silence(x subject) (sign reason.Reason, limit time.Duration, newb
 		return reason.NodeMissing, limit, false
 	}
 	return reason.NeverRegistered, limit, true
-}
-
-// registrationGrace is how far apart a node's creation and the first change of its Ready condition may be: a kubelet creates its Node with
-// the condition False, and leaves the time of that change as it is until it is ready.
-const registrationGrace = 10 * time.Second
-
-// neverWasReady tells whether the node's Ready condition has not been True since the node was created, as far as the node shows.
-func neverWasReady(node *corev1.Node) bool {
-	for _, c := range node.Status.Conditions {
-		if c.Type != corev1.NodeReady {
-			continue
-		}
-		if c.Status == corev1.ConditionUnknown {
-			return c.Reason == "NodeStatusNeverUpdated" // the node lifecycle controller's word for it
-		}
-		return !c.LastTransitionTime.IsZero() && !c.LastTransitionTime.After(node.CreationTimestamp.Add(registrationGrace))
-	}
-	return true
 }
 
 // testimony is what the witnesses say, for people. It has no durations in it: a message that changes in every pass is noise.

@@ -2,7 +2,6 @@ package upgrader
 
 import (
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -10,13 +9,6 @@ import (
 	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 )
-
-// taintForeign is the mark with which a cluster-autoscaler announces a deletion.
-const taintForeign = "ToBeDeletedByClusterAutoscaler"
-
-func foreignMark(node *corev1.Node) bool {
-	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == taintForeign })
-}
 
 // reachable tells whether the node's kubelet can still take part in a drain: it is heard of, and its instance is not known to be gone.
 func reachable(s *cluster.Snapshot, node *corev1.Node) bool {
@@ -30,13 +22,14 @@ func (p *pass) mayTake(c candidate) *hold {
 	node := c.node
 	claim, claimed := p.claimOn(node)
 	other, replaces := p.known.by[cluster.Ref(node).Key()]
+	mark, marked := cluster.ForeignDeletionMark(node)
 	switch {
 	case claimed:
 		return &hold{why: reason.AlreadyClaimed, message: fmt.Sprintf("the %s has it in phase %s", claim.Owner, claim.Phase)}
 	case replaces:
 		return &hold{why: reason.ProtectedReplacement, message: fmt.Sprintf("it replaces %s, which is not gone yet", other.Node)}
-	case foreignMark(node):
-		return &hold{why: reason.ForeignDeletionMark, message: "the node carries the taint " + taintForeign}
+	case marked:
+		return &hold{why: reason.ForeignDeletionMark, message: "the node carries the taint " + mark}
 	case !reachable(p.s, node):
 		return &hold{why: reason.LeftToHealer, message: "nothing is heard of the node, so it can't be drained"}
 	case c.starting:

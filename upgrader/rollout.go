@@ -100,9 +100,10 @@ func (p *pass) goOn(old []*corev1.Node, rollout ledger.Rollout) {
 		if !ok || c.Owner != ledger.Upgrader || c.Phase == ledger.Aborting {
 			continue
 		}
+		mark, marked := cluster.ForeignDeletionMark(node)
 		switch {
-		case foreignMark(node):
-			p.verdict(plan.Node, node.Name, hold{why: reason.ForeignDeletionMark, message: "the node carries the taint " + taintForeign})
+		case marked:
+			p.verdict(plan.Node, node.Name, hold{why: reason.ForeignDeletionMark, message: "the node carries the taint " + mark})
 		case p.lost(node):
 			p.verdict(plan.Node, node.Name, hold{why: reason.LeftToHealer, message: "the node fell silent while it was drained"})
 		case isHalted(rollout) && c.Replacement == (ledger.NodeRef{}):

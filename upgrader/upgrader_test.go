@@ -198,7 +198,7 @@ func TestWhatIsUnderWayGoesOn(t *testing.T) {
 		{name: "not when it is switched off", pool: []clustertest.PoolOption{always(off)}, phase: ledger.Draining, want: []string{"a: UpgradeOff"}},
 		{
 			name: "not when another program marked the node", pool: []clustertest.PoolOption{always()}, phase: ledger.Draining,
-			node: []clustertest.NodeOption{clustertest.Tainted(taintForeign, "", corev1.TaintEffectNoSchedule)}, want: []string{"n1: ForeignDeletionMark", "n2: SurgeLimit"},
+			node: []clustertest.NodeOption{clustertest.Tainted("karpenter.sh/disrupted", "", corev1.TaintEffectNoSchedule)}, want: []string{"n1: ForeignDeletionMark", "n2: SurgeLimit"},
 		},
 		{name: "not when it is being undone", pool: []clustertest.PoolOption{always()}, phase: ledger.Aborting, want: []string{"n1: AlreadyClaimed", "n2: SurgeLimit"}},
 	} {
@@ -226,7 +226,7 @@ func TestWhyAnOldNodeIsNotTaken(t *testing.T) {
 		{name: "the healer has it", node: n1, extra: []any{claimOn(n1, ledger.Healer, ledger.Draining)}, want: reason.AlreadyClaimed},
 		{name: "the autoscaler has it", node: n1, extra: []any{claimOn(n1, ledger.Autoscaler, ledger.Draining)}, want: reason.AlreadyClaimed},
 		{name: "it came for another one", node: n1, extra: []any{brought}, want: reason.ProtectedReplacement},
-		{name: "another program's mark", node: old("n1", clustertest.Tainted(taintForeign, "", corev1.TaintEffectNoSchedule)), want: reason.ForeignDeletionMark},
+		{name: "another program's mark", node: old("n1", clustertest.Tainted("ToBeDeletedByClusterAutoscaler", "", corev1.TaintEffectNoSchedule)), want: reason.ForeignDeletionMark},
 		{name: "it can't be drained", node: old("n1", clustertest.Silent(clustertest.Start)), want: reason.LeftToHealer},
 		{name: "it starts", node: old("n1", clustertest.NotReady(clustertest.Start)), extra: []any{starting}, want: reason.NodeStarting},
 		{name: "it is not to be disrupted", node: old("n1", clustertest.Annotate("karpenter.sh/do-not-disrupt", "true")), want: reason.DoNotDisrupt},
