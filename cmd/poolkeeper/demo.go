@@ -51,7 +51,7 @@ func demo(ctx context.Context, args []string, out, errs io.Writer) int {
 	case flags.NArg() > 0:
 		fmt.Fprintf(errs, "poolkeeper demo: argument %q: the demo takes only flags; see --help\n", flags.Arg(0))
 		return 2
-	case *speed <= 0:
+	case !(*speed > 0): // NaN, too
 		fmt.Fprintf(errs, "poolkeeper demo: --speed is %v: give a number above 0\n", *speed)
 		return 2
 	}
