@@ -12,6 +12,7 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/plan"
 )
 
@@ -95,7 +96,7 @@ func (a *Actuator) lastLook(ctx context.Context, step plan.Step, provider cloudp
 	return node, a.empty(ctx, step, doing)
 }
 
-// empty lists the node's pods live, and fails if one is there that has to leave first: informers lag, and the scheduler may have bound one
+// empty lists the node's pods live, and fails if one is there that a drain waits for: informers lag, and the scheduler may have bound one
 // more just before the cordon.
 func (a *Actuator) empty(ctx context.Context, step plan.Step, doing string) error {
 	if step.Dead || step.Node.Name == "" {
@@ -111,7 +112,7 @@ func (a *Actuator) empty(ctx context.Context, step plan.Step, doing string) erro
 	}
 	var left []string
 	for _, pod := range pods {
-		if a.hasToLeave(pod) {
+		if !drain.Stays(pod, a.options.Now()) {
 			left = append(left, cluster.Key(pod))
 		}
 	}
@@ -124,19 +125,6 @@ func (a *Actuator) empty(ctx context.Context, step plan.Step, doing string) erro
 		names += fmt.Sprintf(" and %d more", more)
 	}
 	return cloudprovider.Errorf(cluster.ClassPodsLeft, doing, "nothing was deleted, because these pods have to leave first: %s", names)
-}
-
-// hasToLeave tells whether a drain waits for the pod: not for one that comes with every node (a DaemonSet's, a static one), not for one
-// that has ended, and not for one that was deleted and has used up its grace period.
-func (a *Actuator) hasToLeave(pod *corev1.Pod) bool {
-	if _, static := pod.Annotations[corev1.MirrorPodAnnotationKey]; static || ended(pod) {
-		return false
-	}
-	if owner := metav1.GetControllerOf(pod); owner != nil && owner.Kind == "DaemonSet" {
-		return false
-	}
-	// The deletion timestamp is when the grace period ends.
-	return pod.DeletionTimestamp == nil || a.options.Now().Before(pod.DeletionTimestamp.Time)
 }
 
 // deleteNode deletes the Node object of an instance that is gone.

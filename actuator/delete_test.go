@@ -14,6 +14,7 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/simulation"
@@ -25,7 +26,7 @@ func TestAnInstanceWithAPodThatHasToLeaveIsNotDeleted(t *testing.T) {
 	s.addPod("agent", "n1", daemonPod)
 	s.addPod("static", "n1", func(p *corev1.Pod) { p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x"} })
 	s.addPod("done", "n1", func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed })
-	s.addPod("past", "n1", func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(noon.Add(-time.Second))) })
+	s.addPod("past", "n1", func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(noon.Add(-30 * time.Second))) })
 	s.addPod("late", "n1")
 	s.addPod("ending", "n1", func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(noon.Add(20 * time.Second))) })
 	r := s.refuses(s.step(plan.DeleteInstance), cluster.ClassPodsLeft, "default/ending, default/late")
@@ -36,6 +37,56 @@ func TestAnInstanceWithAPodThatHasToLeaveIsNotDeleted(t *testing.T) {
 	}
 	if len(s.cloud.deleted) != 0 {
 		t.Error("the instance was deleted")
+	}
+}
+
+func TestTheActuatorWaitsForThePodsThatADrainWaitsForAndForNoOthers(t *testing.T) {
+	orphan := func(p *corev1.Pod) { p.OwnerReferences = nil }
+	annotated := func(key, value string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) { p.Annotations = map[string]string{key: value} }
+	}
+	ends := func(after time.Duration) func(*corev1.Pod) {
+		return func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(noon.Add(after))) }
+	}
+	phase := func(phase corev1.PodPhase) func(*corev1.Pod) { return func(p *corev1.Pod) { p.Status.Phase = phase } }
+	for name, test := range map[string]struct {
+		change []func(*corev1.Pod)
+		stays  bool
+	}{
+		"an ordinary one":                           {},
+		"one without a controller":                  {change: []func(*corev1.Pod){orphan}},
+		"a DaemonSet's":                             {change: []func(*corev1.Pod){daemonPod}, stays: true},
+		"one to be treated as a DaemonSet's":        {change: []func(*corev1.Pod){annotated(drain.DaemonSetMark, "true")}, stays: true},
+		"one not to be treated as a DaemonSet's":    {change: []func(*corev1.Pod){annotated(drain.DaemonSetMark, "false")}},
+		"an orphan to be treated as a DaemonSet's":  {change: []func(*corev1.Pod){orphan, annotated(drain.DaemonSetMark, "true")}, stays: true},
+		"a static one":                              {change: []func(*corev1.Pod){orphan, annotated(corev1.MirrorPodAnnotationKey, "")}, stays: true},
+		"one that succeeded":                        {change: []func(*corev1.Pod){phase(corev1.PodSucceeded)}, stays: true},
+		"one that failed":                           {change: []func(*corev1.Pod){phase(corev1.PodFailed)}, stays: true},
+		"one of which nothing is known":             {change: []func(*corev1.Pod){phase(corev1.PodUnknown)}},
+		"one that is ending":                        {change: []func(*corev1.Pod){ends(time.Minute)}},
+		"one at the end of its grace period":        {change: []func(*corev1.Pod){ends(0)}},
+		"one just past its grace period":            {change: []func(*corev1.Pod){ends(-29 * time.Second)}},
+		"one long past its grace period":            {change: []func(*corev1.Pod){ends(-30 * time.Second)}, stays: true},
+		"one that must not be evicted":              {change: []func(*corev1.Pod){annotated(drain.SafeToEvict, "false")}},
+		"one that must not be disrupted":            {change: []func(*corev1.Pod){annotated(drain.DoNotDisruptMark, "true")}},
+		"a DaemonSet's that is ending":              {change: []func(*corev1.Pod){daemonPod, ends(time.Minute)}, stays: true},
+		"one that failed and must not be disrupted": {change: []func(*corev1.Pod){annotated(drain.DoNotDisruptMark, "true"), phase(corev1.PodFailed)}, stays: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			s.must(s.step(plan.Mark))
+			s.addPod("odd", "n1", test.change...)
+			pods, err := s.store.PodsOnNode(t.Context(), "n1")
+			if err != nil || len(pods) != 1 {
+				t.Fatalf("%d pods on the node, error %v", len(pods), err)
+			}
+			if got := drain.Stays(pods[0], noon); got != test.stays {
+				t.Errorf("a drain leaves it there: %t, want %t", got, test.stays)
+			}
+			if r := s.do(s.step(plan.DeleteInstance)); (r.Class == "") != test.stays || r.Class != "" && r.Class != cluster.ClassPodsLeft {
+				t.Errorf("the deletion ended with %q (%s)", r.Class, r.Err)
+			}
+		})
 	}
 }
 

@@ -90,12 +90,17 @@ func Of(s *cluster.Snapshot, node string, opts Options, now time.Time) []Verdict
 	return Open(s, opts, now).Of(node)
 }
 
+// Stays tells whether a drain leaves the pod on its node and doesn't wait for it: those of the class [Skip]. It needs nothing but the pod, so
+// that whoever looks at a live one comes to the same answer.
+func Stays(pod *corev1.Pod, now time.Time) bool {
+	return (&Rules{now: now, rules: skips()}).Classify(pod).Class == Skip
+}
+
 // Left are the pods that still have to leave the node: all but those that a drain skips, those that are ending among them.
 func Left(s *cluster.Snapshot, node string, now time.Time) []*corev1.Pod {
-	r := &Rules{s: s, now: now, rules: skips()}
 	var left []*corev1.Pod
 	for _, pod := range s.PodsOn(node) {
-		if r.Classify(pod).Class != Skip {
+		if !Stays(pod, now) {
 			left = append(left, pod)
 		}
 	}
