@@ -14,6 +14,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/drain"
@@ -103,6 +104,7 @@ type pass struct {
 	replacing  map[string]ledger.Claim       // by the new node's key
 	operations map[string][]ledger.Operation // by pool, oldest first
 	promised   map[string]bool               // pods (namespace/name) that nodes were asked for
+	displaced  map[types.UID]string          // controllers whose pods sick nodes have lost, with what the breaker says
 	nodes      map[string]*corev1.Node       // by provider ID
 	shapes     map[string]scheduling.Shape   // by pool
 	sizes      map[string]size               // by pool
@@ -131,7 +133,7 @@ func newPass(a *Autoscaler, s *cluster.Snapshot, now time.Time) *pass {
 		claims: s.Ledger.Claims(), claimOn: map[string]ledger.Claim{}, replacing: map[string]ledger.Claim{},
 		operations: map[string][]ledger.Operation{}, promised: map[string]bool{}, sizes: map[string]size{},
 		timers: timersOf(s.Ledger), kept: map[string]bool{},
-		nodes: make(map[string]*corev1.Node, s.Nodes.Len()), usable: make(map[string]bool, s.Nodes.Len()), coming: map[string]string{},
+		displaced: map[types.UID]string{}, nodes: make(map[string]*corev1.Node, s.Nodes.Len()), usable: make(map[string]bool, s.Nodes.Len()), coming: map[string]string{},
 		fresh: map[string]*growth{}, growths: map[string]*growth{}, reserved: map[string]*corev1.Pod{},
 	}
 	for _, c := range p.claims {
@@ -144,6 +146,11 @@ func newPass(a *Autoscaler, s *cluster.Snapshot, now time.Time) *pass {
 		p.operations[op.Pool] = append(p.operations[op.Pool], op)
 		for _, pod := range op.Pods {
 			p.promised[pod] = p.promised[pod] || op.State != ledger.Failed
+		}
+	}
+	for _, b := range s.Ledger.Breakers() {
+		for _, controller := range b.Displaced {
+			p.displaced[controller] = b.Message
 		}
 	}
 	for node := range s.Nodes.Values() {

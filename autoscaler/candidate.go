@@ -151,11 +151,10 @@ func (p *pass) switchedOff(c *candidate) *verdict {
 	switch {
 	case !p.opts.ScaleDownEnabled:
 		return stays(reason.ScaleDownOff, "scale-down is off (--scale-down-enabled=false)")
+	case c.pool.Problem != "": // before the switch, which may not be known either
+		return stays(reason.PoolUnknown, "the provider's last answer about pool %s was an error: %s", c.pool.Name, c.pool.Problem)
 	case !c.pool.Settings.Autoscale:
 		return stays(reason.AutoscaleOff, "the autoscale switch of pool %s is off", c.pool.Name)
-	case c.pool.Problem != "":
-		p.keep(c.timer()) // nothing is known, so nothing is forgotten either
-		return stays(reason.PoolUnknown, "the provider's last answer about pool %s was an error: %s", c.pool.Name, c.pool.Problem)
 	}
 	return nil
 }

@@ -77,11 +77,7 @@ func (p *pass) existing(pool *cluster.Pool) int {
 // and then nothing, because pods must not wait for ever for what a cloud can't give.
 func (p *pass) trusted(pool *cluster.Pool, gap int) int {
 	key := timerMissing + pool.Name
-	switch {
-	case pool.Problem != "":
-		p.keep(key)
-		return 0
-	case gap <= 0:
+	if pool.Problem != "" || gap <= 0 {
 		return 0
 	}
 	watch := p.observe(key)

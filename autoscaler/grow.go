@@ -98,7 +98,7 @@ func (p *pass) grow(classes []scheduling.Class) []scheduling.Class {
 	return left
 }
 
-// ripe leaves out pods that nodes were already asked for, and pods that have not waited for long enough.
+// ripe leaves out pods that nodes were already asked for, pods that have not waited for long enough, and pods that sick nodes have lost.
 func (p *pass) ripe(classes []scheduling.Class) []scheduling.Class {
 	var ripe []scheduling.Class
 	for _, class := range classes {
@@ -106,9 +106,12 @@ func (p *pass) ripe(classes []scheduling.Class) []scheduling.Class {
 		for _, pod := range class.Pods {
 			name := cluster.Key(pod)
 			until, young := p.tooYoung(pod)
+			outage, displaced := p.displacedBy(pod)
 			switch {
 			case p.promised[name]:
 				p.say(plan.Pod, name, reason.WaitingForNodes, "nodes were asked for it, and are awaited")
+			case displaced:
+				p.say(plan.Pod, name, reason.DisplacedPods, "it was displaced from a sick node, and no nodes are added for such pods while the breaker is open: "+outage)
 			case young:
 				p.sayUntil(plan.Pod, name, reason.PodTooYoung, "it has not waited for its scale-up delay yet", until)
 			default:
@@ -215,10 +218,10 @@ func (p *pass) closed(pool *cluster.Pool) (why reason.Reason, message string, du
 	_, known := p.shapes[pool.Name]
 	size := p.sizes[pool.Name].peak + p.asked(pool)
 	switch {
+	case pool.Problem != "": // before the switch, which may not be known either
+		return reason.PoolUnknown, fmt.Sprintf("the provider's last answer about it was an error: %s", pool.Problem), time.Time{}
 	case !pool.Settings.Autoscale:
 		return reason.AutoscaleOff, "its autoscale switch is off", time.Time{}
-	case pool.Problem != "":
-		return reason.PoolUnknown, fmt.Sprintf("the provider's last answer about it was an error: %s", pool.Problem), time.Time{}
 	case failed && !p.reached(backoff.Until):
 		return reason.PoolInBackoff, fmt.Sprintf("it failed to grow a short while ago (%s)", backoff.Reason), backoff.Until
 	case size >= pool.Settings.Max:

@@ -297,3 +297,43 @@ func TestTheNodeOfALostPoolKeepsItsTimer(t *testing.T) {
 	d := r.decide()
 	expect(t, only(told(d), "node n1", "forget", "remember"), `node n1 (PoolUnknown): the provider's last answer about pool small was an error: 503`)
 }
+
+func TestTheTimerOfANodeWhosePoolIsNotKnownYetIsKept(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		things []any
+		says   string
+	}{
+		{"no provider has answered since the start", nil, `node n1 (NotInPool): the node belongs to no pool`},
+		{
+			"the pool was never read without an error, so that its switches are not known",
+			[]any{cluster.ProviderObserved{
+				Provider: "other", Members: map[string]string{ID("small", "n1"): "small"},
+				Pools: []*cluster.Pool{{Name: "small", Provider: "other", Problem: "503"}},
+			}},
+			`node n1 (PoolUnknown): the provider's last answer about pool small was an error: 503`,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			missing := ledger.Timer{Key: "missing/small", Stopwatch: ledger.Stopwatch{Observed: time.Minute, Last: Start}}
+			r := newRun(t, append(test.things, small("n1"), Node("elsewhere"), unneeded(9*time.Minute, "n1"), missing)...)
+			r.Pass(time.Hour)
+			expect(t, only(told(r.decide()), "node n1", "forget", "remember"), test.says)
+		})
+	}
+}
+
+func TestATimerOfANodeThatIsInNoPoolForGoodIsForgotten(t *testing.T) {
+	r := newRun(t, small("n1"), unneeded(9*time.Minute, "n1"))
+	due := r.decide().Due
+	r.Pass(due.Sub(r.Now))
+	expect(t, only(told(r.decide()), "forget"), `forget timer/unneeded/test://small/n1`)
+}
+
+func TestATimerThatStandsStillMakesNoOtherBeWritten(t *testing.T) {
+	r := newRun(t, Pool("lost", 0, 9, Broken("503")), Pool("small", 0, 9), Node("l", In("lost")), small("n1"), Node("elsewhere"),
+		ledger.Timer{Key: "unneeded/" + ID("lost", "l"), Stopwatch: ledger.Stopwatch{Observed: time.Minute, Last: Start.Add(-time.Hour)}})
+	expect(t, only(told(r.decide()), "remember", "forget"), `remember timer/unneeded/test://small/n1: 0s`)
+	r.Pass(time.Second)
+	expect(t, only(told(r.decide()), "remember", "forget"), ``)
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/drain"
@@ -71,6 +72,16 @@ func (p *pass) tooYoung(pod *corev1.Pod) (until time.Time, young bool) {
 	}
 	until = pod.CreationTimestamp.Add(delay)
 	return until, delay > 0 && !p.reached(until)
+}
+
+// displacedBy finds the open breaker that keeps the pod from bringing nodes: an outage must not replace the fleet under another name.
+func (p *pass) displacedBy(pod *corev1.Pod) (outage string, displaced bool) {
+	owner := metav1.GetControllerOfNoCopy(pod)
+	if owner == nil {
+		return "", false
+	}
+	outage, displaced = p.displaced[owner.UID]
+	return outage, displaced
 }
 
 // rank is the order in which pods are served.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/poolkeeper/poolkeeper/autoscaler"
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -147,4 +149,38 @@ func TestAPoolWithAnErrorDoesNotKeepTheOthersFromGrowing(t *testing.T) {
 	expect(t, only(told(d), "grow", "pod", "pool"), `
 		grow well by 1 (Unschedulable): 1 node for pod default/p
 		pod default/q (NoPoolFits): no pool has a node for it: sick: Insufficient cpu; well: Insufficient cpu`)
+}
+
+func TestWhileABreakerIsOpenThePodsOfSickNodesBringNoNodes(t *testing.T) {
+	web := Deployed("web", 3)
+	lost := Pod("lost", Unschedulable(), Of("ReplicaSet", "web-1"))
+	breaker := ledger.Breaker{
+		Scope: "cluster", Opened: Start, Message: "4 of 8 nodes are not ready",
+		Displaced: []types.UID{metav1.GetControllerOf(lost).UID},
+	}
+	fresh := Pod("fresh", Unschedulable(), Of("ReplicaSet", "api-1"))
+	bare := Pod("bare", Unschedulable())
+	for _, test := range []struct {
+		name   string
+		things []any
+		want   string
+	}{
+		{
+			"neither alone nor together with others", []any{breaker, lost, fresh, bare},
+			`
+				grow small by 1 (Unschedulable): 1 node for 1 pod of default/api-1 and pod default/bare
+				pod default/lost (DisplacedPods): it was displaced from a sick node, and no nodes are added for such pods while the breaker is open: 4 of 8 nodes are not ready`,
+		},
+		{
+			"but they may have the room that there is", []any{breaker, lost, Node("n1")},
+			`pod default/lost (FitsExisting): node n1 has room for it; the scheduler will place it`,
+		},
+		{"and bring nodes again when it is closed", []any{lost}, `grow small by 1 (Unschedulable): 1 node for 1 pod of default/web`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := decide(t, append(test.things, Pool("small", 0, 10), web))
+			wellFormed(t, d)
+			expect(t, only(told(d), "grow", "pod"), test.want)
+		})
+	}
 }

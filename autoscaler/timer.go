@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
 )
 
@@ -23,7 +24,7 @@ const (
 
 // observe lets a timer run on, or starts it, and gives what it shows now.
 func (p *pass) observe(key string) ledger.Stopwatch {
-	p.keep(key)
+	p.kept[key] = true
 	timer, running := p.s.Ledger.Timer(key)
 	seen := timer.Stopwatch.Observe(p.now, maxGap)
 	if !running || p.stale() {
@@ -35,12 +36,33 @@ func (p *pass) observe(key string) ledger.Stopwatch {
 	return seen
 }
 
-// keep leaves a timer as it is.
-func (p *pass) keep(key string) { p.kept[key] = true }
+// forgottenAfter is how long a timer is kept for a pool that no provider has: it may be one that has not answered since the daemon's start.
+const forgottenAfter = 6 * time.Hour
 
-// stale tells whether any of our timers has to be written again: then all are, at once.
+// unanswered tells whether a timer times what nothing is known of, because the provider has not answered: then it stands still, and is kept.
+func (p *pass) unanswered(timer ledger.Timer) bool {
+	var pool *cluster.Pool
+	if id, ofNode := strings.CutPrefix(timer.Key, timerUnneeded); ofNode {
+		node, there := p.nodes[id]
+		if !there {
+			return false
+		}
+		pool = p.s.PoolOf(node)
+	} else {
+		pool, _ = p.s.Pools.Get(strings.TrimPrefix(timer.Key, timerMissing))
+	}
+	if pool == nil {
+		return !p.reached(timer.Stopwatch.Last.Add(forgottenAfter))
+	}
+	return pool.Problem != ""
+}
+
+// stale tells whether any of our timers that runs has to be written again: then all are, at once.
 func (p *pass) stale() bool {
 	for _, timer := range p.timers {
+		if p.unanswered(timer) {
+			continue
+		}
 		if age := p.now.Sub(timer.Stopwatch.Last); age < 0 || age >= refresh {
 			return true
 		}
@@ -48,10 +70,10 @@ func (p *pass) stale() bool {
 	return false
 }
 
-// dropTimers takes out our timers that nothing kept: what they timed is no longer so.
+// dropTimers takes out our timers that nothing kept: what they timed is no longer so. Where nothing is known, nothing is forgotten either.
 func (p *pass) dropTimers() {
 	for _, timer := range p.timers {
-		if !p.kept[timer.Key] {
+		if !p.kept[timer.Key] && !p.unanswered(timer) {
 			p.changes = append(p.changes, ledger.Drop(timer))
 		}
 	}
