@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ type bench struct {
 	log    []string
 	// decide is what the one decider does; nil wants nothing.
 	decide  func(s *cluster.Snapshot, now time.Time) plan.Decision
-	passes  int
+	passes  atomic.Int32 // a loop counts on while the test looks
 	decided int
 	// waiting is work that has not begun, ended what was found out and not heard of.
 	waiting []func(context.Context) Delivery
@@ -74,7 +75,7 @@ func (b *bench) Do(_ context.Context, step plan.Step) cluster.Result {
 }
 
 // Pass, Step, Saved and Trouble implement Reporter.
-func (b *bench) Pass(context.Context, time.Time, plan.Plan, *cluster.Snapshot) { b.passes++ }
+func (b *bench) Pass(context.Context, time.Time, plan.Plan, *cluster.Snapshot) { b.passes.Add(1) }
 func (b *bench) Step(step plan.Step, r cluster.Result, _ time.Duration) {
 	b.note("did %s %s", step.Do, r.Err)
 }

@@ -30,8 +30,8 @@ func TestNothingIsDecidedBeforeTheProvidersWereRead(t *testing.T) {
 	b.work()
 	b.hear()
 	b.next()
-	if b.passes != 1 {
-		t.Errorf("%d passes after the first read, want 1", b.passes)
+	if int(b.passes.Load()) != 1 {
+		t.Errorf("%d passes after the first read, want 1", int(b.passes.Load()))
 	}
 }
 
@@ -64,7 +64,7 @@ func TestASaveThatFailsStartsNothingAndReloads(t *testing.T) {
 			if len(b.waiting) > 0 {
 				t.Error("a step waits to begin")
 			}
-			if b.passes > 0 || len(b.daemon.Plan().Steps) > 0 {
+			if int(b.passes.Load()) > 0 || len(b.daemon.Plan().Steps) > 0 {
 				t.Error("a plan was reported that was never saved")
 			}
 			failed := b.now
@@ -99,8 +99,8 @@ func TestALoadThatFailsDecidesNothing(t *testing.T) {
 	for range 3 {
 		b.next()
 	}
-	if b.decided > 0 || b.passes > 0 || len(b.waiting) > 0 {
-		t.Errorf("%d decisions, %d passes, %d works without a ledger", b.decided, b.passes, len(b.waiting))
+	if b.decided > 0 || int(b.passes.Load()) > 0 || len(b.waiting) > 0 {
+		t.Errorf("%d decisions, %d passes, %d works without a ledger", b.decided, int(b.passes.Load()), len(b.waiting))
 	}
 	b.take()
 	b.loadErr = nil
@@ -237,8 +237,8 @@ func TestTheDaemonComesToRest(t *testing.T) {
 				}
 				b.hear()
 			}
-			if b.passes > c.most || b.passes < 360 {
-				t.Errorf("%d passes in an hour, want 360 at least and %d at most", b.passes, c.most)
+			if int(b.passes.Load()) > c.most || int(b.passes.Load()) < 360 {
+				t.Errorf("%d passes in an hour, want 360 at least and %d at most", int(b.passes.Load()), c.most)
 			}
 		})
 	}
@@ -254,8 +254,8 @@ func TestAProviderThatFailsAtTheStartIsReported(t *testing.T) {
 	b.cloud.refresh = errors.New("401 unauthorized")
 	b.first()
 	b.want("could not read the provider a: 401 unauthorized", "load", "the ledger has 0 entries")
-	if b.passes != 1 || b.daemon.Snapshot().Pools.Len() != 0 {
-		t.Errorf("%d passes on %d pools, want 1 on none", b.passes, b.daemon.Snapshot().Pools.Len())
+	if int(b.passes.Load()) != 1 || b.daemon.Snapshot().Pools.Len() != 0 {
+		t.Errorf("%d passes on %d pools, want 1 on none", int(b.passes.Load()), b.daemon.Snapshot().Pools.Len())
 	}
 	b.cloud.refresh = nil
 	for b.daemon.Snapshot().Pools.Len() == 0 {

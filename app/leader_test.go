@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,8 +20,8 @@ var testElection = Election{Identity: "me", LeaseDuration: 15 * time.Second, Ren
 // candidacy is an election in which one replica runs.
 type candidacy struct {
 	fence *fence
-	leads bool
-	away  bool // the API server
+	leads atomic.Bool
+	away  atomic.Bool // the API server
 	quit  context.CancelFunc
 	over  chan struct{}
 }
@@ -30,13 +31,13 @@ func campaign(t *testing.T, test func(c *candidacy, client *fake.Clientset)) {
 		client := fake.NewClientset()
 		c := &candidacy{fence: &fence{clock: clock.RealClock{}, deadline: testElection.RenewDeadline}, over: make(chan struct{})}
 		client.PrependReactor("*", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
-			return c.away, nil, errors.New("connection refused")
+			return c.away.Load(), nil, errors.New("connection refused")
 		})
 		ctx, quit := context.WithCancel(t.Context())
 		c.quit = quit
 		go func() {
 			defer close(c.over)
-			if err := elect(ctx, client, testElection, c.fence, func(lead bool) { c.leads = lead }, func(string) {}); err != nil {
+			if err := elect(ctx, client, testElection, c.fence, c.leads.Store, func(string) {}); err != nil {
 				t.Error(err)
 			}
 		}()
@@ -52,8 +53,8 @@ func campaign(t *testing.T, test func(c *candidacy, client *fake.Clientset)) {
 func TestTheFenceIsOpenWhileTheLeaseIsRenewed(t *testing.T) {
 	campaign(t, func(c *candidacy, _ *fake.Clientset) {
 		for range 100 {
-			if !c.leads || !c.fence.open() {
-				t.Fatalf("leads: %v, fence open: %v", c.leads, c.fence.open())
+			if !c.leads.Load() || !c.fence.open() {
+				t.Fatalf("leads: %v, fence open: %v", c.leads.Load(), c.fence.open())
 			}
 			pass(time.Second)
 		}
@@ -62,13 +63,13 @@ func TestTheFenceIsOpenWhileTheLeaseIsRenewed(t *testing.T) {
 
 func TestTheFenceClosesBeforeAnotherReplicaCanLead(t *testing.T) {
 	campaign(t, func(c *candidacy, _ *fake.Clientset) {
-		c.away = true
+		c.away.Store(true)
 		pass(testElection.RenewDeadline + time.Millisecond)
 		if c.fence.open() {
 			t.Error("the fence is open though the lease was not renewed within the deadline")
 		}
 		pass(testElection.LeaseDuration)
-		if c.leads {
+		if c.leads.Load() {
 			t.Error("it still leads")
 		}
 		<-c.over
@@ -79,8 +80,8 @@ func TestTheFenceClosesWhenTheLeaseIsGivenBack(t *testing.T) {
 	campaign(t, func(c *candidacy, client *fake.Clientset) {
 		c.quit()
 		<-c.over
-		if c.fence.open() || c.leads {
-			t.Errorf("leads: %v, fence open: %v", c.leads, c.fence.open())
+		if c.fence.open() || c.leads.Load() {
+			t.Errorf("leads: %v, fence open: %v", c.leads.Load(), c.fence.open())
 		}
 		lease, err := client.CoordinationV1().Leases(leaseNamespace).Get(context.Background(), leaseName, metav1.GetOptions{})
 		if err != nil {

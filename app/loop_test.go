@@ -45,18 +45,18 @@ func TestABurstOfEventsIsAnsweredByOnePassAfterTheQuietWindow(t *testing.T) {
 	inLoop(t, func(t *testing.T, b *bench, l *loop) {
 		l.setLeader(true)
 		pass(time.Second)
-		before := b.passes
+		before := int(b.passes.Load())
 		sink := l.sink(t.Context())
 		for i := range 50 {
 			sink(cluster.Set{Object: node(fmt.Sprint("n", i), "")})
 		}
 		pass(testTiming.Quiet - time.Millisecond)
-		if b.passes != before {
-			t.Errorf("%d passes within the quiet window, want none", b.passes-before)
+		if int(b.passes.Load()) != before {
+			t.Errorf("%d passes within the quiet window, want none", int(b.passes.Load())-before)
 		}
 		pass(2 * time.Millisecond)
-		if b.passes != before+1 {
-			t.Errorf("%d passes after the quiet window, want 1", b.passes-before)
+		if int(b.passes.Load()) != before+1 {
+			t.Errorf("%d passes after the quiet window, want 1", int(b.passes.Load())-before)
 		}
 		if n := b.daemon.Snapshot().Nodes.Len(); n != 50 {
 			t.Errorf("%d nodes are known, want 50", n)
