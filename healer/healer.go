@@ -137,6 +137,11 @@ func (p *pass) subjects() []subject {
 // look decides about one subject.
 func (p *pass) look(x subject) {
 	p.seen[x.ref.Key()] = true
+	if switchUnknown(x.pool) && !healOff(x.node) {
+		incident, open := p.incidents[x.ref.Key()]
+		p.doubt(x, finding{health: doubtful, sign: reason.ProviderUnknown, message: unread(x.pool)}, incident, open)
+		return
+	}
 	if !x.pool.Settings.Autoheal || healOff(x.node) {
 		p.lookAway(x)
 		return
@@ -167,6 +172,13 @@ func blindMessage(after time.Duration) string {
 	return fmt.Sprintf("no lease of any node was renewed for %s: the API server was away, or all nodes are", after)
 }
 
+// switchUnknown tells whether nobody knows if the pool is to be healed: it reads as off in a pool that was never read without an error.
+func switchUnknown(pool *cluster.Pool) bool { return !pool.Settings.Autoheal && pool.Problem != "" }
+
+func unread(pool *cluster.Pool) string {
+	return fmt.Sprintf("whether pool %s is to be healed is not known: the provider's last answer was an error: %s", pool.Name, pool.Problem)
+}
+
 // lookAway leaves a node alone whose healing is switched off. Its incident is forgotten: the clock starts anew when it is switched on.
 func (p *pass) lookAway(x subject) {
 	if incident, open := p.incidents[x.ref.Key()]; open {
@@ -188,11 +200,14 @@ func healOff(node *corev1.Node) bool { return node != nil && node.Annotations[An
 // lookAtPools says which pools are not healed at all.
 func (p *pass) lookAtPools() {
 	for pool := range p.s.Pools.Values() {
-		if !pool.Settings.Autoheal {
-			p.decision.Verdicts = append(p.decision.Verdicts, plan.Verdict{
-				Owner: ledger.Healer, Kind: plan.Pool, Name: pool.Name, Reason: reason.HealOff, Message: "autoheal is off for the pool",
-			})
+		if pool.Settings.Autoheal {
+			continue
 		}
+		v := plan.Verdict{Owner: ledger.Healer, Kind: plan.Pool, Name: pool.Name, Reason: reason.HealOff, Message: "autoheal is off for the pool"}
+		if switchUnknown(pool) {
+			v.Reason, v.Message = reason.ProviderUnknown, unread(pool)
+		}
+		p.decision.Verdicts = append(p.decision.Verdicts, v)
 	}
 }
 

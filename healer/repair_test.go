@@ -230,6 +230,39 @@ func TestIncidentsSurviveAStartAtWhichTheProviderHasNotAnswered(t *testing.T) {
 	}
 }
 
+func TestIncidentsAndRepairsSurviveAStartAtWhichThePoolsSwitchesAreNotKnown(t *testing.T) {
+	w, n1, n2 := three(t)
+	w.falls(n1)
+	w.pass(3 * time.Minute)
+	incident := w.incidents()[0]
+	claim := claimOn(n2, ledger.Healer, ledger.Draining)
+	unread := cluster.ProviderObserved{
+		Provider: "other", Members: map[string]string{n1.Spec.ProviderID: "a", n2.Spec.ProviderID: "a"},
+		Pools: []*cluster.Pool{{Name: "a", Provider: "other", Problem: "503"}},
+	}
+	again := clustertest.New(unread, n1, n2, incident, claim)
+	again.Remove(n1)
+	again.Add(clustertest.Node("n1", clustertest.In("a"), clustertest.Silent(w.world.Now)))
+	again.Add(clustertest.Node("n2", clustertest.In("a"), clustertest.Silent(w.world.Now)))
+	d := w.healer.Decide(again.Snapshot(), w.world.Now)
+	for _, c := range d.Changes {
+		if c.Entry == nil {
+			t.Errorf("%s is forgotten", c.Key)
+		}
+	}
+	if len(d.Proposals) != 1 || d.Proposals[0].Node != claim.Node {
+		t.Errorf("proposed is %+v, want the repair that is under way and nothing else", d.Proposals)
+	}
+	for _, v := range d.Verdicts {
+		if v.Reason != reason.ProviderUnknown {
+			t.Errorf("%s %s: %s (%s), want ProviderUnknown", v.Kind, v.Name, v.Reason, v.Message)
+		}
+	}
+	if len(d.Verdicts) != 2 {
+		t.Errorf("verdicts are %+v, want one about the pool and one about n1", d.Verdicts)
+	}
+}
+
 func TestNoThresholdMeansNoRepair(t *testing.T) {
 	w, n1, _ := three(t, clustertest.Set(func(s *cluster.Settings) { s.UnhealthyAfter = 0 }))
 	w.falls(n1)

@@ -109,6 +109,36 @@ func TestAHaltedRolloutWithoutWindowStaysHalted(t *testing.T) {
 	mustAnswer(t, decide(w), "a: RolloutHalted", "n1: RolloutHalted")
 }
 
+func TestARolloutSurvivesAPictureWithGaps(t *testing.T) {
+	moment := ledger.Moment{Key: "rollout-halted/a", At: clustertest.Start}
+	n1, n2 := old("n1"), old("n2")
+	members := map[string]string{n1.Spec.ProviderID: "a", n2.Spec.ProviderID: "a"}
+	unread := func(s cluster.Settings, members map[string]string) cluster.ProviderObserved {
+		return cluster.ProviderObserved{
+			Provider: "other", Members: members, Pools: []*cluster.Pool{{Name: "a", Provider: "other", Problem: "503", Settings: s}},
+		}
+	}
+	for _, test := range []struct {
+		name    string
+		picture cluster.ProviderObserved
+		want    []string
+	}{
+		{"its switch is not known", unread(cluster.Settings{}, members), []string{"Replace n1, new one first", "a: PoolUnknown"}},
+		{"its nodes are not known", unread(cluster.Settings{AutoUpgrade: true}, nil), []string{"a: PoolUnknown"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			claim := claimOn(n1, ledger.Upgrader, ledger.Draining)
+			claim.Replacement = cluster.Ref(current("new"))
+			w := clustertest.New(test.picture, server, n1, n2, halt(newVersion), moment, claim)
+			d := decide(w)
+			if len(d.Changes) > 0 {
+				t.Errorf("changed is %+v, want nothing", d.Changes)
+			}
+			mustAnswer(t, d, test.want...)
+		})
+	}
+}
+
 // TestOnAnyCluster checks, on random pools with random claims, that every old node has exactly one answer, that the limits hold, and that the same
 // inputs give the same answer.
 func TestOnAnyCluster(t *testing.T) {

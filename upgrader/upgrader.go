@@ -94,6 +94,10 @@ type pass struct {
 
 // decide is the whole course for one pool: the first thing that stands against a rollout is the answer for the pool and for its old nodes.
 func (p *pass) decide() {
+	if p.pool.Problem != "" {
+		p.unanswered()
+		return
+	}
 	if !p.pool.Settings.AutoUpgrade {
 		p.forget()
 		p.answer(hold{why: reason.UpgradeOff, message: "autoUpgrade is off for the pool"})
@@ -113,10 +117,21 @@ func (p *pass) decide() {
 	p.begin(old, h)
 }
 
+// unanswered is the course where the provider's last answer was an error: whether the pool is to be upgraded, to what, and which nodes it has may
+// all be unknown. So nothing is begun, what is under way goes on, and nothing is forgotten.
+func (p *pass) unanswered() {
+	h := hold{why: reason.PoolUnknown, message: "the provider's last answer was an error: " + p.pool.Problem}
+	rollout, _ := p.s.Ledger.Rollout(p.pool.Name)
+	p.goOn(p.nodes, rollout)
+	p.answer(h)
+	if p.pool.Settings.AutoUpgrade && p.findTarget() == nil {
+		p.begin(p.oldNodes(), &h)
+	}
+}
+
 // standsAgainst is what holds the pool's rollout as a whole, the first of all; nil if nothing does.
 func (p *pass) standsAgainst(rollout ledger.Rollout) *hold {
 	for _, rule := range []func(ledger.Rollout) *hold{
-		p.answers,   // a pool that the provider says nothing about is left alone
 		p.serverIs,  // no kubelet may be newer than the API server, so that has to be known
 		p.notNeeded, // nothing is old, and nothing new will be
 		p.notHalted, // a new node that did not become ready halts it
@@ -126,13 +141,6 @@ func (p *pass) standsAgainst(rollout ledger.Rollout) *hold {
 		if h := rule(rollout); h != nil {
 			return h
 		}
-	}
-	return nil
-}
-
-func (p *pass) answers(ledger.Rollout) *hold {
-	if p.pool.Problem != "" {
-		return &hold{why: reason.PoolUnknown, message: "the provider's last answer was an error: " + p.pool.Problem}
 	}
 	return nil
 }
