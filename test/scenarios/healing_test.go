@@ -4,7 +4,12 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+	"github.com/poolkeeper/poolkeeper/simulation"
 )
 
 // Scenario 21: Unknown for less than the threshold: nothing; longer: repair, exactly at expiry.
@@ -134,5 +139,47 @@ func TestAHumansCordonSurvives(t *testing.T) {
 		t.Error("the node was replaced although it recovered")
 	}
 	s.marks()
+	s.end()
+}
+
+// Scenario 63: a breaker is open, and taint eviction makes pods pending: no node for them; a new workload elsewhere still gets its own.
+func TestAnOutageBringsNoNodesForThePodsThatItDisplaced(t *testing.T) {
+	s := tell(t, pool("general", 12, 20), pool("special", 0, 3, func(p *kwok.Pool) {
+		p.Template.Labels = map[string]string{"workload": "special"}
+		p.Template.Taints = []corev1.Taint{{Key: "workload", Value: "special", Effect: corev1.TaintEffectNoSchedule}}
+	}))
+	s.start()
+	s.Run(3 * time.Minute)
+	s.Deploy(simulation.Workload{Name: "web", Replicas: 12, CPU: "3", Memory: "1Gi"})
+	s.until("web runs", 3*time.Minute, func() bool { return s.running("web") == 12 })
+	var dark []string
+	for _, node := range s.nodes("general")[:6] {
+		dark = append(dark, node.Name)
+	}
+	s.say("6 of 12 nodes go dark")
+	for _, name := range dark {
+		s.GoDark(name)
+	}
+	s.until("pods are evicted from all of them", 15*time.Minute, func() bool { return s.pending("web") == 6 })
+	s.say("a new workload that only the special pool can run")
+	s.Deploy(simulation.Workload{Name: "api", Replicas: 1, CPU: "3", Memory: "1Gi", Shape: func(p *corev1.PodTemplateSpec) {
+		p.Spec.NodeSelector = map[string]string{"workload": "special"}
+		p.Spec.Tolerations = []corev1.Toleration{{Key: "workload", Operator: corev1.TolerationOpExists}}
+	}})
+	s.until("api runs", 3*time.Minute, func() bool { return s.running("api") == 1 })
+	s.Run(20 * time.Minute)
+	s.size("special", 1)
+	if got := s.Target("general"); got != 12 {
+		t.Errorf("pool general has target %d, want 12: an outage must not replace the fleet under another name", got)
+	}
+	held := 0
+	for _, v := range s.daemon.Plan().Verdicts {
+		if v.Kind == plan.Pod && v.Reason == reason.DisplacedPods {
+			held++
+		}
+	}
+	if held != 6 {
+		t.Errorf("%d pods are told that they were displaced, want 6: %+v", held, s.daemon.Plan().Verdicts)
+	}
 	s.end()
 }

@@ -156,6 +156,17 @@ func (s *story) running(name string) int {
 	return n
 }
 
+// pending counts the pods of a workload that have no node.
+func (s *story) pending(name string) int {
+	n := 0
+	for pod := range s.daemon.Snapshot().Pending.Values() {
+		if pod.Labels["app"] == name && pod.DeletionTimestamp == nil {
+			n++
+		}
+	}
+	return n
+}
+
 func podReady(pod *corev1.Pod) bool {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {
