@@ -98,14 +98,16 @@ type Daemon struct {
 	wake    wake
 	reader  *reader
 	running map[string]bool
-	loaded  bool
-	last    plan.Plan
+	// failed is until when a step that failed is not started again, by its ID.
+	failed map[string]time.Time
+	loaded bool
+	last   plan.Plan
 }
 
 // New is a daemon that has seen nothing yet.
 func New(parts Parts) *Daemon {
 	return &Daemon{
-		parts: parts, cluster: cluster.New(), running: map[string]bool{}, wake: wake{timing: parts.Timing},
+		parts: parts, cluster: cluster.New(), running: map[string]bool{}, failed: map[string]time.Time{}, wake: wake{timing: parts.Timing},
 		reader: &reader{
 			providers: parts.Providers, settings: parts.Settings, defaults: parts.Defaults, timeout: parts.Timing.ProviderTimeout,
 		},
@@ -171,7 +173,7 @@ func (d *Daemon) Pass(ctx context.Context, now time.Time) {
 	}
 	d.cluster.Apply(now, cluster.ResultsSettled{N: len(snapshot.Results)})
 	for _, step := range p.Steps {
-		d.act(step) // act
+		d.act(now, step) // act
 	}
 	d.last = p
 	d.parts.Reporter.Pass(ctx, now, p, snapshot) // report
@@ -244,21 +246,39 @@ func (d *Daemon) save(ctx context.Context, now time.Time, changes []ledger.Chang
 }
 
 // act starts a step, unless the same one is still running.
-func (d *Daemon) act(step plan.Step) {
-	if d.running[step.ID] {
+func (d *Daemon) act(now time.Time, step plan.Step) {
+	if d.running[step.ID] || now.Before(d.failed[step.ID]) {
 		return
 	}
+	delete(d.failed, step.ID)
 	d.running[step.ID] = true
 	d.parts.Spawn(func(ctx context.Context) Delivery {
 		begun := d.parts.Now()
 		result := d.parts.Actuator.Do(ctx, step)
 		d.parts.Reporter.Step(step, result, d.parts.Now().Sub(begun))
-		return func(now time.Time) {
-			delete(d.running, step.ID)
-			d.wake.readSoon(now) // whatever was done, the provider's view is to be read anew
-			d.Apply(now, cluster.StepEnded{Result: result})
-		}
+		return func(now time.Time) { d.ended(now, step, result) }
 	})
+}
+
+// ended takes in how a step ended. One that failed is not started again at once, however often the plan has it.
+func (d *Daemon) ended(now time.Time, step plan.Step, result cluster.Result) {
+	delete(d.running, step.ID)
+	if result.Err != "" {
+		d.failed[step.ID] = now.Add(max(result.RetryAfter, d.parts.Arbiter.RetryAfter))
+	}
+	if asksCloud(step.Do) {
+		d.wake.readSoon(now) // whatever was done, the provider's view is to be read anew
+	}
+	d.Apply(now, cluster.StepEnded{Result: result})
+}
+
+// asksCloud tells whether a step changes something at a provider.
+func asksCloud(do plan.Do) bool {
+	switch do {
+	case plan.Increase, plan.Decrease, plan.DeleteInstance, plan.ReplaceInstance, plan.ChangeVersion:
+		return true
+	}
+	return false
 }
 
 // String says where the daemon is, for a log line.

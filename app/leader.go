@@ -32,13 +32,15 @@ type Election struct {
 type fence struct {
 	clock    clock.PassiveClock
 	deadline time.Duration
-	renewed  atomic.Int64
+	// renewed is when the lease was last renewed; nil if it is not held.
+	renewed atomic.Pointer[time.Time]
 }
 
-// open tells whether an effect may begin now.
+// open tells whether an effect may begin now. The time that is kept has the monotonic clock's reading, so that a wall clock that jumps back can't keep
+// the fence open.
 func (f *fence) open() bool {
 	at := f.renewed.Load()
-	return at != 0 && f.clock.Now().Sub(time.Unix(0, at)) < f.deadline
+	return at != nil && f.clock.Now().Sub(*at) < f.deadline
 }
 
 // renewals notes every successful write of the lease by this replica.
@@ -63,9 +65,9 @@ func (r renewals) note(record resourcelock.LeaderElectionRecord, write func() er
 	switch {
 	case err != nil:
 	case record.HolderIdentity == r.Identity():
-		r.fence.renewed.Store(begun.UnixNano())
+		r.fence.renewed.Store(&begun)
 	default:
-		r.fence.renewed.Store(0) // given back
+		r.fence.renewed.Store(nil) // given back
 	}
 	return err
 }

@@ -145,16 +145,22 @@ func (l *loop) stuck() bool {
 	return l.busy.Load() && l.clock.Now().Sub(time.Unix(0, l.beat.Load())) > stuckAfter
 }
 
-// stop lets no new work begin, and waits until what runs has ended or the context is over.
+// stop is for after the loop has ended, when no new work begins: it lets what runs end by itself until the context is over, and then cancels it. What
+// the work found out is dropped: whoever leads next reads it back from the cluster.
 func (l *loop) stop(ctx context.Context) {
-	l.stopWork()
 	done := make(chan struct{})
 	go func() {
 		l.workers.Wait()
 		close(done)
 	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
+	defer l.stopWork()
+	for {
+		select {
+		case <-l.deliveries:
+		case <-done:
+			return
+		case <-ctx.Done():
+			return
+		}
 	}
 }

@@ -208,18 +208,24 @@ func (p *process) setLeader(lead bool) {
 	p.loop.setLeader(lead)
 }
 
-// stop ends the workers, then the loop, and stores what waits to be stored.
+// stopWithin is how long steps that run may take to end, and then the ledger to be stored: together less than the 30 seconds that a pod has.
+const stopWithin = 10 * time.Second
+
+// stop ends the loop, so that no new step begins, lets the steps that run end, and stores what waits to be stored.
 func (p *process) stop(stopLoop context.CancelFunc, looped <-chan struct{}) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
 	led := p.loop.lead.Load()
-	p.loop.stop(ctx)
 	stopLoop()
 	<-looped
-	if led {
-		if err := p.loop.daemon.Stop(ctx); err != nil {
-			klog.ErrorS(err, "What waited to be stored was not stored")
-		}
+	working, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	p.loop.stop(working)
+	if !led {
+		return
+	}
+	storing, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	if err := p.loop.daemon.Stop(storing); err != nil {
+		klog.ErrorS(err, "What waited to be stored was not stored")
 	}
 }
 
