@@ -303,7 +303,7 @@ func stays(s *cluster.Snapshot, n *corev1.Node, removed map[string]bool) bool {
 func moving(s *cluster.Snapshot, d plan.Decision, removed map[string]bool) []*corev1.Pod {
 	var pods []*corev1.Pod
 	for node := range removed {
-		for _, v := range drain.Of(s, node, drain.Defaults(), Start) {
+		for _, v := range drain.Open(s, drain.Defaults(), Start).Of(node) {
 			if v.Class == drain.Evict && !drain.Defaults().Expendable(v.Pod) {
 				pods = append(pods, v.Pod)
 			}

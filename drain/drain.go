@@ -80,16 +80,6 @@ func (o Options) Expendable(pod *corev1.Pod) bool {
 	return pod.Spec.Priority != nil && *pod.Spec.Priority < o.ExpendablePodsPriorityCutoff
 }
 
-// Classify says what a drain does about one pod. Whoever asks about many pods of one snapshot keeps the [Rules].
-func Classify(s *cluster.Snapshot, pod *corev1.Pod, opts Options, now time.Time) Verdict {
-	return Open(s, opts, now).Classify(pod)
-}
-
-// Of says what a drain does about each pod of a node, in the order of namespace/name.
-func Of(s *cluster.Snapshot, node string, opts Options, now time.Time) []Verdict {
-	return Open(s, opts, now).Of(node)
-}
-
 // Stays tells whether a drain leaves the pod on its node and doesn't wait for it: those of the class [Skip]. It needs nothing but the pod, so
 // that whoever looks at a live one comes to the same answer.
 func Stays(pod *corev1.Pod, now time.Time) bool {

@@ -202,7 +202,7 @@ func TestEachPodIsClassifiedByTheFirstRuleThatSpeaks(t *testing.T) {
 				opts = drain.Defaults()
 			}
 			s := Snapshot(Node("n1"), ReplicaSet("web", 1), ReplicaSet("kube-system/dns", 1), StatefulSet("db", 1), Job("batch"), pod, test.beside)
-			v := drain.Classify(s, pod, opts, Start)
+			v := drain.Open(s, opts, Start).Classify(pod)
 			if v.Class != test.class || v.Reason != test.reason {
 				t.Errorf("got %s %s (%s), want %s %s", v.Class, v.Reason, v.Message, test.class, test.reason)
 			}
@@ -238,14 +238,14 @@ func alwaysAllow(b *policyv1.PodDisruptionBudget) *policyv1.PodDisruptionBudget 
 func TestAVerdictThatTimeChangesSaysWhen(t *testing.T) {
 	pod := Pod("kube-system/dns", Of("ReplicaSet", "dns"), On("n1"), Born(Start.Add(-20*time.Minute)))
 	s := Snapshot(ReplicaSet("kube-system/dns", 1), pod)
-	v := drain.Classify(s, pod, drain.Defaults(), Start)
+	v := drain.Open(s, drain.Defaults(), Start).Classify(pod)
 	if want := Start.Add(40 * time.Minute); !v.Due.Equal(want) {
 		t.Fatalf("due %s, want %s", v.Due, want)
 	}
-	if before := drain.Classify(s, pod, drain.Defaults(), v.Due.Add(-time.Nanosecond)); before.Class != drain.Block {
+	if before := drain.Open(s, drain.Defaults(), v.Due.Add(-time.Nanosecond)).Classify(pod); before.Class != drain.Block {
 		t.Errorf("just before: %s", before.Class)
 	}
-	if at := drain.Classify(s, pod, drain.Defaults(), v.Due); at.Class != drain.Evict {
+	if at := drain.Open(s, drain.Defaults(), v.Due).Classify(pod); at.Class != drain.Evict {
 		t.Errorf("at that moment: %s", at.Class)
 	}
 }
@@ -253,7 +253,7 @@ func TestAVerdictThatTimeChangesSaysWhen(t *testing.T) {
 func TestOfNamesEachPodOfTheNodeInOrder(t *testing.T) {
 	s := Snapshot(Pod("b", On("n1")), Pod("a", On("n1"), Mirror()), Pod("c", On("n2")))
 	var got []string
-	for _, v := range drain.Of(s, "n1", drain.Defaults(), Start) {
+	for _, v := range drain.Open(s, drain.Defaults(), Start).Of("n1") {
 		got = append(got, v.Pod.Name+" "+string(v.Class))
 	}
 	if want := "a Skip, b Block"; strings.Join(got, ", ") != want {

@@ -20,9 +20,6 @@ type Wave struct {
 	Waiting []Verdict
 }
 
-// Done tells whether no pod is left that has to leave.
-func (w Wave) Done() bool { return len(w.Evict) == 0 && len(w.Waiting) == 0 }
-
 // Next chooses which pods of a node to evict now, and gives what is then left of the budgets, so that one pass shares it between nodes. The
 // first call of a pass gives nil, which means what [Spare] says. The map that comes in stays as it is.
 func Next(s *cluster.Snapshot, node string, opts Options, now time.Time, spare Budgets) (Wave, Budgets) {

@@ -99,9 +99,6 @@ func TestNextChoosesWhatMayGoNow(t *testing.T) {
 			if got := told(wave); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
-			if wave.Done() != (test.want == "") {
-				t.Errorf("done is %v", wave.Done())
-			}
 		})
 	}
 }
