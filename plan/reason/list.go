@@ -37,7 +37,6 @@ var list = []Entry{
 	{ProvisionTimedOut, Acts, "The requested instance did not become a ready node within the provision time.", "Look at the instance's console log at the cloud."},
 	{InstancesMissing, Reports, "The pool has fewer instances than its target for longer than the provision time; they are no longer counted on.", "Look at the pool at the cloud."},
 	{SimulationFailed, Holds, "The scheduler's rules could not be applied to the picture of the cluster; no size is changed until they can.", "Look at the daemon's log."},
-	{OtherAutoscaler, Holds, "Another autoscaler is alive in the cluster; sizes are left to it.", "Remove the other autoscaler."},
 	{DeletionCandidate, Reports, "The node is unneeded and will be removed if it stays so.", ""},
 
 	{NotReplicated, Holds, "A pod has no controller that would make it anew.", "Give the pod a controller, or annotate it safe-to-evict."},
@@ -79,8 +78,6 @@ var list = []Entry{
 	{NewerThanAPIServer, Holds, "The target version is newer than the API server's.", "Upgrade the control plane first."},
 	{Downgrade, Holds, "The target version is older than a node's; nodes are never taken back.", ""},
 	{InvalidVersion, Holds, "A version cannot be read.", "Write it as v1.36.3."},
-	{SkewTooWide, Acts, "The node would fall more than three minors behind the API server.", ""},
-	{SkippedMinor, Holds, "The target skips a minor version.", ""},
 	{LeftToHealer, Holds, "The node is sick; the healer replaces it, with the new version.", ""},
 	{NoTargetVersion, Holds, "Neither the configuration nor the provider says which version the pool's nodes should have.", "Set version for the pool."},
 	{CannotSetVersion, Holds, "New nodes would come with another version than the pool's target, and the provider can't change that.", "Set the version of the pool at the cloud, or take it out of the configuration."},
@@ -98,8 +95,6 @@ var list = []Entry{
 	{StaleView, Holds, "The last good view of the provider or cluster is too old to destroy anything by it.", ""},
 	{ObserveMode, Holds, "The daemon only observes (--mode=observe).", "Set --mode=act."},
 	{ProtectMode, Holds, "The daemon only adds capacity and repairs (--mode=protect).", "Set --mode=act."},
-	{Paused, Holds, "A person has paused it.", "Resume it."},
-	{NotLeader, Holds, "Another replica is the leader.", ""},
 
 	{WaitingForReplacement, Reports, "The replacement is not ready yet.", ""},
 	{Draining, Reports, "The node's pods are being evicted.", ""},

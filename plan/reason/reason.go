@@ -80,7 +80,6 @@ const (
 	ProvisionTimedOut Reason = "ProvisionTimedOut"
 	InstancesMissing  Reason = "InstancesMissing"
 	SimulationFailed  Reason = "SimulationFailed"
-	OtherAutoscaler   Reason = "OtherAutoscaler"
 	DeletionCandidate Reason = "DeletionCandidate"
 )
 
@@ -131,8 +130,6 @@ const (
 	NewerThanAPIServer Reason = "NewerThanAPIServer"
 	Downgrade          Reason = "Downgrade"
 	InvalidVersion     Reason = "InvalidVersion"
-	SkewTooWide        Reason = "SkewTooWide"
-	SkippedMinor       Reason = "SkippedMinor"
 	LeftToHealer       Reason = "LeftToHealer"
 	NoTargetVersion    Reason = "NoTargetVersion"
 	CannotSetVersion   Reason = "CannotSetVersion"
@@ -153,8 +150,6 @@ const (
 	StaleView            Reason = "StaleView"
 	ObserveMode          Reason = "ObserveMode"
 	ProtectMode          Reason = "ProtectMode"
-	Paused               Reason = "Paused"
-	NotLeader            Reason = "NotLeader"
 )
 
 // Progress of what was let through, and its faults.
