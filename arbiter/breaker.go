@@ -61,13 +61,7 @@ func (p *pass) watch() {
 
 // starting tells whether the node is young enough to be unready for no fault of its own.
 func (p *pass) starting(node *corev1.Node, pool *cluster.Pool) bool {
-	return !cluster.IsReady(node) && p.now.Sub(node.CreationTimestamp.Time) < pool.Settings.MaxNodeStartupTime && neverReady(node)
-}
-
-// neverReady: the Ready condition has not changed since about when the node was made, by two clocks that may differ by a minute.
-func neverReady(node *corev1.Node) bool {
-	status, since := cluster.Ready(node)
-	return status != corev1.ConditionTrue && since.Sub(node.CreationTimestamp.Time) < time.Minute
+	return !cluster.IsReady(node) && p.now.Sub(node.CreationTimestamp.Time) < pool.Settings.MaxNodeStartupTime && cluster.NeverReady(node)
 }
 
 // withDisplaced adds the controllers whose pods ran on the sick nodes.

@@ -182,18 +182,13 @@ func (p *pass) fresh(_ plan.Proposal, pool *cluster.Pool) *verdict {
 	return nil
 }
 
-// taintToBeDeleted is the cluster-autoscaler's mark of a node that it is about to delete.
-const taintToBeDeleted = "ToBeDeletedByClusterAutoscaler"
-
 func (p *pass) notForeign(proposal plan.Proposal, _ *cluster.Pool) *verdict {
 	node := p.node(proposal.Node)
 	if node == nil {
 		return nil
 	}
-	for _, taint := range node.Spec.Taints {
-		if taint.Key == taintToBeDeleted {
-			return &verdict{reason: reason.ForeignDeletionMark, message: fmt.Sprintf("%s carries the taint %s", node.Name, taint.Key)}
-		}
+	if key, ok := cluster.ForeignDeletionMark(node); ok {
+		return &verdict{reason: reason.ForeignDeletionMark, message: fmt.Sprintf("%s carries the taint %s", node.Name, key)}
 	}
 	return nil
 }

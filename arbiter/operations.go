@@ -149,7 +149,7 @@ func (p *pass) isReady(id string) bool {
 // came tells whether the instance has ever been a ready node. One that was is no longer the operation's to give back: it may run pods.
 func (p *pass) came(id string) bool {
 	node := p.node(ledger.NodeRef{ProviderID: id})
-	return node != nil && !neverReady(node)
+	return node != nil && !cluster.NeverReady(node)
 }
 
 func classReason(info *cloudprovider.InstanceErrorInfo) reason.Reason {
