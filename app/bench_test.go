@@ -76,6 +76,7 @@ func (b *bench) Do(_ context.Context, step plan.Step) cluster.Result {
 
 // Pass, Step, Saved and Trouble implement Reporter.
 func (b *bench) Pass(context.Context, time.Time, plan.Plan, *cluster.Snapshot) { b.passes.Add(1) }
+
 func (b *bench) Step(step plan.Step, r cluster.Result, _ time.Duration) {
 	b.note("did %s %s", step.Do, r.Err)
 }

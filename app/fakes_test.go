@@ -86,9 +86,11 @@ func (g *group) Nodes(context.Context) ([]cloudprovider.Instance, error) {
 	}
 	return all, g.failing["Nodes"]
 }
+
 func (g *group) TemplateNodeInfo(context.Context) (*cloudprovider.Template, error) {
 	return &cloudprovider.Template{Node: &corev1.Node{}}, g.failing["TemplateNodeInfo"]
 }
+
 func (g *group) GetOptions(_ context.Context, defaults cloudprovider.Options) (*cloudprovider.Options, error) {
 	g.defaults = &defaults
 	return g.options, g.failing["GetOptions"]

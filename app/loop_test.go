@@ -37,7 +37,7 @@ func inLoop(t *testing.T, test func(t *testing.T, b *bench, l *loop)) {
 
 // pass lets time pass, and then everybody who has something to do.
 func pass(d time.Duration) {
-	time.Sleep(d) // in a bubble: no time of ours passes
+	time.Sleep(d) //nolint:forbidigo // in a synctest bubble no time of ours passes
 	synctest.Wait()
 }
 
@@ -108,7 +108,7 @@ func TestStoppingWaitsForTheWork(t *testing.T) {
 	inLoop(t, func(t *testing.T, _ *bench, l *loop) {
 		done := false
 		l.spawn(func(context.Context) Delivery {
-			time.Sleep(3 * time.Second)
+			time.Sleep(3 * time.Second) //nolint:forbidigo // in a synctest bubble no time of ours passes
 			done = true
 			return func(time.Time) {}
 		})

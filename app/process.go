@@ -154,7 +154,8 @@ func (p *process) watch(ctx, looping context.Context) error {
 		w, err := watch.Start(looping, p.client, p.loop.sink(looping))
 		if err == nil {
 			p.watcher.Store(w)
-			if err = w.WaitForSync(ctx); ctx.Err() != nil {
+			err = w.WaitForSync(ctx)
+			if errors.Is(err, context.Canceled) {
 				return nil // told to stop while it waited
 			}
 			return err

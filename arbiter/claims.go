@@ -122,7 +122,8 @@ func (p *pass) surge(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 
 // ask opens the operation that brings the claim's new node, as soon as no other size change of the pool is in flight.
 func (p *pass) ask(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
-	if _, open := p.ledger.Operation(c.Operation); open || c.Replacement != (ledger.NodeRef{}) || p.opts.Mode == Observe {
+	if op, open := p.ledger.Operation(c.Operation); open {
+		p.verdict(c, reason.WaitingForReplacement, fmt.Sprintf("its new node was asked for at %s, and is not ready yet", op.Requested.Format(time.TimeOnly)), op.Until)
 		return c
 	}
 	if b, ok := p.ledger.Backoff(c.Pool); ok && p.now.Before(b.Until) {

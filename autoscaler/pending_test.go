@@ -166,13 +166,15 @@ func TestWhileABreakerIsOpenThePodsOfSickNodesBringNoNodes(t *testing.T) {
 		want   string
 	}{
 		{
-			"neither alone nor together with others", []any{breaker, lost, fresh, bare},
+			"neither alone nor together with others",
+			[]any{breaker, lost, fresh, bare},
 			`
 				grow small by 1 (Unschedulable): 1 node for 1 pod of default/api-1 and pod default/bare
 				pod default/lost (DisplacedPods): it was displaced from a sick node, and no nodes are added for such pods while the breaker is open: 4 of 8 nodes are not ready`,
 		},
 		{
-			"but they may have the room that there is", []any{breaker, lost, Node("n1")},
+			"but they may have the room that there is",
+			[]any{breaker, lost, Node("n1")},
 			`pod default/lost (FitsExisting): node n1 has room for it; the scheduler will place it`,
 		},
 		{"and bring nodes again when it is closed", []any{lost}, `grow small by 1 (Unschedulable): 1 node for 1 pod of default/web`},
