@@ -58,7 +58,7 @@ func TestADaemonThatCrashesAtAnyWriteComesToTheSameRest(t *testing.T) {
 func crashing(t *testing.T, change func(*kwok.Pool), begin func(*story), rest func(*story) bool, n int, after bool, made, size int) int {
 	t.Helper()
 	s := tell(t, pool("general", 3, 6, change))
-	s.settings.Window = window2("always")
+	s.settings.Window = opening("always")
 	s.start()
 	s.Run(3 * time.Minute)
 	s.Deploy(simulation.Workload{Name: "web", Replicas: 3, CPU: "1500m", Memory: "1Gi"})

@@ -225,7 +225,8 @@ func (l *lines) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func window2(text string) window.Window {
+// opening is a window that a test writes down.
+func opening(text string) window.Window {
 	w, err := window.Parse(text)
 	if err != nil {
 		panic(fmt.Sprintf("a test's window: %v", err))

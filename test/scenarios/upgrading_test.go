@@ -1,12 +1,15 @@
 package scenarios
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
 	"github.com/poolkeeper/poolkeeper/simulation"
 )
 
@@ -16,7 +19,7 @@ func old(p *kwok.Pool) { p.Template.Version = "v1.35.4" }
 // Scenario 39: surge 0, unavailable 1: never fewer than two ready, never more than three.
 func TestARolloutWithoutSurgeKeepsItsBounds(t *testing.T) {
 	s := tell(t, pool("general", 3, 3, old))
-	s.settings.Window, s.settings.MaxSurge, s.settings.MaxUnavailable = window2("always"), intstr.FromInt32(0), intstr.FromInt32(1)
+	s.settings.Window, s.settings.MaxSurge, s.settings.MaxUnavailable = opening("always"), intstr.FromInt32(0), intstr.FromInt32(1)
 	s.start()
 	s.Run(3 * time.Minute)
 	s.Deploy(simulation.Workload{Name: "web", Replicas: 2, CPU: "1", Memory: "1Gi"})
@@ -40,7 +43,7 @@ func TestARolloutWithoutSurgeKeepsItsBounds(t *testing.T) {
 // Scenario 40: a new node does not become ready: no further old node is touched; halted with its reason; the old ones serve.
 func TestARolloutHaltsWhenANewNodeDoesNotCome(t *testing.T) {
 	s := tell(t, pool("general", 3, 6, old))
-	s.settings.Window = window2("always")
+	s.settings.Window = opening("always")
 	s.start()
 	s.Run(3 * time.Minute)
 	s.say("a new version appears, with which no node registers")
@@ -62,16 +65,24 @@ func TestARolloutHaltsWhenANewNodeDoesNotCome(t *testing.T) {
 // Scenario 54: the autoscaler wants the surge node: refused while the rollout is open.
 func TestTheSurgeNodeIsNotScaledDown(t *testing.T) {
 	s := tell(t, pool("general", 2, 6, old))
-	s.settings.Window = window2("always")
+	s.settings.Window = opening("always")
 	s.settings.UnneededTime = time.Minute
 	s.rules.Autoscaler.ScaleDownDelayAfterAdd = time.Minute
 	s.start()
 	s.Run(3 * time.Minute)
-	s.Deploy(simulation.Workload{
-		Name: "web", Replicas: 2, CPU: "2500m", Memory: "1Gi", MinAvailable: "1", Behaviour: simulation.Behaviour{Stop: 5 * time.Minute},
-	})
+	small := slow(2)
+	small.CPU, small.Behaviour.Stop = "1", 4*time.Minute
+	s.Deploy(small)
 	s.until("web runs", 3*time.Minute, func() bool { return s.running("web") == 2 })
+	s.say("a new version appears; the pods take four minutes to end, and the surge node is hardly used meanwhile")
 	s.SetVersion("general", "v1.36.3")
+	s.until("the first old node is drained", 5*time.Minute, func() bool { return len(s.nodes("general")) == 3 && s.ready("general") == 3 })
+	s.Run(3 * time.Minute)
+	if !slices.ContainsFunc(s.daemon.Plan().Verdicts, func(v plan.Verdict) bool {
+		return v.Name == "general-3" && v.Reason == reason.ProtectedReplacement
+	}) {
+		t.Errorf("nothing says that the surge node is protected: %+v", s.daemon.Plan().Verdicts)
+	}
 	s.until("the pool is current", time.Hour, func() bool { return s.current("general", "v1.36.3", 2) })
 	s.Run(5 * time.Minute)
 	s.size("general", 2)
