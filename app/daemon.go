@@ -1,7 +1,7 @@
 // Package app puts the parts together: the loop that observes, proposes, arbitrates, acts and reports, and the process around it.
 //
 // [Daemon] is the loop without its surroundings. It is driven from outside, by one goroutine: events go in through Apply, Due says when it
-// wants to run, and Run does what is due. The process (run.go) drives it with informers and the wall clock, the simulation with its own API
+// wants to run, and Run does what is due. The process (process.go) drives it with informers and the wall clock, the simulation with its own API
 // and a virtual clock; the code in between is the same.
 package app
 

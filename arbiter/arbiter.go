@@ -50,7 +50,7 @@ type Options struct {
 	UnreadyCount, UnreadyPercentage int
 	// ViewMaxAge is how old the provider's last good answer may be for a step that destroys something.
 	ViewMaxAge time.Duration
-	// DeleteDelay is how long a drained node is left alone before the last look and the deletion (--node-delete-delay-after-taint).
+	// DeleteDelay is how long a node stays tainted at least before the last look and the deletion (--node-delete-delay-after-taint).
 	DeleteDelay time.Duration
 	// RetryAfter is how long a step that failed waits before it is tried again.
 	RetryAfter time.Duration
