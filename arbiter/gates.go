@@ -114,7 +114,7 @@ func (p *pass) open(proposal plan.Proposal, pool *cluster.Pool) {
 }
 
 func (p *pass) openGrowth(proposal plan.Proposal, pool *cluster.Pool) {
-	delta := min(proposal.Delta, pool.Settings.Max-p.sizeOf(pool).peak)
+	delta := min(proposal.Delta, pool.Settings.Max-p.sizeOf(pool).Peak)
 	if p.opts.MaxNodesTotal > 0 {
 		delta = min(delta, p.opts.MaxNodesTotal-p.clusterSize())
 	}
@@ -293,13 +293,13 @@ func budgetOf(share intstr.IntOrString, of int) int {
 func (p *pass) withinSize(proposal plan.Proposal, pool *cluster.Pool) *verdict {
 	z := p.sizeOf(pool)
 	switch {
-	case proposal.Action == plan.Remove && min(z.desired, z.trough)-1 < pool.Settings.Min:
-		return &verdict{reason: reason.MinSizeReached, message: fmt.Sprintf("pool %s is to have %d nodes, and its min is %d", pool.Name, z.desired, pool.Settings.Min)}
-	case proposal.Action == plan.Replace && proposal.Surge && z.peak+1 > pool.Settings.Max:
-		return &verdict{reason: reason.NoRoomForSurge, message: fmt.Sprintf("pool %s would have %d nodes, and its max is %d", pool.Name, z.peak+1, pool.Settings.Max)}
+	case proposal.Action == plan.Remove && min(z.Desired, z.Trough)-1 < pool.Settings.Min:
+		return &verdict{reason: reason.MinSizeReached, message: fmt.Sprintf("pool %s is to have %d nodes, and its min is %d", pool.Name, z.Desired, pool.Settings.Min)}
+	case proposal.Action == plan.Replace && proposal.Surge && z.Peak+1 > pool.Settings.Max:
+		return &verdict{reason: reason.NoRoomForSurge, message: fmt.Sprintf("pool %s would have %d nodes, and its max is %d", pool.Name, z.Peak+1, pool.Settings.Max)}
 	case proposal.Action == plan.Replace && proposal.Surge && p.opts.MaxNodesTotal > 0 && p.clusterSize() >= p.opts.MaxNodesTotal:
 		return &verdict{reason: reason.MaxNodesTotal, message: fmt.Sprintf("the cluster has, or is to have, %d nodes, as many as --max-nodes-total allows", p.clusterSize())}
-	case proposal.Action == plan.Replace && !proposal.Surge && !pool.Can.Replace && p.instance(proposal.Node).Here() && z.trough-1 < pool.Settings.Min:
+	case proposal.Action == plan.Replace && !proposal.Surge && !pool.Can.Replace && p.instance(proposal.Node).Here() && z.Trough-1 < pool.Settings.Min:
 		return &verdict{reason: reason.CannotReplaceAtMin, message: fmt.Sprintf("pool %s is at its min of %d, and its provider can neither replace nor delete without shrinking", pool.Name, pool.Settings.Min)}
 	}
 	return nil
@@ -317,8 +317,8 @@ func (p *pass) settled(_ plan.Proposal, pool *cluster.Pool) *verdict { return p.
 func (p *pass) belowMax(_ plan.Proposal, pool *cluster.Pool) *verdict {
 	z := p.sizeOf(pool)
 	switch {
-	case z.peak >= pool.Settings.Max:
-		return &verdict{reason: reason.MaxSizeReached, message: fmt.Sprintf("pool %s has, or is to have, %d nodes, and its max is %d", pool.Name, z.peak, pool.Settings.Max)}
+	case z.Peak >= pool.Settings.Max:
+		return &verdict{reason: reason.MaxSizeReached, message: fmt.Sprintf("pool %s has, or is to have, %d nodes, and its max is %d", pool.Name, z.Peak, pool.Settings.Max)}
 	case p.opts.MaxNodesTotal > 0 && p.clusterSize() >= p.opts.MaxNodesTotal:
 		return &verdict{reason: reason.MaxNodesTotal, message: fmt.Sprintf("the cluster has, or is to have, %d nodes, as many as --max-nodes-total allows", p.clusterSize())}
 	}

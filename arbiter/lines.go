@@ -17,7 +17,7 @@ func (p *pass) sumUp() {
 
 func (p *pass) line(pool *cluster.Pool) plan.PoolLine {
 	line := plan.PoolLine{
-		Name: pool.Name, Min: pool.Settings.Min, Max: pool.Settings.Max, Target: pool.Target, Desired: p.sizeOf(pool).desired,
+		Name: pool.Name, Min: pool.Settings.Min, Max: pool.Settings.Max, Target: pool.Target, Desired: p.sizeOf(pool).Desired,
 		Version: pool.Settings.Version, Problem: pool.Problem,
 	}
 	if line.Version == "" {

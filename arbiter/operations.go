@@ -275,11 +275,6 @@ func (p *pass) expect(pool *cluster.Pool, c ledger.Claim) ledger.Operation {
 	return op
 }
 
-// byProvider tells an operation of expect from one of request.
-func byProvider(op ledger.Operation) bool {
-	return op.State == ledger.Accepted && op.Accepted.Equal(op.Requested)
-}
-
 func (p *pass) known(pool string) []string {
 	var ids []string
 	for _, instance := range p.find().instances[pool] {
@@ -297,7 +292,7 @@ func (p *pass) inFlight(pool *cluster.Pool) *verdict {
 			return &verdict{reason: reason.OperationInFlight, message: fmt.Sprintf("pool %s is being resized from %d to %d", pool.Name, op.From, op.To)}
 		case op.State == ledger.Failed:
 			return &verdict{reason: reason.OperationInFlight, message: fmt.Sprintf("what pool %s did not get is being given back", pool.Name)}
-		case pool.Observed.Before(op.Accepted) && !byProvider(op):
+		case pool.Observed.Before(op.Accepted) && !op.ByProvider():
 			return &verdict{reason: reason.WaitingForSize, message: fmt.Sprintf("pool %s was resized, and its size is being read again", pool.Name)}
 		}
 	}

@@ -20,7 +20,7 @@ func (p *pass) unborn(pool *cluster.Pool) int {
 	for _, op := range p.operations[pool.Name] {
 		asked[op.Claim] = true
 		missing := op.Delta() - len(op.Instances) - p.newFor(op, pool, taken)
-		explained += max(missing-unseen(pool, op), 0)
+		explained += max(missing-pool.Unseen(op), 0)
 		if op.State != ledger.Failed && !p.surges(op) {
 			expected += max(missing, 0)
 		}

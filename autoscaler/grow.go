@@ -58,7 +58,7 @@ func (p *pass) growthOf(pool *cluster.Pool) *growth {
 func (p *pass) fillToMin() {
 	for pool := range p.s.Pools.Values() {
 		z := p.sizes[pool.Name]
-		need := pool.Settings.Min - z.desired - z.removals
+		need := pool.Settings.Min - z.Desired - z.removals
 		if need <= 0 || !pool.Settings.Autoscale || pool.Problem != "" {
 			continue
 		}
@@ -179,7 +179,7 @@ func (p *pass) options(classes []scheduling.Class) []option {
 		packing := p.trial.Pack(classes, shape, p.roomIn(pool))
 		p.trial.Undo(before)
 		if len(packing.Placed) > 0 {
-			options = append(options, newOption(pool, shape, packing, p.sizes[pool.Name].peak+p.asked(pool)))
+			options = append(options, newOption(pool, shape, packing, p.sizes[pool.Name].Peak+p.asked(pool)))
 		}
 	}
 	return options
@@ -216,7 +216,7 @@ func (p *pass) asked(pool *cluster.Pool) int {
 func (p *pass) closed(pool *cluster.Pool) (why reason.Reason, message string, due time.Time) {
 	backoff, failed := p.s.Ledger.Backoff(pool.Name)
 	_, known := p.shapes[pool.Name]
-	size := p.sizes[pool.Name].peak + p.asked(pool)
+	size := p.sizes[pool.Name].Peak + p.asked(pool)
 	switch {
 	case pool.Problem != "": // before the switch, which may not be known either
 		return reason.PoolUnknown, fmt.Sprintf("the provider's last answer about it was an error: %s", pool.Problem), time.Time{}
@@ -239,7 +239,7 @@ func (p *pass) closed(pool *cluster.Pool) (why reason.Reason, message string, du
 // roomIn is how many more nodes a pool may get in this decision.
 func (p *pass) roomIn(pool *cluster.Pool) int {
 	asked := p.asked(pool)
-	return min(pool.Settings.Max-p.sizes[pool.Name].peak-asked, p.opts.MaxNodesPerScaleUp-asked, p.roomInCluster())
+	return min(pool.Settings.Max-p.sizes[pool.Name].Peak-asked, p.opts.MaxNodesPerScaleUp-asked, p.roomInCluster())
 }
 
 // roomInCluster is how many more nodes the cluster may get in this decision.

@@ -55,7 +55,7 @@ func (p *pass) spare() map[string]int {
 	spare := make(map[string]int, len(p.sizes))
 	for pool := range p.s.Pools.Values() {
 		z := p.sizes[pool.Name]
-		spare[pool.Name] = min(z.desired+z.removals, here[pool.Name]) - pool.Settings.Min
+		spare[pool.Name] = min(z.Desired+z.removals, here[pool.Name]) - pool.Settings.Min
 	}
 	return spare
 }

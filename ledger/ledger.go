@@ -157,6 +157,10 @@ type Operation struct {
 // Delta is the number of nodes that the operation adds.
 func (o Operation) Delta() int { return o.To - o.From }
 
+// ByProvider tells an operation that the provider carries out by itself, replacing an instance with the target kept, from one that it has to be
+// asked for.
+func (o Operation) ByProvider() bool { return o.State == Accepted && o.Accepted.Equal(o.Requested) }
+
 // IncidentState is how far an incident has got.
 type IncidentState string
 
