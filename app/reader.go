@@ -116,17 +116,21 @@ func (r *reader) readGroup(ctx context.Context, provider string, group cloudprov
 	if pool.Template, err = group.TemplateNodeInfo(ctx); err != nil && cloudprovider.ClassOf(err) != cloudprovider.ClassNotImplemented {
 		return fail(err)
 	}
-	if versioned, ok := group.(cloudprovider.Versioned); ok {
-		if pool.Version, err = versioned.TemplateVersion(ctx); err != nil && cloudprovider.ClassOf(err) != cloudprovider.ClassNotImplemented {
+	if teller, ok := group.(cloudprovider.VersionTeller); ok {
+		if pool.Version, err = teller.TemplateVersion(ctx); err != nil && cloudprovider.ClassOf(err) != cloudprovider.ClassNotImplemented {
 			return fail(err)
 		}
-		pool.Can.SetVersion = err == nil
+		_, settable := group.(cloudprovider.Versioned)
+		pool.Can.SetVersion = settable && err == nil
 	}
-	_, pool.Can.Reboot = group.(cloudprovider.Rebooter)
-	_, pool.Can.Stop = group.(cloudprovider.Stopper)
-	_, pool.Can.Replace = group.(cloudprovider.Replacer)
-	_, pool.Can.ForceDelete = group.(cloudprovider.ForceDeleter)
-	_, pool.Can.NativeUpgrade = group.(cloudprovider.NativeUpgrader)
+	if holder, ok := group.(cloudprovider.JobHolder); ok {
+		pool.Held = holder.HeldJobs()
+	}
+	_, pool.Can.Reboot = cloudprovider.As[cloudprovider.Rebooter](group)
+	_, pool.Can.Stop = cloudprovider.As[cloudprovider.Stopper](group)
+	_, pool.Can.Replace = cloudprovider.As[cloudprovider.Replacer](group)
+	_, pool.Can.ForceDelete = cloudprovider.As[cloudprovider.ForceDeleter](group)
+	_, pool.Can.NativeUpgrade = cloudprovider.As[cloudprovider.NativeUpgrader](group)
 	nodes, err := group.Nodes(ctx)
 	if err != nil {
 		return fail(err)

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/ledger"
@@ -155,6 +156,9 @@ func (p *pass) switchedOff(c *candidate) *verdict {
 		return stays(reason.PoolUnknown, "the provider's last answer about pool %s was an error: %s", c.pool.Name, c.pool.Problem)
 	case !c.pool.Settings.Autoscale:
 		return stays(reason.AutoscaleOff, "the autoscale switch of pool %s is off", c.pool.Name)
+	}
+	if why, message, held := c.pool.Holds(cloudprovider.Autoscale); held {
+		return stays(why, "pool %s: %s", c.pool.Name, message)
 	}
 	return nil
 }

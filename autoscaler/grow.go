@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
@@ -59,7 +60,8 @@ func (p *pass) fillToMin() {
 	for pool := range p.s.Pools.Values() {
 		z := p.sizes[pool.Name]
 		need := pool.Settings.Min - z.Desired - z.removals
-		if need <= 0 || !pool.Settings.Autoscale || pool.Problem != "" {
+		_, _, held := pool.Holds(cloudprovider.Autoscale)
+		if need <= 0 || !pool.Settings.Autoscale || held || pool.Problem != "" {
 			continue
 		}
 		if why, message, due := p.closed(pool); why != "" && why != reason.NoTemplate {
@@ -217,11 +219,14 @@ func (p *pass) closed(pool *cluster.Pool) (why reason.Reason, message string, du
 	backoff, failed := p.s.Ledger.Backoff(pool.Name)
 	_, known := p.shapes[pool.Name]
 	size := p.sizes[pool.Name].Peak + p.asked(pool)
+	heldBy, held, isHeld := pool.Holds(cloudprovider.Autoscale)
 	switch {
 	case pool.Problem != "": // before the switch, which may not be known either
 		return reason.PoolUnknown, fmt.Sprintf("the provider's last answer about it was an error: %s", pool.Problem), time.Time{}
 	case !pool.Settings.Autoscale:
 		return reason.AutoscaleOff, "its autoscale switch is off", time.Time{}
+	case isHeld:
+		return heldBy, held, time.Time{}
 	case failed && !p.reached(backoff.Until):
 		return reason.PoolInBackoff, fmt.Sprintf("it failed to grow a short while ago (%s)", backoff.Reason), backoff.Until
 	case size >= pool.Settings.Max:

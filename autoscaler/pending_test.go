@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/poolkeeper/poolkeeper/autoscaler"
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	. "github.com/poolkeeper/poolkeeper/cluster/clustertest"
 	"github.com/poolkeeper/poolkeeper/ledger"
@@ -99,10 +100,11 @@ func TestAPodThatNothingHelpsIsToldWhyByEachPool(t *testing.T) {
 			name: "a limit is named only where the pod would fit",
 			things: []any{
 				Pool("full", 0, 0), Pool("tiny", 0, 0, Template(Holds("500m", "1Gi"))), Pool("off", 0, 3, Set(func(s *cluster.Settings) { s.Autoscale = false })),
+				Pool("theirs", 1, 3, held(cloudprovider.ExternalMachines)), // not even up to its min
 				Pod("p", Unschedulable()),
 			},
 			want:  `pod default/p (MaxSizeReached): pool full would take it, but it has, or is to have, 0 nodes, and its max is 0`,
-			pools: map[string]reason.Reason{"full": reason.MaxSizeReached, "tiny": reason.MisfitsPool, "off": reason.AutoscaleOff},
+			pools: map[string]reason.Reason{"full": reason.MaxSizeReached, "tiny": reason.MisfitsPool, "off": reason.AutoscaleOff, "theirs": reason.ExternalMachines},
 		},
 		{
 			name:   "a back-off says when it ends",

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/poolkeeper/poolkeeper/autoscaler"
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	. "github.com/poolkeeper/poolkeeper/cluster/clustertest"
 	"github.com/poolkeeper/poolkeeper/drain"
@@ -267,6 +268,10 @@ func TestSomeNodesStay(t *testing.T) {
 			want: `node n1 (AutoscaleOff): the autoscale switch of pool small is off`,
 		},
 		{
+			name: "because the cloud scales its pool by itself", things: []any{Pool("small", 0, 9, held(cloudprovider.CloudSwitchOn)), small("n1")},
+			want: `node n1 (CloudSwitchOn): pool small: turn autoscaling off there`,
+		},
+		{
 			name: "because it is annotated", things: []any{pool, small("n1", Annotate(autoscaler.ScaleDownDisabled, "true"))},
 			want: `node n1 (ScaleDownDisabled): it is annotated cluster-autoscaler.kubernetes.io/scale-down-disabled`,
 		},
@@ -363,5 +368,12 @@ func devices(n int64) OnNode {
 func asksDevices(n int64) OnPod {
 	return func(p *corev1.Pod) {
 		p.Spec.Containers[0].Resources.Requests["example.org/gpu"] = *resource.NewQuantity(n, resource.DecimalSI)
+	}
+}
+
+// held is a pool whose provider asks to leave its size alone.
+func held(cause cloudprovider.HoldCause) PoolOption {
+	return func(p *cluster.Pool) {
+		p.Held = []cloudprovider.HeldJob{{Job: cloudprovider.Autoscale, Cause: cause, Message: "turn autoscaling off there"}}
 	}
 }

@@ -8,8 +8,26 @@ import (
 )
 
 // What not every cloud can do is an optional interface of the [NodeGroup] (or, where it says so, of the [CloudProvider]). The core finds
-// it by type assertion and holds what it can't do without it, with a reason. A wrapper that may or may not have a capability answers
-// [ErrNotImplemented], which counts as not having it.
+// it by [As], a type assertion, and holds what it can't do without it, with a reason. A type that has the methods of a capability which what stands behind
+// it may lack is [Partial], and its methods then answer [ErrNotImplemented], which counts as not having it.
+
+// Partial is an optional interface of a [NodeGroup] or [CloudProvider] whose type has the methods of more capabilities than what stands behind it: a wrapper, or
+// the client of a program elsewhere.
+type Partial interface {
+	// Lacks tells whether a capability can't be used although the type has its methods. The capability is given as a nil pointer to its
+	// interface, such as (*Rebooter)(nil).
+	Lacks(capability any) bool
+}
+
+// As gives a group or provider as something that has the capability T, if it has it.
+func As[T any](from any) (able T, ok bool) {
+	able, ok = from.(T)
+	if partial, is := from.(Partial); ok && is && partial.Lacks((*T)(nil)) {
+		var none T
+		return none, false
+	}
+	return able, ok
+}
 
 // Rebooter restarts an instance in place.
 type Rebooter interface {
@@ -45,18 +63,63 @@ type TokenIncreaser interface {
 	IncreaseSizeWithToken(ctx context.Context, delta int, token string) error
 }
 
-// Versioned knows the Kubernetes version of its template and can be given another.
-type Versioned interface {
+// VersionTeller knows the Kubernetes version of its template. Whether it can be given another is for [Versioned] and [NativeUpgrader] to say.
+type VersionTeller interface {
 	// TemplateVersion is the version with which new instances are made, such as v1.36.3.
 	TemplateVersion(ctx context.Context) (string, error)
+}
+
+// Versioned knows the Kubernetes version of its template and can be given another.
+type Versioned interface {
+	VersionTeller
 	// SetTemplateVersion makes new instances come with that version. Instances that exist stay as they are.
 	SetTemplateVersion(ctx context.Context, version string) error
 }
 
-// NativeUpgrader upgrades the instances of a group by the cloud's own means.
+// NativeUpgrader upgrades the instances of a group by the cloud's own means: the group's template gets the version, and the cloud replaces or
+// changes the instances that exist, in its own order and time.
 type NativeUpgrader interface {
+	// UpgradeNatively asks for the upgrade and doesn't wait for it: it is done when the nodes' kubelets say so. To the version that the template
+	// has it is done already. A version that the cloud refuses fails with [ErrInvalid].
 	UpgradeNatively(ctx context.Context, version string) error
 }
+
+// JobHolder says which of the daemon's jobs must be left alone on a group for now.
+type JobHolder interface {
+	// HeldJobs are the jobs to be left alone, each at most once; it answers from the last Refresh. Jobs that are not named go on.
+	HeldJobs() []HeldJob
+}
+
+// HeldJob is a job that is left alone on a group, and why.
+type HeldJob struct {
+	Job   Job
+	Cause HoldCause
+	// Message says to people what it is that holds, and what they can do about it, if anything.
+	Message string
+}
+
+// Job is one of the three jobs, by the name of its switch.
+type Job string
+
+// The jobs.
+const (
+	Autoscale   Job = "autoscale"
+	Autoheal    Job = "autoheal"
+	AutoUpgrade Job = "autoUpgrade"
+)
+
+// HoldCause is why a job is left alone.
+type HoldCause string
+
+// The causes.
+const (
+	// CloudSwitchOn: the cloud's own service does this job on the group; two of them would undo each other's work. A person has to turn one off.
+	CloudSwitchOn HoldCause = "CloudSwitchOn"
+	// CloudAtWork: the cloud is changing the group by itself right now, or has locked it; it passes.
+	CloudAtWork HoldCause = "CloudAtWork"
+	// ExternalMachines: the machines are not the cloud's own, and it can neither make, restart nor delete them.
+	ExternalMachines HoldCause = "ExternalMachines"
+)
 
 // VersionLister is an optional interface of the [CloudProvider]: the versions that can be had.
 type VersionLister interface {

@@ -108,6 +108,8 @@ type Pool struct {
 	Template *cloudprovider.Template
 	// Can tells what the provider can do with this pool.
 	Can Capabilities
+	// Held are the jobs that the provider asks to leave alone on this pool; see [Pool.Holds].
+	Held []cloudprovider.HeldJob
 	// Settings are the effective settings: the configuration's entry, else the provider's own, else the flag.
 	Settings Settings
 	// Observed is when the provider last gave a good answer about this pool.

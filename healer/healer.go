@@ -18,6 +18,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
@@ -146,6 +147,10 @@ func (p *pass) look(x subject) {
 		p.lookAway(x)
 		return
 	}
+	if _, _, held := x.pool.Holds(cloudprovider.Autoheal); held {
+		p.leaveAlone(x)
+		return
+	}
 	if claim, ok := p.claims.on[x.ref.Key()]; ok && (claim.Phase == ledger.Deleting || claim.Phase == ledger.Refilling) {
 		p.verdict(x, reason.DeletingInstance, "for the "+string(claim.Owner), time.Time{})
 		return
@@ -192,6 +197,24 @@ func (p *pass) lookAway(x subject) {
 	}
 }
 
+// leaveAlone leaves a node alone in whose pool the provider asks for that. While the cloud is at work a sick node is in doubt, for it may be what
+// the cloud is replacing; else its incident is forgotten, as if healing were switched off.
+func (p *pass) leaveAlone(x subject) {
+	why, message, _ := x.pool.Holds(cloudprovider.Autoheal)
+	incident, open := p.incidents[x.ref.Key()]
+	unready := x.node != nil && !cluster.IsReady(x.node)
+	switch {
+	case why == reason.CloudAtWork && (open || unready):
+		p.doubt(x, finding{health: doubtful, sign: why, message: message}, incident, open)
+		return
+	case open && why != reason.CloudAtWork:
+		p.change(ledger.Drop(incident))
+	}
+	if unready {
+		p.verdict(x, why, "the node is not ready, and "+message, time.Time{})
+	}
+}
+
 // AnnotationHeal keeps the healer away from a Node on which it is set to "off". It can hurt that one node alone, so a kubelet may write it.
 const AnnotationHeal = "poolkeeper.io/heal"
 
@@ -200,6 +223,11 @@ func healOff(node *corev1.Node) bool { return node != nil && node.Annotations[An
 // lookAtPools says which pools are not healed at all.
 func (p *pass) lookAtPools() {
 	for pool := range p.s.Pools.Values() {
+		if why, message, held := pool.Holds(cloudprovider.Autoheal); held && pool.Settings.Autoheal {
+			p.decision.Verdicts = append(p.decision.Verdicts, plan.Verdict{
+				Owner: ledger.Healer, Kind: plan.Pool, Name: pool.Name, Reason: why, Message: message,
+			})
+		}
 		if pool.Settings.Autoheal {
 			continue
 		}

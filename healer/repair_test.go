@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/cluster/clustertest"
 	"github.com/poolkeeper/poolkeeper/ledger"
@@ -95,6 +96,19 @@ func TestHealingCanBeSwitchedOff(t *testing.T) {
 			t.Errorf("the pool's verdict is %+v", v)
 		}
 	})
+	for _, cause := range []cloudprovider.HoldCause{cloudprovider.CloudSwitchOn, cloudprovider.ExternalMachines} {
+		t.Run("by the provider: "+string(cause), func(t *testing.T) {
+			w, n1, _ := three(t, func(p *cluster.Pool) {
+				p.Held = []cloudprovider.HeldJob{{Job: cloudprovider.Autoheal, Cause: cause, Message: "turn autohealing off there"}}
+			})
+			w.falls(n1)
+			w.pass(time.Hour)
+			w.mustHold("n1", reason.Reason(cause))
+			if v := w.last.Verdicts[0]; v.Kind != plan.Pool || v.Reason != reason.Reason(cause) || v.Message != "turn autohealing off there" {
+				t.Errorf("the pool's verdict is %+v", v)
+			}
+		})
+	}
 	t.Run("for a node", func(t *testing.T) {
 		w, n1, n2 := three(t)
 		off := clustertest.OnNode(func(n *corev1.Node) { clustertest.Annotate(AnnotationHeal, "off")(n) })

@@ -20,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/ledger"
@@ -103,6 +104,11 @@ func (p *pass) decide() {
 		p.answer(hold{why: reason.UpgradeOff, message: "autoUpgrade is off for the pool"})
 		return
 	}
+	if why, message, held := p.pool.Holds(cloudprovider.AutoUpgrade); held && why != reason.CloudAtWork {
+		p.forget()
+		p.answer(hold{why: why, message: message})
+		return
+	}
 	if h := p.findTarget(); h != nil {
 		p.answer(*h)
 		return
@@ -132,15 +138,24 @@ func (p *pass) unanswered() {
 // standsAgainst is what holds the pool's rollout as a whole, the first of all; nil if nothing does.
 func (p *pass) standsAgainst(rollout ledger.Rollout) *hold {
 	for _, rule := range []func(ledger.Rollout) *hold{
-		p.serverIs,  // no kubelet may be newer than the API server, so that has to be known
-		p.notNeeded, // nothing is old, and nothing new will be
-		p.notHalted, // a new node that did not become ready halts it
-		p.inWindow,  // only when it is allowed
-		p.versioned, // new nodes have to come with the target version
+		p.serverIs,    // no kubelet may be newer than the API server, so that has to be known
+		p.notNeeded,   // nothing is old, and nothing new will be
+		p.cloudIsIdle, // the cloud is not at work on the pool itself
+		p.notHalted,   // a new node that did not become ready halts it
+		p.inWindow,    // only when it is allowed
+		p.versioned,   // new nodes have to come with the target version
 	} {
 		if h := rule(rollout); h != nil {
 			return h
 		}
+	}
+	return nil
+}
+
+// cloudIsIdle holds while the cloud is changing the pool by itself.
+func (p *pass) cloudIsIdle(ledger.Rollout) *hold {
+	if why, message, held := p.pool.Holds(cloudprovider.AutoUpgrade); held {
+		return &hold{why: why, message: message}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/cluster/clustertest"
 	"github.com/poolkeeper/poolkeeper/ledger"
@@ -328,5 +329,18 @@ func TestLimits(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestAPoolThatItsProviderAsksToLeaveAloneIsNotUpgraded(t *testing.T) {
+	for _, cause := range []cloudprovider.HoldCause{cloudprovider.CloudSwitchOn, cloudprovider.CloudAtWork, cloudprovider.ExternalMachines} {
+		held := func(p *cluster.Pool) {
+			p.Held = []cloudprovider.HeldJob{{Job: cloudprovider.AutoUpgrade, Cause: cause, Message: "turn it off there"}, {Job: cloudprovider.Autoheal}}
+		}
+		w := clustertest.New(server, clustertest.Pool("a", 1, 5, clustertest.Target(1), always(), held), old("n1"))
+		d := decide(w)
+		if len(d.Proposals) > 0 || len(d.Verdicts) == 0 || d.Verdicts[0].Reason != reason.Reason(cause) || d.Verdicts[0].Message != "turn it off there" {
+			t.Errorf("%s: %q, %+v", cause, answers(d), d.Verdicts)
+		}
 	}
 }

@@ -31,7 +31,7 @@ func versions() []check {
 // listed are the versions that the provider offers. The check is skipped if it can't tell.
 func (p *probe) listed() []cloudprovider.Version {
 	p.Helper()
-	lister, ok := p.Provider.(cloudprovider.VersionLister)
+	lister, ok := cloudprovider.As[cloudprovider.VersionLister](p.Provider)
 	if !ok {
 		p.Skipf("the provider is no VersionLister")
 	}
@@ -57,15 +57,15 @@ func versionsAreListed(p *probe) {
 }
 
 // current is the version of the group's template.
-func (p *probe) current(able cloudprovider.Versioned) string {
+func (p *probe) current(able cloudprovider.VersionTeller) string {
 	p.Helper()
 	now, err := able.TemplateVersion(p.ctx)
 	p.can(err, "TemplateVersion")
 	return now
 }
 
-// another is a version that the group can be set to and doesn't have, the newest if there are several.
-func (p *probe) another(able cloudprovider.Versioned) string {
+// another is a version that the group can have and doesn't, the newest if there are several.
+func (p *probe) another(able cloudprovider.VersionTeller) string {
 	p.Helper()
 	now := p.current(able)
 	for _, one := range slices.Backward(p.listed()) {
@@ -78,7 +78,7 @@ func (p *probe) another(able cloudprovider.Versioned) string {
 }
 
 func groupHasVersion(p *probe) {
-	able := capable[cloudprovider.Versioned](p)
+	able := capable[cloudprovider.VersionTeller](p)
 	now := p.current(able)
 	if _, err := version.ParseSemantic(now); err != nil {
 		p.Fatalf("TemplateVersion gave %q: %v", now, err)
@@ -144,12 +144,15 @@ func versionSurvives(p *probe) {
 // rounds is how often a native upgrade may have to settle until all instances have had their turn.
 const rounds = 50
 
+// nativeUpgradeUpgrades accepts both clouds that tell the version of an instance and those that don't: there the old instances have to be gone.
 func nativeUpgradeUpgrades(p *probe) {
 	able := capable[cloudprovider.NativeUpgrader](p)
-	versioned := capable[cloudprovider.Versioned](p)
-	next, size := p.another(versioned), p.target()
+	teller := capable[cloudprovider.VersionTeller](p)
+	next, size, old := p.another(teller), p.target(), ids(p.alive(p.Group))
 	p.can(able.UpgradeNatively(p.ctx, next), "UpgradeNatively to "+next)
-	behind := func(i cloudprovider.Instance) bool { return i.Version != next }
+	behind := func(i cloudprovider.Instance) bool {
+		return i.Version != next && (i.Version != "" || slices.Contains(old, i.ID))
+	}
 	for range rounds {
 		p.settle()
 		if !slices.ContainsFunc(p.alive(p.Group), behind) {
@@ -160,11 +163,14 @@ func nativeUpgradeUpgrades(p *probe) {
 		p.Fatalf("long after UpgradeNatively to %s the versions of the instances are %v; want %d instances, all of that version", next, versionsOf(list), size)
 	}
 	p.wantTarget(size, "after a native upgrade")
+	if now := p.current(teller); now != next {
+		p.Fatalf("long after UpgradeNatively to %s new instances come with %s", next, now)
+	}
 }
 
 func (p *probe) pricer() cloudprovider.Pricer {
 	p.Helper()
-	able, ok := p.Provider.(cloudprovider.Pricer)
+	able, ok := cloudprovider.As[cloudprovider.Pricer](p.Provider)
 	if !ok {
 		p.Skipf("the provider is no Pricer")
 	}
@@ -206,7 +212,7 @@ func biggerPodCostsMore(p *probe) {
 func capacityTypesAreKnown(p *probe) {
 	capable[cloudprovider.CapacityTyper](p)
 	for _, group := range p.Provider.NodeGroups() {
-		able, ok := group.(cloudprovider.CapacityTyper)
+		able, ok := cloudprovider.As[cloudprovider.CapacityTyper](group)
 		if !ok {
 			p.Fatalf("group %s is no CapacityTyper, and %s is", group.Id(), p.Group)
 		}
@@ -231,7 +237,7 @@ func groups() []check {
 // maker makes a group like the one under test.
 func (p *probe) maker() cloudprovider.GroupMaker {
 	p.Helper()
-	able, ok := p.Provider.(cloudprovider.GroupMaker)
+	able, ok := cloudprovider.As[cloudprovider.GroupMaker](p.Provider)
 	if !ok {
 		p.Skipf("the provider is no GroupMaker")
 	}

@@ -95,6 +95,9 @@ var list = []Entry{
 	{StaleView, Holds, "The last good view of the provider or cluster is too old to destroy anything by it.", ""},
 	{ObserveMode, Holds, "The daemon only observes (--mode=observe).", "Set --mode=act."},
 	{ProtectMode, Holds, "The daemon only adds capacity and repairs (--mode=protect).", "Set --mode=act."},
+	{CloudSwitchOn, Holds, "The cloud's own switch for this job is on for the pool; the daemon doesn't do the job beside it.", "Turn one of the two off: the cloud's switch, which the message names, or the daemon's."},
+	{CloudAtWork, Holds, "The cloud is changing the pool by itself, or has locked it; the job waits until that has passed.", ""},
+	{ExternalMachines, Holds, "The pool's machines are not the provider's own; they are seen, and never resized, replaced or deleted.", ""},
 
 	{WaitingForReplacement, Reports, "The replacement is not ready yet.", ""},
 	{Draining, Reports, "The node's pods are being evicted.", ""},

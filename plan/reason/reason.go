@@ -150,6 +150,9 @@ const (
 	StaleView            Reason = "StaleView"
 	ObserveMode          Reason = "ObserveMode"
 	ProtectMode          Reason = "ProtectMode"
+	CloudSwitchOn        Reason = "CloudSwitchOn"
+	CloudAtWork          Reason = "CloudAtWork"
+	ExternalMachines     Reason = "ExternalMachines"
 )
 
 // Progress of what was let through, and its faults.
