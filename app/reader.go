@@ -116,14 +116,14 @@ func (r *reader) readGroup(ctx context.Context, provider string, group cloudprov
 	if pool.Template, err = group.TemplateNodeInfo(ctx); err != nil && cloudprovider.ClassOf(err) != cloudprovider.ClassNotImplemented {
 		return fail(err)
 	}
-	if teller, ok := group.(cloudprovider.VersionTeller); ok {
+	if teller, ok := cloudprovider.As[cloudprovider.VersionTeller](group); ok {
 		if pool.Version, err = teller.TemplateVersion(ctx); err != nil && cloudprovider.ClassOf(err) != cloudprovider.ClassNotImplemented {
 			return fail(err)
 		}
-		_, settable := group.(cloudprovider.Versioned)
+		_, settable := cloudprovider.As[cloudprovider.Versioned](group)
 		pool.Can.SetVersion = settable && err == nil
 	}
-	if holder, ok := group.(cloudprovider.JobHolder); ok {
+	if holder, ok := cloudprovider.As[cloudprovider.JobHolder](group); ok {
 		pool.Held = holder.HeldJobs()
 	}
 	_, pool.Can.Reboot = cloudprovider.As[cloudprovider.Rebooter](group)
