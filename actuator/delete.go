@@ -29,7 +29,7 @@ func (a *Actuator) deleteInstance(ctx context.Context, step plan.Step) error {
 	remove := group.DeleteNodes
 	if step.Do == plan.ReplaceInstance {
 		doing = fmt.Sprintf("replace instance %s of pool %s", step.Node, step.Pool)
-		replacer, ok := group.(cloudprovider.Replacer)
+		replacer, ok := cloudprovider.As[cloudprovider.Replacer](group)
 		if !ok {
 			return cloudprovider.Errorf(cloudprovider.ClassNotImplemented, doing, "the provider can't replace instances")
 		}

@@ -26,7 +26,7 @@ func (a *Actuator) increase(ctx context.Context, step plan.Step) error {
 		return err
 	}
 	return providerError(doing, a.order(ctx, func(ctx context.Context) error {
-		tokens, ok := group.(cloudprovider.TokenIncreaser)
+		tokens, ok := cloudprovider.As[cloudprovider.TokenIncreaser](group)
 		if ok && step.Operation != "" {
 			err := tokens.IncreaseSizeWithToken(ctx, step.Delta, step.Operation)
 			if !errors.Is(err, cloudprovider.ErrNotImplemented) {
@@ -84,7 +84,7 @@ func (a *Actuator) changeVersion(ctx context.Context, step plan.Step) error {
 	if err != nil {
 		return err
 	}
-	versioned, ok := group.(cloudprovider.Versioned)
+	versioned, ok := cloudprovider.As[cloudprovider.Versioned](group)
 	if !ok {
 		return cloudprovider.Errorf(cloudprovider.ClassNotImplemented, doing, "the provider can't set versions")
 	}

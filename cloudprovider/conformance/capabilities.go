@@ -39,7 +39,7 @@ func capabilities() []check {
 // capable is the group under test as a T. The check is skipped if it isn't one.
 func capable[T any](p *probe) T {
 	p.Helper()
-	able, ok := p.group().(T)
+	able, ok := cloudprovider.As[T](p.group())
 	if !ok {
 		p.Skipf("the provider's groups have no %T", new(T))
 	}
