@@ -90,8 +90,26 @@ generate-check: ## Fail when a generated file is not what the code makes of it
 	@tools/generated
 
 .PHONY: bench
-bench: ## All benchmarks (BENCH=regexp for some of them)
-	@go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -timeout 2h $(UNIT)
+bench: ## The table of docs/performance.md, in some minutes (BENCH=regexp: those Go benchmarks instead; BENCH_FLAGS='-only up-')
+ifdef BENCH
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 2h $(UNIT)
+else
+	@go run ./test/bench/table $(BENCH_FLAGS)
+endif
+
+# What profile writes, and how often the workload is run for it.
+PROFILES ?= bin/profiles
+PROFILE_RUNS ?= 20
+.PHONY: profile
+profile: ## CPU and allocation profiles of one workload (WORKLOAD=idle-5000), and the first lines of each
+	@mkdir -p $(PROFILES)
+	@go test -run '^$$' -bench '^BenchmarkWorkloads$$/^$(or $(WORKLOAD),idle-5000)$$' -benchtime $(PROFILE_RUNS)x -benchmem -o $(PROFILES)/bench.test \
+		-cpuprofile $(PROFILES)/$(or $(WORKLOAD),idle-5000).cpu -memprofile $(PROFILES)/$(or $(WORKLOAD),idle-5000).mem -memprofilerate 4096 ./test/bench
+	@for kind in cpu mem; do \
+		printf '\n==== %s\n' $$kind; \
+		go tool pprof -top -cum -nodecount 40 -sample_index $$([ $$kind = cpu ] && echo cpu || echo alloc_space) \
+			-focus 'bench\.\(\*house\)\.pass|bench\..*run' $(PROFILES)/bench.test $(PROFILES)/$(or $(WORKLOAD),idle-5000).$$kind 2>/dev/null | tail -n +4; \
+	done
 
 .PHONY: test-long
 test-long: tools ## What is too slow for CI: the property tests with a hundred times as many random cases; takes hours

@@ -18,7 +18,7 @@ import (
 var downWorkloads = []workload{full12k(), down(2000), removeOne()}
 
 // downGrowth shows that the answer about all nodes grows with them, and not faster.
-var downGrowth = []workload{down(500), down(1000), down(4000)}
+var downGrowth = []workload{down(500), down(1000)}
 
 func newScaler(b *testing.B) *autoscaler.Autoscaler {
 	b.Helper()
@@ -184,4 +184,3 @@ func removeOne() workload {
 		}
 	}}
 }
-

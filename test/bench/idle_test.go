@@ -135,8 +135,8 @@ func (h *house) pass(w *idleWorld) plan.Plan {
 // deaf takes Events and tells nobody.
 type deaf struct{}
 
-func (deaf) Event(runtime.Object, string, string, string)                                  {}
-func (deaf) Eventf(runtime.Object, string, string, string, ...any)                         {}
+func (deaf) Event(runtime.Object, string, string, string)                                      {}
+func (deaf) Eventf(runtime.Object, string, string, string, ...any)                             {}
 func (deaf) AnnotatedEventf(runtime.Object, map[string]string, string, string, string, ...any) {}
 
 // shelf takes the status and keeps nothing.
@@ -163,10 +163,16 @@ type idleWorld struct {
 	ledger    ledger.Ledger
 	dice      *rand.Rand
 	nodes     []string
-	pods      []*corev1.Pod // as the API server has them
+	pods      []idlePod
 	pools     []*cluster.Pool
 	instances []*cluster.Instance
 	made      int
+}
+
+// idlePod is all that a pod is made of, so that the world needs little memory beside the picture of it.
+type idlePod struct {
+	number, kind, node int32
+	unready            bool
 }
 
 func newIdleWorld(n int) *idleWorld {
@@ -196,9 +202,9 @@ func newIdleWorld(n int) *idleWorld {
 		}
 		for j := range pods {
 			kind := (i*7 + j*10 + i/3) % idleKinds
-			pod := w.pod(kind, name)
+			pod := w.newPod(kind, i)
 			w.pods = append(w.pods, pod)
-			w.set(pod)
+			w.set(w.object(pod))
 		}
 	}
 	w.look()
@@ -207,21 +213,28 @@ func newIdleWorld(n int) *idleWorld {
 
 func kindName(kind int) string { return fmt.Sprintf("app-%03d", kind) }
 
-// pod is a new pod of a ReplicaSet on a node. One of three kinds in a row asks for half, and one for one and a half of what the third does.
-func (w *idleWorld) pod(kind int, node string) *corev1.Pod {
+func (w *idleWorld) newPod(kind, node int) idlePod {
 	w.made++
-	app := kindName(kind)
+	return idlePod{number: int32(w.made), kind: int32(kind), node: int32(node)}
+}
+
+// object is the pod as the API server has it. One of three kinds in a row asks for half, and one for one and a half of what the third does.
+func (w *idleWorld) object(p idlePod) *corev1.Pod {
+	app := kindName(int(p.kind))
 	options := []PodOption{
-		Of("ReplicaSet", app), Label("app", app), Label("pod-template-hash", "5f6d8b9c7"), On(node),
-		Asks(fmt.Sprintf("%dm", 50+50*(kind%3)), fmt.Sprintf("%dMi", 200+200*(kind%3))),
+		Of("ReplicaSet", app), Label("app", app), Label("pod-template-hash", "5f6d8b9c7"), On(w.nodes[p.node]),
+		Asks(fmt.Sprintf("%dm", 50+50*(p.kind%3)), fmt.Sprintf("%dMi", 200+200*(p.kind%3))),
 	}
-	switch kind % 10 {
+	switch p.kind % 10 {
 	case 3:
 		options = append(options, Spread(corev1.LabelTopologyZone, 5, "app", app))
 	case 7:
 		options = append(options, Apart(corev1.LabelHostname, "app", app))
 	}
-	return Pod(fmt.Sprintf("%s-5f6d8b9c7-%06d", app, w.made), options...)
+	if p.unready {
+		options = append(options, Unready())
+	}
+	return Pod(fmt.Sprintf("%s-5f6d8b9c7-%06d", app, p.number), options...)
 }
 
 func (w *idleWorld) set(objects ...metav1.Object) {
@@ -243,36 +256,24 @@ func (w *idleWorld) change() {
 		})
 	}
 	for range len(w.pods) / 100 {
-		i := w.dice.IntN(len(w.pods))
-		old := w.pods[i]
-		var kind int
-		if _, err := fmt.Sscanf(old.Labels["app"], "app-%03d", &kind); err != nil {
-			panic(err)
-		}
+		p := &w.pods[w.dice.IntN(len(w.pods))]
 		switch w.dice.IntN(3) {
 		case 0:
-			w.pods[i] = flipped(old)
-			w.set(w.pods[i])
-			continue
+			p.unready = !p.unready
+			w.set(w.object(*p))
 		case 1: // of another size, and not of a kind that would sway the node's use for good
-			kind = kind/3*3 + w.dice.IntN(3)
+			w.replace(p, int(p.kind)/3*3+w.dice.IntN(3))
+		default:
+			w.replace(p, int(p.kind))
 		}
-		w.cluster.Apply(w.now, cluster.Unset{Object: old})
-		w.pods[i] = w.pod(kind, old.Spec.NodeName)
-		w.set(w.pods[i])
 	}
 }
 
-// flipped is the pod, ready if it was not, and not if it was.
-func flipped(pod *corev1.Pod) *corev1.Pod {
-	pod = pod.DeepCopy()
-	c := &pod.Status.Conditions[1]
-	if c.Status == corev1.ConditionTrue {
-		c.Status = corev1.ConditionFalse
-	} else {
-		c.Status = corev1.ConditionTrue
-	}
-	return pod
+// replace deletes a pod, and has another one run in its place.
+func (w *idleWorld) replace(p *idlePod, kind int) {
+	w.cluster.Apply(w.now, cluster.Unset{Object: w.object(*p)})
+	*p = w.newPod(kind, int(p.node))
+	w.set(w.object(*p))
 }
 
 // look has the provider tell what it told before.

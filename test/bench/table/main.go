@@ -1,0 +1,150 @@
+// Program table runs the workloads of docs/performance.md, each in a process of its own, and prints them as a table beside what others need
+// for the same; then how time grows with size, and how many nodes more than the least possible were asked for. `make bench` runs it.
+//
+//	go run ./test/bench/table [-only REGEXP] [-parts workloads,growth,quality]
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"time"
+)
+
+func main() {
+	only := flag.String("only", "", "run only the workloads whose names match this regular expression")
+	parts := flag.String("parts", "workloads,growth,quality", "what to print: workloads, growth, quality")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := printAll(ctx, *only, *parts); err != nil {
+		fmt.Fprintln(os.Stderr, "table:", err)
+		os.Exit(1)
+	}
+}
+
+func printAll(ctx context.Context, only, parts string) error {
+	wanted, err := regexp.Compile(only)
+	if err != nil {
+		return fmt.Errorf("-only=%s: %w", only, err)
+	}
+	folder, err := os.MkdirTemp("", "bench-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(folder) }() // what stays behind is in the system's folder for such things
+	binary := filepath.Join(folder, "bench.test")
+	if err := build(ctx, binary); err != nil {
+		return err
+	}
+	t := &table{binary: binary, wanted: wanted, results: map[string]result{}}
+	if strings.Contains(parts, "workloads") || strings.Contains(parts, "quality") {
+		if err := t.workloads(ctx, strings.Contains(parts, "workloads")); err != nil {
+			return err
+		}
+	}
+	if strings.Contains(parts, "quality") {
+		t.quality()
+	}
+	if strings.Contains(parts, "growth") {
+		return t.growth(ctx)
+	}
+	return nil
+}
+
+// table is a run of the program.
+type table struct {
+	binary  string
+	wanted  *regexp.Regexp
+	results map[string]result
+}
+
+func (t *table) workloads(ctx context.Context, shown bool) error {
+	if shown {
+		printHead(os.Stdout)
+	}
+	cpu := ""
+	for _, l := range lines {
+		if !t.wanted.MatchString(l.id) {
+			continue
+		}
+		r, err := run(ctx, t.binary, "BenchmarkWorkloads", l.id, l.times)
+		switch {
+		case errors.Is(err, errNone):
+			fmt.Printf("%-16s %s\n", l.id, "not measured: "+errNone.Error())
+			continue
+		case err != nil:
+			return err
+		}
+		t.results[l.id], cpu = r, r.cpu
+		if shown {
+			printLine(os.Stdout, l, r)
+		}
+	}
+	if shown {
+		fmt.Printf("\n%s, %s, %d processors (%s). RSS is that of a process that makes the workload and runs it.\n", time.Now().Format(time.DateOnly), runtime.Version(), runtime.NumCPU(), cpu)
+		fmt.Println("others: CA is cluster-autoscaler's core, K Karpenter's with one worker, both of August 2026; n is the nodes that they ask for. ! marks a target missed.")
+	}
+	return nil
+}
+
+func (t *table) quality() {
+	fmt.Println()
+	for _, l := range lines {
+		if r, ok := t.results[l.id]; ok {
+			printQuality(os.Stdout, l, r)
+		}
+	}
+}
+
+func (t *table) growth(ctx context.Context) error {
+	fmt.Printf("\ntime at one, two and four times the size\n")
+	for _, f := range families {
+		if !t.wanted.MatchString(f.ids[0]) {
+			continue
+		}
+		var of [3]time.Duration
+		for i, id := range f.ids {
+			r, err := t.at(ctx, id)
+			if errors.Is(err, errNone) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			of[i] = r.time
+		}
+		if of[2] == 0 {
+			fmt.Printf("%-36s not measured\n", f.what)
+			continue
+		}
+		printGrowth(os.Stdout, f, of)
+	}
+	return nil
+}
+
+// at is the result of a workload of either kind, from this run if it has been measured already.
+func (t *table) at(ctx context.Context, id string) (result, error) {
+	if r, ok := t.results[id]; ok {
+		return r, nil
+	}
+	runs := 3
+	if strings.HasPrefix(id, "idle-") {
+		runs = 50
+	}
+	r, err := run(ctx, t.binary, "BenchmarkGrowth", id, runs)
+	if errors.Is(err, errNone) {
+		r, err = run(ctx, t.binary, "BenchmarkWorkloads", id, runs)
+	}
+	if err == nil {
+		t.results[id] = r
+	}
+	return r, err
+}
