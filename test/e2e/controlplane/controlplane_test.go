@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
@@ -273,6 +274,30 @@ func TestAKilledNodeFallsSilentAndItsPodsStayUntilItIsRevived(t *testing.T) {
 			return nil
 		}
 		return err
+	})
+}
+
+// On a busy machine a lease may be late once; the node controller then marks the node's pods, and nobody but the kubelet takes that back.
+func TestAPodThatWasMarkedNotReadyBySomebodyElseIsReadyAgainSoon(t *testing.T) {
+	createNode(t, "marked-0", "marked")
+	createDeployment(t, "marked", "marked", 1)
+	marked := pods(t, "marked")[0]
+	patch := []byte(`{"status":{"conditions":[{"type":"Ready","status":"False","reason":"NodeNotReady"}]}}`)
+	core := plane.Client().CoreV1().Pods("marked")
+	if _, err := core.Patch(t.Context(), marked.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+		t.Fatal(err)
+	}
+	controlplane.Eventually(t, limit, func(ctx context.Context) error {
+		pod, err := core.Get(ctx, marked.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		for _, c := range pod.Status.Conditions {
+			if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+				return nil
+			}
+		}
+		return fmt.Errorf("pod %s has the conditions %v", pod.Name, pod.Status.Conditions)
 	})
 }
 
