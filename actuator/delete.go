@@ -112,7 +112,7 @@ func (a *Actuator) empty(ctx context.Context, step plan.Step, doing string) erro
 	}
 	var left []string
 	for _, pod := range pods {
-		if !drain.Stays(pod, a.options.Now()) {
+		if !drain.Stays(cluster.PodOf(pod), a.options.Now()) {
 			left = append(left, cluster.Key(pod))
 		}
 	}

@@ -80,7 +80,7 @@ func TestTheActuatorWaitsForThePodsThatADrainWaitsForAndForNoOthers(t *testing.T
 			if err != nil || len(pods) != 1 {
 				t.Fatalf("%d pods on the node, error %v", len(pods), err)
 			}
-			if got := drain.Stays(pods[0], noon); got != test.stays {
+			if got := drain.Stays(cluster.PodOf(pods[0]), noon); got != test.stays {
 				t.Errorf("a drain leaves it there: %t, want %t", got, test.stays)
 			}
 			if r := s.do(s.step(plan.DeleteInstance)); (r.Class == "") != test.stays || r.Class != "" && r.Class != cluster.ClassPodsLeft {

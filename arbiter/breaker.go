@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -73,7 +72,7 @@ func (p *pass) withDisplaced(b ledger.Breaker, unready []*corev1.Node) ledger.Br
 	displaced := slices.Clip(b.Displaced)
 	for _, node := range unready {
 		for _, pod := range p.s.PodsOn(node.Name) {
-			owner := metav1.GetControllerOf(pod)
+			owner := pod.Controller
 			if owner == nil || known[owner.UID] {
 				continue
 			}
@@ -104,7 +103,7 @@ func (p *pass) notDisplaced(proposal plan.Proposal, _ *cluster.Pool) *verdict {
 		if !ok {
 			continue
 		}
-		if owner := metav1.GetControllerOf(pod); owner != nil && slices.Contains(b.Displaced, owner.UID) {
+		if owner := pod.Controller; owner != nil && slices.Contains(b.Displaced, owner.UID) {
 			return &verdict{reason: reason.DisplacedPods, message: fmt.Sprintf("%s was displaced from a sick node; %s", ref, b.Message)}
 		}
 	}

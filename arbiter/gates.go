@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -354,7 +353,7 @@ func label(ref ledger.NodeRef) string {
 }
 
 // podNames names pods for a person, and counts those that would make the line too long.
-func podNames(pods []*corev1.Pod) string {
+func podNames(pods []*cluster.Pod) string {
 	const most = 5
 	var names []string
 	for i, pod := range pods {

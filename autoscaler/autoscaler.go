@@ -120,7 +120,7 @@ type pass struct {
 	fresh   map[string]*growth
 	growths map[string]*growth
 	// reserved are the nodes that pods are expected on, with one of them.
-	reserved map[string]*corev1.Pod
+	reserved map[string]*cluster.Pod
 
 	proposals []plan.Proposal
 	verdicts  []plan.Verdict
@@ -134,7 +134,7 @@ func newPass(a *Autoscaler, s *cluster.Snapshot, now time.Time) *pass {
 		operations: map[string][]ledger.Operation{}, promised: map[string]bool{}, sizes: map[string]size{},
 		timers: timersOf(s.Ledger), kept: map[string]bool{},
 		displaced: map[types.UID]string{}, nodes: make(map[string]*corev1.Node, s.Nodes.Len()), usable: make(map[string]bool, s.Nodes.Len()), coming: map[string]string{},
-		fresh: map[string]*growth{}, growths: map[string]*growth{}, reserved: map[string]*corev1.Pod{},
+		fresh: map[string]*growth{}, growths: map[string]*growth{}, reserved: map[string]*cluster.Pod{},
 	}
 	for _, c := range p.claims {
 		p.claimOn[c.Node.Key()] = c

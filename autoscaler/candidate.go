@@ -25,7 +25,7 @@ type candidate struct {
 	pool *cluster.Pool
 	use  usage
 	// moving are the pods that need a new place; empty says that there is nothing on the node to wait for either.
-	moving []*corev1.Pod
+	moving []*cluster.Pod
 	empty  bool
 	// claim is our own removal of the node that is under way; nil if there is none.
 	claim *ledger.Claim
@@ -197,7 +197,7 @@ func (p *pass) used(c *candidate) *verdict {
 
 func (p *pass) expected(c *candidate) *verdict {
 	if pod := p.reserved[c.node.Name]; pod != nil {
-		return stays(reason.ReservedForPods, "pod %s is expected on it", cluster.Key(pod))
+		return stays(reason.ReservedForPods, "pod %s is expected on it", pod.Key())
 	}
 	return nil
 }

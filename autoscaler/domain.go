@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
 
@@ -35,7 +36,7 @@ func (p *pass) showDomains(classes []scheduling.Class) (hide func()) {
 }
 
 // spreads tells whether the pod must be spread over domains that are larger than a host.
-func spreads(pod *corev1.Pod) bool {
+func spreads(pod *cluster.Pod) bool {
 	return slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {
 		return c.WhenUnsatisfiable == corev1.DoNotSchedule && c.TopologyKey != corev1.LabelHostname
 	})

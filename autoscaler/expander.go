@@ -33,7 +33,7 @@ type option struct {
 	pool  *cluster.Pool
 	shape scheduling.Shape
 	nodes int
-	pods  []*corev1.Pod
+	pods  []*cluster.Pod
 	// size is how large the pool is to be without it.
 	size int
 }
@@ -106,7 +106,7 @@ func best(options []option, score expander) []option {
 func waste(o option) float64 {
 	asked := map[corev1.ResourceName]float64{}
 	for _, pod := range o.pods {
-		for name, quantity := range resource.PodRequests(pod, resource.PodResourcesOptions{}) {
+		for name, quantity := range resource.PodRequests(pod.Object(), resource.PodResourcesOptions{}) {
 			asked[name] += quantity.AsApproximateFloat64()
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
@@ -18,7 +16,7 @@ import (
 type growth struct {
 	// delta is the number of nodes, and least how many of them the pool's min asks for.
 	delta, least int
-	pods         []*corev1.Pod
+	pods         []*cluster.Pod
 }
 
 // growth gives the proposals, one a pool, in the order of the pools.
@@ -104,9 +102,9 @@ func (p *pass) grow(classes []scheduling.Class) []scheduling.Class {
 func (p *pass) ripe(classes []scheduling.Class) []scheduling.Class {
 	var ripe []scheduling.Class
 	for _, class := range classes {
-		var waiting []*corev1.Pod
+		var waiting []*cluster.Pod
 		for _, pod := range class.Pods {
-			name := cluster.Key(pod)
+			name := pod.Key()
 			until, young := p.tooYoung(pod)
 			outage, displaced := p.displacedBy(pod)
 			switch {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/drain"
@@ -22,7 +21,7 @@ const ScaleUpDelay = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay"
 // wants are the classes of pods that want room: those that the scheduler found none for, and those that it has not looked at yet. Higher
 // priority comes first; among equals come the pods that nodes were already asked for, so that those nodes stay theirs.
 func (p *pass) wants() []scheduling.Class {
-	var pods []*corev1.Pod
+	var pods []*cluster.Pod
 	for key, pod := range p.s.Pending.All() {
 		if pod.DeletionTimestamp != nil {
 			continue
@@ -33,7 +32,7 @@ func (p *pass) wants() []scheduling.Class {
 		}
 		pods = append(pods, pod)
 	}
-	slices.SortStableFunc(pods, func(a, b *corev1.Pod) int { return p.rank(a).compare(p.rank(b)) })
+	slices.SortStableFunc(pods, func(a, b *cluster.Pod) int { return p.rank(a).compare(p.rank(b)) })
 	var classes []scheduling.Class
 	for start := 0; start < len(pods); {
 		end := start + 1
@@ -47,7 +46,7 @@ func (p *pass) wants() []scheduling.Class {
 }
 
 // leaves says why a pod doesn't want room from us; empty if it does.
-func (p *pass) leaves(pod *corev1.Pod) (reason.Reason, string) {
+func (p *pass) leaves(pod *cluster.Pod) (reason.Reason, string) {
 	switch {
 	case drain.IsDaemonSetPod(pod):
 		return reason.DaemonSetPod, "DaemonSet pods come with their nodes"
@@ -57,15 +56,15 @@ func (p *pass) leaves(pod *corev1.Pod) (reason.Reason, string) {
 		return reason.ExpendablePod, fmt.Sprintf("its priority of %d is below the cutoff of %d", priority(pod), p.opts.Drain.ExpendablePodsPriorityCutoff)
 	case !p.a.engine.Knows(pod):
 		return reason.UnknownScheduler, fmt.Sprintf("the rules of its scheduler, %s, are not known here", pod.Spec.SchedulerName)
-	case p.usable[pod.Status.NominatedNodeName]:
-		p.reserve(pod.Status.NominatedNodeName, pod)
-		return reason.FitsExisting, fmt.Sprintf("the scheduler is making room for it on node %s", pod.Status.NominatedNodeName)
+	case p.usable[pod.NominatedNodeName]:
+		p.reserve(pod.NominatedNodeName, pod)
+		return reason.FitsExisting, fmt.Sprintf("the scheduler is making room for it on node %s", pod.NominatedNodeName)
 	}
 	return "", ""
 }
 
 // tooYoung tells whether the pod has not waited for its delay. A delay that can't be read counts as none.
-func (p *pass) tooYoung(pod *corev1.Pod) (until time.Time, young bool) {
+func (p *pass) tooYoung(pod *cluster.Pod) (until time.Time, young bool) {
 	delay := p.opts.NewPodScaleUpDelay
 	if own, err := time.ParseDuration(pod.Annotations[ScaleUpDelay]); err == nil {
 		delay = max(delay, own)
@@ -75,8 +74,8 @@ func (p *pass) tooYoung(pod *corev1.Pod) (until time.Time, young bool) {
 }
 
 // displacedBy finds the open breaker that keeps the pod from bringing nodes: an outage must not replace the fleet under another name.
-func (p *pass) displacedBy(pod *corev1.Pod) (outage string, displaced bool) {
-	owner := metav1.GetControllerOfNoCopy(pod)
+func (p *pass) displacedBy(pod *cluster.Pod) (outage string, displaced bool) {
+	owner := pod.Controller
 	if owner == nil {
 		return "", false
 	}
@@ -90,15 +89,15 @@ type rank struct {
 	promised bool
 }
 
-func (p *pass) rank(pod *corev1.Pod) rank {
-	return rank{priority: priority(pod), promised: p.promised[cluster.Key(pod)]}
+func (p *pass) rank(pod *cluster.Pod) rank {
+	return rank{priority: priority(pod), promised: p.promised[pod.Key()]}
 }
 
 func (r rank) compare(other rank) int {
 	return cmp.Or(cmp.Compare(other.priority, r.priority), order(r.promised, other.promised))
 }
 
-func priority(pod *corev1.Pod) int32 {
+func priority(pod *cluster.Pod) int32 {
 	if pod.Spec.Priority == nil {
 		return 0
 	}
@@ -106,7 +105,7 @@ func priority(pod *corev1.Pod) int32 {
 }
 
 // swayed tells whether a pod that fits nowhere may come to fit because other pods were placed. For all other pods room only gets less.
-func swayed(pod *corev1.Pod) bool {
+func swayed(pod *cluster.Pod) bool {
 	if a := pod.Spec.Affinity; a != nil && a.PodAffinity != nil && len(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0 {
 		return true
 	}

@@ -3,8 +3,6 @@ package autoscaler
 import (
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
@@ -60,7 +58,7 @@ func (p *pass) placeClass(class scheduling.Class, places []where) int {
 	return len(class.Pods)
 }
 
-func (p *pass) firstRoom(pod *corev1.Pod, places []where) (at int, node string) {
+func (p *pass) firstRoom(pod *cluster.Pod, places []where) (at int, node string) {
 	for at, among := range places {
 		if node, _ := p.trial.Place(pod, among); node != "" {
 			return at, node
@@ -70,8 +68,8 @@ func (p *pass) firstRoom(pod *corev1.Pod, places []where) (at int, node string) 
 }
 
 // settle records where a pod found room.
-func (p *pass) settle(pod *corev1.Pod, node string) {
-	name := cluster.Key(pod)
+func (p *pass) settle(pod *cluster.Pod, node string) {
+	name := pod.Key()
 	switch growth := p.fresh[node]; {
 	case growth != nil:
 		growth.pods = append(growth.pods, pod)
@@ -85,7 +83,7 @@ func (p *pass) settle(pod *corev1.Pod, node string) {
 }
 
 // reserve keeps a node because a pod is expected on it.
-func (p *pass) reserve(node string, pod *corev1.Pod) {
+func (p *pass) reserve(node string, pod *cluster.Pod) {
 	if p.reserved[node] == nil {
 		p.reserved[node] = pod
 	}

@@ -175,7 +175,7 @@ func TestEveryPodThatNodesAreAskedForFitsOnThem(t *testing.T) {
 			if p.Action != plan.Grow {
 				continue
 			}
-			var pods []*corev1.Pod
+			var pods []*cluster.Pod
 			for _, ref := range p.Pods {
 				if other := promised[ref.String()]; other != "" {
 					t.Fatalf("pod %s is promised room by %s and by %s", ref, other, p.Pool)
@@ -265,7 +265,7 @@ func TestThePodsOfAllNodesThatAreRemovedFitElsewhereTogether(t *testing.T) {
 			trial.RemoveNode(name)
 		}
 		for pod := range s.Pods.Values() {
-			if pod.Spec.NodeName != "" && drain.Defaults().Expendable(pod) {
+			if pod.NodeName != "" && drain.Defaults().Expendable(pod) {
 				trial.Take(pod)
 			}
 		}
@@ -300,8 +300,8 @@ func stays(s *cluster.Snapshot, n *corev1.Node, removed map[string]bool) bool {
 }
 
 // moving are the pods of removed nodes that need a place, and the pods that wait and are said to fit.
-func moving(s *cluster.Snapshot, d plan.Decision, removed map[string]bool) []*corev1.Pod {
-	var pods []*corev1.Pod
+func moving(s *cluster.Snapshot, d plan.Decision, removed map[string]bool) []*cluster.Pod {
+	var pods []*cluster.Pod
 	for node := range removed {
 		for _, v := range drain.Open(s, drain.Defaults(), Start).Of(node) {
 			if v.Class == drain.Evict && !drain.Defaults().Expendable(v.Pod) {
@@ -319,8 +319,8 @@ func moving(s *cluster.Snapshot, d plan.Decision, removed map[string]bool) []*co
 }
 
 // largestFirst sorts by size.
-func largestFirst(pods []*corev1.Pod) []*corev1.Pod {
-	slices.SortFunc(pods, func(a, b *corev1.Pod) int {
+func largestFirst(pods []*cluster.Pod) []*cluster.Pod {
+	slices.SortFunc(pods, func(a, b *cluster.Pod) int {
 		x, y := a.Spec.Containers[0].Resources.Requests.Cpu(), b.Spec.Containers[0].Resources.Requests.Cpu()
 		return y.Cmp(*x)
 	})

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -46,7 +45,7 @@ func (p *pass) furnish() {
 		p.expectInstances(pool)
 	}
 	for pod := range p.s.Pending.Values() {
-		if node := pod.Status.NominatedNodeName; p.usable[node] && pod.DeletionTimestamp == nil {
+		if node := pod.NominatedNodeName; p.usable[node] && pod.DeletionTimestamp == nil {
 			p.trial.Put(pod, node) // pods of lower priority are making way for it
 		}
 	}
@@ -55,14 +54,14 @@ func (p *pass) furnish() {
 // clearExpendable takes expendable pods off their nodes: the scheduler lets others take their place.
 func (p *pass) clearExpendable() {
 	for pod := range p.s.Pods.Values() {
-		if pod.Spec.NodeName != "" && p.opts.Drain.Expendable(pod) && !drain.IsDaemonSetPod(pod) {
+		if pod.NodeName != "" && p.opts.Drain.Expendable(pod) && !drain.IsDaemonSetPod(pod) {
 			p.trial.Take(pod)
 		}
 	}
 }
 
 // expect puts a node into the trial as it will be. What is said is what a pod that finds room there is told.
-func (p *pass) expect(node *corev1.Node, pods []*corev1.Pod, said string) {
+func (p *pass) expect(node *corev1.Node, pods []*cluster.Pod, said string) {
 	p.trial.AddNode(node, pods)
 	p.coming[node.Name] = said
 }
@@ -91,11 +90,11 @@ func (p *pass) expectStarted(node *corev1.Node) {
 }
 
 // missingFrom are the pods of the shape whose controllers have none on the node yet.
-func missingFrom(on []*corev1.Pod, shape scheduling.Shape, node string) []*corev1.Pod {
-	var missing []*corev1.Pod
+func missingFrom(on []*cluster.Pod, shape scheduling.Shape, node string) []*cluster.Pod {
+	var missing []*cluster.Pod
 	for _, pod := range copies(shape.Pods, node) {
-		owner := metav1.GetControllerOfNoCopy(pod)
-		if owner == nil || slices.ContainsFunc(on, func(p *corev1.Pod) bool { return metav1.IsControlledBy(p, &metav1.ObjectMeta{UID: owner.UID}) }) {
+		owner := pod.Controller
+		if owner == nil || slices.ContainsFunc(on, func(p *cluster.Pod) bool { return p.ControlledBy(owner.UID) }) {
 			continue
 		}
 		missing = append(missing, pod)
@@ -218,11 +217,11 @@ func nodeOf(shape scheduling.Shape, name string) *corev1.Node {
 }
 
 // copies are pods under names of their own on a node.
-func copies(pods []*corev1.Pod, node string) []*corev1.Pod {
-	out := make([]*corev1.Pod, len(pods))
+func copies(pods []*cluster.Pod, node string) []*cluster.Pod {
+	out := make([]*cluster.Pod, len(pods))
 	for i, pod := range pods {
 		one := *pod
-		one.Name, one.Spec.NodeName = pod.Name+"-on-"+node, node
+		one.Name, one.NodeName = pod.Name+"-on-"+node, node
 		out[i] = &one
 	}
 	return out

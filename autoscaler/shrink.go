@@ -66,18 +66,18 @@ func (p *pass) needed(c candidate, spare map[string]int, last map[string]bool) *
 	case spare[c.pool.Name] <= 0:
 		return stays(reason.MinSizeReached, "pool %s can't go below its min of %d", c.pool.Name, c.pool.Settings.Min)
 	case pod != nil:
-		return stays(reason.ReservedForPods, "pod %s is to move to it from node %s", cluster.Key(pod), pod.Spec.NodeName)
+		return stays(reason.ReservedForPods, "pod %s is to move to it from node %s", pod.Key(), pod.NodeName)
 	case p.isLast(c):
 		return stays(reason.LastNode, "no other node would be left on which pods can run")
 	}
 	before := p.trial.Mark()
 	p.trial.RemoveNode(c.node.Name)
-	took := map[string]*corev1.Pod{}
+	took := map[string]*cluster.Pod{}
 	for _, pod := range c.moving {
 		node, why := p.move(pod, c.node.Name, last)
 		if node == "" {
 			p.trial.Undo(before)
-			return stays(reason.NoPlaceToMovePods, "pod %s fits no other node%s", cluster.Key(pod), counted(why))
+			return stays(reason.NoPlaceToMovePods, "pod %s fits no other node%s", pod.Key(), counted(why))
 		}
 		took[node] = pod
 	}
@@ -89,7 +89,7 @@ func (p *pass) needed(c candidate, spare map[string]int, last map[string]bool) *
 }
 
 // move puts a pod of a node that goes onto one that stays, if it can be on one that has no prospect of going itself.
-func (p *pass) move(pod *corev1.Pod, from string, last map[string]bool) (node string, why scheduling.Misfits) {
+func (p *pass) move(pod *cluster.Pod, from string, last map[string]bool) (node string, why scheduling.Misfits) {
 	node, _ = p.trial.Place(pod, func(n string) bool { return p.usable[n] && !last[n] })
 	if node != "" {
 		return node, nil

@@ -8,13 +8,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/component-helpers/resource"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/drain"
 )
 
 // usage is what the pods of a node request of it. It stays true for as long as the node and its pods are the same objects.
 type usage struct {
 	node *corev1.Node
-	pods []*corev1.Pod
+	pods []*cluster.Pod
 	// cpu and memory are the shares of those two; worst is the highest share of any resource, and of which.
 	cpu, memory, worst float64
 	of                 corev1.ResourceName
@@ -44,7 +45,7 @@ func (p *pass) forgetUsages() {
 }
 
 // measure adds up what the pods request: CPU, memory, and devices such as GPUs. Pods that are ending or expendable don't count.
-func measure(node *corev1.Node, pods []*corev1.Pod, opts Options) usage {
+func measure(node *corev1.Node, pods []*cluster.Pod, opts Options) usage {
 	u := usage{node: node, pods: pods}
 	asked, left := map[corev1.ResourceName]float64{}, map[corev1.ResourceName]float64{}
 	for _, pod := range pods {
@@ -55,7 +56,7 @@ func measure(node *corev1.Node, pods []*corev1.Pod, opts Options) usage {
 		if leftOut(pod, opts) {
 			sum = left
 		}
-		for name, quantity := range resource.PodRequests(pod, resource.PodResourcesOptions{}) {
+		for name, quantity := range resource.PodRequests(pod.Object(), resource.PodResourcesOptions{}) {
 			sum[name] += quantity.AsApproximateFloat64()
 		}
 	}
@@ -79,7 +80,7 @@ func measure(node *corev1.Node, pods []*corev1.Pod, opts Options) usage {
 }
 
 // leftOut tells whether the pod, and what it takes of the node, are not counted.
-func leftOut(pod *corev1.Pod, opts Options) bool {
+func leftOut(pod *cluster.Pod, opts Options) bool {
 	_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
 	return mirror && opts.IgnoreMirrorPodsUtilization || opts.IgnoreDaemonSetsUtilization && drain.IsDaemonSetPod(pod)
 }

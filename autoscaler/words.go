@@ -7,9 +7,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/plan"
 )
@@ -53,7 +50,7 @@ func enumerate(words []string) string {
 const wellNamed = 3
 
 // crowd tells of pods by the workloads that they belong to: "12 pods of default/web, 3 of default/db and pod default/solo".
-func (p *pass) crowd(pods []*corev1.Pod) string {
+func (p *pass) crowd(pods []*cluster.Pod) string {
 	size := map[string]int{}
 	bare := map[string]bool{}
 	var names []string
@@ -63,7 +60,7 @@ func (p *pass) crowd(pods []*corev1.Pod) string {
 			names = append(names, name)
 		}
 		size[name]++
-		bare[name] = metav1.GetControllerOfNoCopy(pod) == nil
+		bare[name] = pod.Controller == nil
 	}
 	slices.SortFunc(names, func(a, b string) int {
 		return cmp.Or(order(bare[b], bare[a]), cmp.Compare(size[b], size[a]), cmp.Compare(a, b))
@@ -98,10 +95,10 @@ func order(a, b bool) int {
 }
 
 // workloadOf is the workload that people know a pod by: its Deployment rather than its ReplicaSet, itself if it has no controller.
-func (p *pass) workloadOf(pod *corev1.Pod) string {
-	controller := metav1.GetControllerOfNoCopy(pod)
+func (p *pass) workloadOf(pod *cluster.Pod) string {
+	controller := pod.Controller
 	if controller == nil {
-		return cluster.Key(pod)
+		return pod.Key()
 	}
 	if workload, ok := p.s.Workloads.Get(string(controller.UID)); ok && workload.Owner != nil {
 		return pod.Namespace + "/" + workload.Owner.Name
@@ -110,7 +107,7 @@ func (p *pass) workloadOf(pod *corev1.Pod) string {
 }
 
 // refs name pods in the order of their keys.
-func refs(pods []*corev1.Pod) []plan.PodRef {
+func refs(pods []*cluster.Pod) []plan.PodRef {
 	out := make([]plan.PodRef, len(pods))
 	for i, pod := range pods {
 		out[i] = plan.PodRef{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}

@@ -10,7 +10,6 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/poolkeeper/poolkeeper/ledger"
 )
@@ -19,9 +18,9 @@ import (
 // snapshots.
 type Cluster struct {
 	nodes       btree.Map[string, *corev1.Node]
-	pods        btree.Map[string, *corev1.Pod]
-	pending     btree.Map[string, *corev1.Pod]
-	podsOn      btree.Map[string, []*corev1.Pod]
+	pods        btree.Map[string, *Pod]
+	pending     btree.Map[string, *Pod]
+	podsOn      btree.Map[string, []*Pod]
 	budgets     btree.Map[string, *policyv1.PodDisruptionBudget]
 	daemonSets  btree.Map[string, *appsv1.DaemonSet]
 	workloads   btree.Map[string, *Workload]
@@ -87,7 +86,7 @@ func (c *Cluster) Apply(now time.Time, e Event) {
 	}
 }
 
-func (c *Cluster) trimmed(e Set) (metav1.Object, bool) {
+func (c *Cluster) trimmed(e Set) (Object, bool) {
 	if e.Trimmed {
 		return e.Object, true
 	}

@@ -20,7 +20,7 @@ func podOn(name, uid, node string) *corev1.Pod {
 	}
 }
 
-func names(pods []*corev1.Pod) []string {
+func names(pods []*Pod) []string {
 	out := []string{}
 	for _, pod := range pods {
 		out = append(out, pod.Name+"/"+string(pod.UID))

@@ -1,7 +1,7 @@
 package cluster
 
 import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/poolkeeper/poolkeeper/ledger"
 )
@@ -10,16 +10,23 @@ import (
 // [ServerVersionSeen].
 type Event interface{ event() }
 
+// Object is a thing of the Kubernetes API: one of its own types, or a [*Pod].
+type Object interface {
+	GetNamespace() string
+	GetName() string
+	GetUID() types.UID
+}
+
 // Set says that an object was added or changed. Objects of kinds that no decision needs are left out without an error. The object must not
 // be changed from then on.
 type Set struct {
-	Object metav1.Object
+	Object Object
 	// Trimmed says that the object comes from a [Trimmer]; it is trimmed on arrival otherwise.
 	Trimmed bool
 }
 
 // Unset says that an object is gone. Only its type, namespace and name, and UID where the kind is kept by UID, are looked at.
-type Unset struct{ Object metav1.Object }
+type Unset struct{ Object Object }
 
 // ProviderObserved is what one provider said about all its pools.
 type ProviderObserved struct {

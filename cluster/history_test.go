@@ -69,7 +69,7 @@ type history struct {
 	now     time.Time
 	cluster *Cluster
 	version int
-	objects map[string]metav1.Object
+	objects map[string]Object
 	beats   map[string]Heartbeat
 	clouds  clouds
 	results []Result
@@ -86,18 +86,18 @@ func (h *history) meta(namespace, name string) metav1.ObjectMeta {
 	}
 }
 
-func (h *history) set(object metav1.Object) {
+func (h *history) set(object Object) {
 	h.objects[identity(object)] = object
 	h.cluster.Apply(h.now, Set{Object: object})
 }
 
-func (h *history) unset(object metav1.Object) {
+func (h *history) unset(object Object) {
 	delete(h.objects, identity(object))
 	h.cluster.Apply(h.now, Unset{Object: object})
 }
 
 // identity is what an object is known by: workloads by their UID, all others by their name.
-func identity(object metav1.Object) string {
+func identity(object Object) string {
 	if _, ok := object.(*appsv1.ReplicaSet); ok {
 		return "rs " + string(object.GetUID())
 	}
@@ -232,7 +232,7 @@ func anys[V any](m map[string]V) map[string]any {
 
 func newHistory(t *rapid.T) *history {
 	return &history{
-		T: t, now: time.Unix(1_000_000, 0), cluster: New(), objects: map[string]metav1.Object{}, beats: map[string]Heartbeat{}, clouds: newClouds(),
+		T: t, now: time.Unix(1_000_000, 0), cluster: New(), objects: map[string]Object{}, beats: map[string]Heartbeat{}, clouds: newClouds(),
 	}
 }
 

@@ -2,8 +2,6 @@ package cluster
 
 import (
 	"reflect"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/tidwall/btree"
@@ -18,12 +16,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-func (c *Cluster) set(now time.Time, object metav1.Object) {
+func (c *Cluster) set(now time.Time, object Object) {
 	key := Key(object)
 	switch o := object.(type) {
 	case *corev1.Node:
 		c.setNode(key, o)
-	case *corev1.Pod:
+	case *Pod:
 		c.setPod(key, o)
 	case *policyv1.PodDisruptionBudget:
 		put(c, &c.budgets, key, o)
@@ -64,12 +62,12 @@ func (c *Cluster) set(now time.Time, object metav1.Object) {
 	}
 }
 
-func (c *Cluster) unset(object metav1.Object) {
+func (c *Cluster) unset(object Object) {
 	key := Key(object)
 	switch object.(type) {
 	case *corev1.Node:
 		c.unsetNode(key)
-	case *corev1.Pod:
+	case *corev1.Pod, *Pod:
 		c.unsetPod(key)
 	case *policyv1.PodDisruptionBudget:
 		drop(c, &c.budgets, key)
@@ -179,55 +177,6 @@ func workload(kind string, o metav1.Object, replicas *int32) *Workload {
 	return w
 }
 
-func (c *Cluster) setPod(key string, pod *corev1.Pod) {
-	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-		c.unsetPod(key)
-		return
-	}
-	old, had := c.pods.Get(key)
-	if had && equal(old, pod) {
-		return
-	}
-	if had && old.Spec.NodeName != pod.Spec.NodeName {
-		c.unsetPod(key)
-	}
-	c.pods.Set(key, pod)
-	c.changed()
-	if pod.Spec.NodeName == "" {
-		c.pending.Set(key, pod)
-		return
-	}
-	on, _ := c.podsOn.Get(pod.Spec.NodeName)
-	i, found := slices.BinarySearchFunc(on, key, comparePodToKey)
-	fresh := make([]*corev1.Pod, 0, len(on)+1)
-	fresh = append(fresh, on[:i]...)
-	fresh = append(fresh, pod)
-	if found {
-		i++
-	}
-	c.podsOn.Set(pod.Spec.NodeName, append(fresh, on[i:]...))
-}
-
-func (c *Cluster) unsetPod(key string) {
-	pod, had := c.pods.Delete(key)
-	if !had {
-		return
-	}
-	c.changed()
-	c.pending.Delete(key)
-	on, _ := c.podsOn.Get(pod.Spec.NodeName)
-	i, found := slices.BinarySearchFunc(on, key, comparePodToKey)
-	switch {
-	case !found:
-	case len(on) == 1:
-		c.podsOn.Delete(pod.Spec.NodeName)
-	default:
-		c.podsOn.Set(pod.Spec.NodeName, append(slices.Clone(on[:i]), on[i+1:]...))
-	}
-}
-
-func comparePodToKey(pod *corev1.Pod, key string) int { return strings.Compare(Key(pod), key) }
-
 // nodeLeases is the namespace in which kubelets renew their leases.
 const nodeLeases = "kube-node-lease"
 
@@ -247,7 +196,7 @@ func (c *Cluster) beat(now time.Time, lease *coordinationv1.Lease) {
 	c.beats = true
 }
 
-func (c *Cluster) unbeat(lease metav1.Object) {
+func (c *Cluster) unbeat(lease Object) {
 	if lease.GetNamespace() != nodeLeases {
 		return
 	}

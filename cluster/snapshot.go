@@ -30,9 +30,9 @@ type Snapshot struct {
 	// Nodes by name.
 	Nodes Table[*corev1.Node]
 	// Pods that have not finished, by namespace/name.
-	Pods Table[*corev1.Pod]
+	Pods Table[*Pod]
 	// Pending are the pods without a node, by namespace/name.
-	Pending Table[*corev1.Pod]
+	Pending Table[*Pod]
 	// Budgets by namespace/name.
 	Budgets Table[*policyv1.PodDisruptionBudget]
 	// DaemonSets by namespace/name.
@@ -70,7 +70,7 @@ type Snapshot struct {
 	// ServerVersion is the API server's version, such as v1.36.3; empty before it is known.
 	ServerVersion string
 
-	podsOn Table[[]*corev1.Pod]
+	podsOn Table[[]*Pod]
 }
 
 // Workload is a controller of pods other than a DaemonSet, as far as decisions need it: ReplicaSet, StatefulSet, Job,
@@ -150,7 +150,7 @@ type Result struct {
 }
 
 // PodsOn are the pods that are bound to a node and have not finished, in the order of namespace/name. The node need not exist.
-func (s *Snapshot) PodsOn(node string) []*corev1.Pod {
+func (s *Snapshot) PodsOn(node string) []*Pod {
 	pods, _ := s.podsOn.Get(node)
 	return pods
 }
@@ -174,7 +174,10 @@ func Ref(node *corev1.Node) ledger.NodeRef {
 }
 
 // Key is the key of an object in the tables: namespace/name, or the name alone where there is no namespace.
-func Key(object metav1.Object) string {
+func Key(object Object) string {
+	if pod, ok := object.(*Pod); ok {
+		return pod.Key()
+	}
 	if object.GetNamespace() == "" {
 		return object.GetName()
 	}

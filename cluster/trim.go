@@ -14,21 +14,29 @@ import (
 )
 
 // Trimmer takes out of objects what no decision needs: what people and kubelets write about an object and no rule of ours or of the
-// kube-scheduler's Filter plugins reads. It also shares equal strings and label maps among the objects that pass through it. It is not safe
-// for concurrent use.
-type Trimmer struct{ shared shared }
+// kube-scheduler's Filter plugins reads. It also shares equal strings and label maps among the objects that pass through it, and one template
+// among equal pods. It is not safe for concurrent use.
+type Trimmer struct {
+	shared    shared
+	templates templates
+	owners    owners
+}
 
 // NewTrimmer is a trimmer that has seen nothing yet.
-func NewTrimmer() *Trimmer { return &Trimmer{shared: newShared()} }
+func NewTrimmer() *Trimmer {
+	return &Trimmer{shared: newShared(), templates: newTemplates(), owners: newOwners()}
+}
 
-// Trim gives a trimmed copy and leaves the object as it is; the two share what was not trimmed. Trimming a trimmed object changes nothing. The
-// second result is false, and the first nil, for a kind that no decision needs.
-func (t *Trimmer) Trim(object metav1.Object) (metav1.Object, bool) {
+// Trim gives a trimmed copy and leaves the object as it is; the two share what was not trimmed. Trimming a trimmed object changes nothing. A
+// *corev1.Pod becomes a [*Pod]. The second result is false, and the first nil, for a kind that no decision needs.
+func (t *Trimmer) Trim(object Object) (Object, bool) {
 	switch o := object.(type) {
 	case *corev1.Node:
 		return t.node(o), true
 	case *corev1.Pod:
 		return t.pod(o), true
+	case *Pod:
+		return t.known(o), true
 	case *policyv1.PodDisruptionBudget:
 		return t.budget(o), true
 	case *appsv1.DaemonSet:
@@ -150,7 +158,11 @@ func (t *Trimmer) daemonSet(o *appsv1.DaemonSet) *appsv1.DaemonSet {
 	set.Spec.UpdateStrategy = o.Spec.UpdateStrategy
 	set.Spec.Template.ObjectMeta = t.named(o.Spec.Template.ObjectMeta)
 	set.Spec.Template.Annotations = filtered(o.Spec.Template.Annotations, marks)
-	set.Spec.Template.Spec = t.podSpec(o.Spec.Template.Spec)
+	spec := &o.Spec.Template.Spec
+	set.Spec.Template.Spec = podSpec(spec)
+	set.Spec.Template.Spec.NodeName = spec.NodeName
+	set.Spec.Template.Spec.Containers, set.Spec.Template.Spec.InitContainers = containers(nil, spec.Containers), containers(nil, spec.InitContainers)
+	set.Spec.Template.Spec.Volumes = volumes(nil, spec.Volumes)
 	return set
 }
 

@@ -1,25 +1,40 @@
 package cluster
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 )
 
-// pod keeps what the kube-scheduler's Filter plugins read, and what decides whether and how a pod may leave its node.
-func (t *Trimmer) pod(o *corev1.Pod) *corev1.Pod {
-	pod := &corev1.Pod{ObjectMeta: t.named(o.ObjectMeta), Spec: t.podSpec(o.Spec)}
-	pod.Annotations = filtered(o.Annotations, marks)
-	pod.Status = corev1.PodStatus{
-		Phase:                                o.Status.Phase,
-		Reason:                               o.Status.Reason,
-		NominatedNodeName:                    o.Status.NominatedNodeName,
-		StartTime:                            o.Status.StartTime,
-		QOSClass:                             o.Status.QOSClass,
-		Conditions:                           t.podConditions(o.Status.Conditions),
-		ContainerStatuses:                    resized(o.Status.ContainerStatuses, o.Spec.Containers),
-		InitContainerStatuses:                resized(o.Status.InitContainerStatuses, o.Spec.InitContainers),
+// scratch is room for trimming one pod after the other without taking memory for each. What is in it is good until the next trim.
+type scratch struct {
+	pod            corev1.Pod
+	containers     []corev1.Container
+	initContainers []corev1.Container
+	volumes        []corev1.Volume
+	statuses       []corev1.ContainerStatus
+	initStatuses   []corev1.ContainerStatus
+	conditions     []corev1.PodCondition
+}
+
+// trim puts into the scratch what of a pod goes into its template: what the kube-scheduler's Filter plugins read, and what decides whether and
+// how a pod may leave its node, save what it has alone. It shares with the pod what it keeps.
+func (s *scratch) trim(o *corev1.Pod) *scratch {
+	s.containers = containers(s.containers[:0], o.Spec.Containers)
+	s.initContainers = containers(s.initContainers[:0], o.Spec.InitContainers)
+	s.volumes = volumes(s.volumes[:0], o.Spec.Volumes)
+	s.statuses = resized(s.statuses[:0], o.Status.ContainerStatuses, o.Spec.Containers)
+	s.initStatuses = resized(s.initStatuses[:0], o.Status.InitContainerStatuses, o.Spec.InitContainers)
+	s.conditions = resizing(s.conditions[:0], o.Status.Conditions)
+
+	s.pod.Namespace, s.pod.Labels, s.pod.Annotations = o.Namespace, o.Labels, filtered(o.Annotations, marks)
+	s.pod.Spec = podSpec(&o.Spec)
+	s.pod.Spec.Containers, s.pod.Spec.InitContainers, s.pod.Spec.Volumes = s.containers, s.initContainers, s.volumes
+	s.pod.Status = corev1.PodStatus{
+		Conditions:                           s.conditions,
+		ContainerStatuses:                    s.statuses,
+		InitContainerStatuses:                s.initStatuses,
 		Resize:                               o.Status.Resize,
 		AllocatedResources:                   o.Status.AllocatedResources,
 		Resources:                            o.Status.Resources,
@@ -27,7 +42,38 @@ func (t *Trimmer) pod(o *corev1.Pod) *corev1.Pod {
 		ExtendedResourceClaimStatus:          o.Status.ExtendedResourceClaimStatus,
 		NodeAllocatableResourceClaimStatuses: o.Status.NodeAllocatableResourceClaimStatuses,
 	}
-	return pod
+	return s
+}
+
+// template is what is in the scratch, to keep.
+func (s *scratch) template() *PodTemplate {
+	t := &PodTemplate{Namespace: s.pod.Namespace, Labels: s.pod.Labels, Annotations: s.pod.Annotations, Spec: s.pod.Spec, Allotted: s.pod.Status}
+	if len(t.Labels) == 0 {
+		t.Labels = nil
+	}
+	t.Spec.Containers, t.Spec.InitContainers = kept(s.containers), kept(s.initContainers)
+	t.Spec.Volumes = kept(s.volumes)
+	t.Allotted.ContainerStatuses, t.Allotted.InitContainerStatuses = kept(s.statuses), kept(s.initStatuses)
+	t.Allotted.Conditions = kept(s.conditions)
+	return t
+}
+
+// kept is a copy of its own, and nil where there is nothing.
+func kept[T any](some []T) []T {
+	if len(some) == 0 {
+		return nil
+	}
+	return slices.Clone(some)
+}
+
+// forget lets go of what the last pod owned.
+func (s *scratch) forget() {
+	clear(s.containers)
+	clear(s.initContainers)
+	clear(s.volumes)
+	clear(s.statuses)
+	clear(s.initStatuses)
+	s.pod = corev1.Pod{}
 }
 
 // marks tells whether an annotation of a pod is a rule for somebody who decides: the ecosystem's marks, and what makes a mirror pod.
@@ -36,18 +82,18 @@ func marks(key string) bool {
 	return found && ours(domain) || strings.HasPrefix(key, "kubernetes.io/config.")
 }
 
-func (t *Trimmer) podSpec(o corev1.PodSpec) corev1.PodSpec {
+// podSpec keeps what a node has to offer to the pod, and what counts when the pod leaves, save containers and volumes.
+func podSpec(o *corev1.PodSpec) corev1.PodSpec {
 	return corev1.PodSpec{
-		NodeName:                      t.shared.text(o.NodeName),
-		NodeSelector:                  t.shared.labels(o.NodeSelector),
+		NodeSelector:                  o.NodeSelector,
 		Affinity:                      o.Affinity,
 		Tolerations:                   o.Tolerations,
 		TopologySpreadConstraints:     o.TopologySpreadConstraints,
-		SchedulerName:                 t.shared.text(o.SchedulerName),
+		SchedulerName:                 o.SchedulerName,
 		SchedulingGates:               o.SchedulingGates,
 		SchedulingGroup:               o.SchedulingGroup,
 		Priority:                      o.Priority,
-		PriorityClassName:             t.shared.text(o.PriorityClassName),
+		PriorityClassName:             o.PriorityClassName,
 		PreemptionPolicy:              o.PreemptionPolicy,
 		RestartPolicy:                 o.RestartPolicy,
 		TerminationGracePeriodSeconds: o.TerminationGracePeriodSeconds,
@@ -56,21 +102,14 @@ func (t *Trimmer) podSpec(o corev1.PodSpec) corev1.PodSpec {
 		Overhead:                      o.Overhead,
 		Resources:                     o.Resources,
 		ResourceClaims:                o.ResourceClaims,
-		Containers:                    t.containers(o.Containers),
-		InitContainers:                t.containers(o.InitContainers),
-		Volumes:                       volumes(o.Volumes),
 	}
 }
 
 // containers keep what they need of the node; what they run is nobody's business here.
-func (t *Trimmer) containers(all []corev1.Container) []corev1.Container {
-	if len(all) == 0 {
-		return nil
-	}
-	out := make([]corev1.Container, 0, len(all))
+func containers(out, all []corev1.Container) []corev1.Container {
 	for i := range all {
 		out = append(out, corev1.Container{
-			Name:               t.shared.text(all[i].Name),
+			Name:               all[i].Name,
 			Resources:          all[i].Resources,
 			Ports:              hostPorts(all[i].Ports),
 			RestartPolicy:      all[i].RestartPolicy,
@@ -92,8 +131,7 @@ func hostPorts(all []corev1.ContainerPort) []corev1.ContainerPort {
 }
 
 // volumes are those that bind a pod to a place or that would be lost with the node. Configuration that is mounted as a volume is neither.
-func volumes(all []corev1.Volume) []corev1.Volume {
-	var out []corev1.Volume
+func volumes(out, all []corev1.Volume) []corev1.Volume {
 	for i := range all {
 		v := &all[i]
 		if v.ConfigMap == nil && v.Secret == nil && v.Projected == nil && v.DownwardAPI == nil && v.Image == nil {
@@ -103,15 +141,12 @@ func volumes(all []corev1.Volume) []corev1.Volume {
 	return out
 }
 
-// podConditions leave out what changes while nothing happens: the scheduler words its message anew at each try.
-func (t *Trimmer) podConditions(all []corev1.PodCondition) []corev1.PodCondition {
-	var out []corev1.PodCondition
-	for _, c := range all {
-		switch c.Type {
-		case corev1.PodScheduled, corev1.PodReady, corev1.DisruptionTarget, corev1.PodResizePending, corev1.PodResizeInProgress:
-			out = append(out, corev1.PodCondition{
-				Type: c.Type, Status: c.Status, Reason: t.shared.text(c.Reason), LastTransitionTime: c.LastTransitionTime,
-			})
+// resizing are the conditions of a resize in place, which say whether what the spec asks for can be had. When they came about is left out:
+// it would make every pod the only one of its kind.
+func resizing(out, all []corev1.PodCondition) []corev1.PodCondition {
+	for i := range all {
+		if c := &all[i]; c.Type == corev1.PodResizePending || c.Type == corev1.PodResizeInProgress {
+			out = append(out, corev1.PodCondition{Type: c.Type, Status: c.Status, Reason: c.Reason})
 		}
 	}
 	return out
@@ -119,8 +154,7 @@ func (t *Trimmer) podConditions(all []corev1.PodCondition) []corev1.PodCondition
 
 // resized are the statuses of containers that have other resources than their spec says, because a resize in place is under way. A pod's
 // requests are the largest of spec, allocated and actual (package component-helpers/resource); where the three are equal the spec is enough.
-func resized(statuses []corev1.ContainerStatus, containers []corev1.Container) []corev1.ContainerStatus {
-	var out []corev1.ContainerStatus
+func resized(out, statuses []corev1.ContainerStatus, containers []corev1.Container) []corev1.ContainerStatus {
 	for i := range statuses {
 		status := &statuses[i]
 		if status.Resources == nil || asSpecified(status, containers) {
@@ -138,10 +172,28 @@ func asSpecified(status *corev1.ContainerStatus, containers []corev1.Container) 
 		if containers[i].Name != status.Name {
 			continue
 		}
-		spec := containers[i].Resources
-		return equality.Semantic.DeepEqual(status.Resources.Requests, spec.Requests) &&
-			equality.Semantic.DeepEqual(status.Resources.Limits, spec.Limits) &&
-			(len(status.AllocatedResources) == 0 || equality.Semantic.DeepEqual(status.AllocatedResources, spec.Requests))
+		spec := &containers[i].Resources
+		return sameAmounts(status.Resources.Requests, spec.Requests) && sameAmounts(status.Resources.Limits, spec.Limits) &&
+			(len(status.AllocatedResources) == 0 || sameAmounts(status.AllocatedResources, spec.Requests))
 	}
 	return false
+}
+
+func sameAmounts(a, b corev1.ResourceList) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for name, of := range a {
+		if other, ok := b[name]; !ok || of.Cmp(other) != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// isEmpty tells whether what a template holds of a status says nothing.
+func isEmpty(s *corev1.PodStatus) bool {
+	return len(s.Conditions) == 0 && len(s.ContainerStatuses) == 0 && len(s.InitContainerStatuses) == 0 && s.Resize == "" &&
+		len(s.AllocatedResources) == 0 && s.Resources == nil && len(s.ResourceClaimStatuses) == 0 &&
+		s.ExtendedResourceClaimStatus == nil && len(s.NodeAllocatableResourceClaimStatuses) == 0
 }

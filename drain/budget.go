@@ -59,7 +59,7 @@ func guardsOf(s *cluster.Snapshot) map[string][]guard {
 }
 
 // guardsOver are the budgets over a pod, in the order of their names.
-func (r *Rules) guardsOver(pod *corev1.Pod) []guard {
+func (r *Rules) guardsOver(pod *cluster.Pod) []guard {
 	var over []guard
 	for _, g := range r.guards[pod.Namespace] {
 		if g.match.Matches(labels.Set(pod.Labels)) {
@@ -71,11 +71,11 @@ func (r *Rules) guardsOver(pod *corev1.Pod) []guard {
 
 // free tells whether the Eviction API lets a pod go without spending the budget: a pod that was never started, and one that is not ready
 // where the budget's policy allows it.
-func (g guard) free(pod *corev1.Pod) bool {
+func (g guard) free(pod *cluster.Pod) bool {
 	if notStarted(pod) {
 		return true
 	}
-	if isReady(pod) {
+	if pod.Ready {
 		return false
 	}
 	if policy := g.budget.Spec.UnhealthyPodEvictionPolicy; policy != nil && *policy == policyv1.AlwaysAllow {
@@ -85,18 +85,9 @@ func (g guard) free(pod *corev1.Pod) bool {
 	return status.DesiredHealthy > 0 && status.CurrentHealthy >= status.DesiredHealthy
 }
 
-func notStarted(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodPending }
+func notStarted(pod *cluster.Pod) bool { return pod.Phase == corev1.PodPending }
 
-func isReady(pod *corev1.Pod) bool {
-	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
-
-func severalBudgets(r *Rules, pod *corev1.Pod) (Verdict, bool) {
+func severalBudgets(r *Rules, pod *cluster.Pod) (Verdict, bool) {
 	over := r.guardsOver(pod)
 	if len(over) < 2 || notStarted(pod) {
 		return Verdict{}, false
@@ -106,10 +97,10 @@ func severalBudgets(r *Rules, pod *corev1.Pod) (Verdict, bool) {
 		names[i] = g.budget.Name
 	}
 	return block(reason.SeveralBudgets, "pod %s is selected by %d PodDisruptionBudgets (%s), and the Eviction API refuses such pods",
-		cluster.Key(pod), len(over), strings.Join(names, ", ")), true
+		pod.Key(), len(over), strings.Join(names, ", ")), true
 }
 
-func notEnoughBudget(r *Rules, pod *corev1.Pod) (Verdict, bool) {
+func notEnoughBudget(r *Rules, pod *cluster.Pod) (Verdict, bool) {
 	for _, g := range r.guardsOver(pod) {
 		if !g.free(pod) && allowed(g.budget) < 1 {
 			return g.refuses(pod), true
@@ -119,7 +110,7 @@ func notEnoughBudget(r *Rules, pod *corev1.Pod) (Verdict, bool) {
 }
 
 // refuses is the verdict on a pod whose budget has nothing to spare.
-func (g guard) refuses(pod *corev1.Pod) Verdict {
+func (g guard) refuses(pod *cluster.Pod) Verdict {
 	var why string
 	switch status := g.budget.Status; {
 	case !counted(g.budget):
@@ -129,7 +120,7 @@ func (g guard) refuses(pod *corev1.Pod) Verdict {
 	default:
 		why = fmt.Sprintf("it needs %d healthy pods and has %d", status.DesiredHealthy, status.CurrentHealthy)
 	}
-	v := block(reason.NotEnoughBudget, "PodDisruptionBudget %s has nothing to spare for pod %s: %s", g.key, cluster.Key(pod), why)
+	v := block(reason.NotEnoughBudget, "PodDisruptionBudget %s has nothing to spare for pod %s: %s", g.key, pod.Key(), why)
 	v.Pod = pod
 	return v
 }

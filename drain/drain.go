@@ -9,8 +9,6 @@ package drain
 import (
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 )
@@ -34,7 +32,7 @@ const (
 
 // Verdict is what a drain does about one pod, and why.
 type Verdict struct {
-	Pod   *corev1.Pod
+	Pod   *cluster.Pod
 	Class Class
 	// Reason is empty for Skip and Evict.
 	Reason reason.Reason
@@ -76,19 +74,19 @@ func Defaults() Options {
 }
 
 // Expendable tells whether the pod's priority is so low that it neither brings nor keeps a node.
-func (o Options) Expendable(pod *corev1.Pod) bool {
+func (o Options) Expendable(pod *cluster.Pod) bool {
 	return pod.Spec.Priority != nil && *pod.Spec.Priority < o.ExpendablePodsPriorityCutoff
 }
 
 // Stays tells whether a drain leaves the pod on its node and doesn't wait for it: those of the class [Skip]. It needs nothing but the pod, so
 // that whoever looks at a live one comes to the same answer.
-func Stays(pod *corev1.Pod, now time.Time) bool {
+func Stays(pod *cluster.Pod, now time.Time) bool {
 	return (&Rules{now: now, rules: skips()}).Classify(pod).Class == Skip
 }
 
 // Left are the pods that still have to leave the node: all but those that a drain skips, those that are ending among them.
-func Left(s *cluster.Snapshot, node string, now time.Time) []*corev1.Pod {
-	var left []*corev1.Pod
+func Left(s *cluster.Snapshot, node string, now time.Time) []*cluster.Pod {
+	var left []*cluster.Pod
 	for _, pod := range s.PodsOn(node) {
 		if !Stays(pod, now) {
 			left = append(left, pod)

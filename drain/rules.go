@@ -37,7 +37,7 @@ type Rules struct {
 }
 
 // rule gives its verdict, or leaves the pod to the next rule.
-type rule func(r *Rules, pod *corev1.Pod) (v Verdict, decided bool)
+type rule func(r *Rules, pod *cluster.Pod) (v Verdict, decided bool)
 
 // Open prepares the rules.
 func Open(s *cluster.Snapshot, opts Options, now time.Time) *Rules {
@@ -61,7 +61,7 @@ func Open(s *cluster.Snapshot, opts Options, now time.Time) *Rules {
 func skips() []rule { return []rule{mirrorPod, daemonSetPod, longEnding, ended} }
 
 // Classify says what a drain does about one pod: the first rule that has a verdict decides.
-func (r *Rules) Classify(pod *corev1.Pod) Verdict {
+func (r *Rules) Classify(pod *cluster.Pod) Verdict {
 	for _, decide := range r.rules {
 		if v, decided := decide(r, pod); decided {
 			v.Pod = pod
@@ -81,78 +81,78 @@ func (r *Rules) Of(node string) []Verdict {
 	return verdicts
 }
 
-func mirrorPod(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
+func mirrorPod(_ *Rules, pod *cluster.Pod) (Verdict, bool) {
 	_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
 	return Verdict{Class: Skip, Message: "a static pod ends with its node"}, mirror
 }
 
 // daemonSetPod skips pods of DaemonSets, whether the DaemonSet still exists or not.
-func daemonSetPod(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
+func daemonSetPod(_ *Rules, pod *cluster.Pod) (Verdict, bool) {
 	return Verdict{Class: Skip, Message: "a DaemonSet's pod ends with its node"}, IsDaemonSetPod(pod)
 }
 
 // IsDaemonSetPod tells whether the pod belongs to a DaemonSet, or is marked to be treated so.
-func IsDaemonSetPod(pod *corev1.Pod) bool {
+func IsDaemonSetPod(pod *cluster.Pod) bool {
 	if pod.Annotations[DaemonSetMark] == "true" {
 		return true
 	}
-	owner := metav1.GetControllerOfNoCopy(pod)
+	owner := pod.Controller
 	return owner != nil && owner.Kind == "DaemonSet"
 }
 
 // longEnding skips a pod whose kubelet should have ended it long ago, such as those on a node that is off. The deletion time
 // includes the grace period.
-func longEnding(r *Rules, pod *corev1.Pod) (Verdict, bool) {
+func longEnding(r *Rules, pod *cluster.Pod) (Verdict, bool) {
 	late := pod.DeletionTimestamp != nil && !r.now.Before(pod.DeletionTimestamp.Add(endingExtra))
 	return Verdict{Class: Skip, Message: "the pod is past its grace period"}, late
 }
 
-func ended(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
-	done := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+func ended(_ *Rules, pod *cluster.Pod) (Verdict, bool) {
+	done := pod.Phase == corev1.PodSucceeded || pod.Phase == corev1.PodFailed
 	return Verdict{Class: Skip, Message: "the pod has ended"}, done
 }
 
-func ending(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
+func ending(_ *Rules, pod *cluster.Pod) (Verdict, bool) {
 	if pod.DeletionTimestamp == nil {
 		return Verdict{}, false
 	}
 	return Verdict{
-		Class: Ending, Reason: reason.WaitingForPods, Message: fmt.Sprintf("pod %s is ending", cluster.Key(pod)),
+		Class: Ending, Reason: reason.WaitingForPods, Message: fmt.Sprintf("pod %s is ending", pod.Key()),
 		Due: pod.DeletionTimestamp.Add(endingExtra),
 	}, true
 }
 
-func doNotDisrupt(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
+func doNotDisrupt(_ *Rules, pod *cluster.Pod) (Verdict, bool) {
 	if !DoNotDisruptAsked(pod) {
 		return Verdict{}, false
 	}
-	return block(reason.DoNotDisrupt, "pod %s is annotated %s", cluster.Key(pod), DoNotDisruptMark), true
+	return block(reason.DoNotDisrupt, "pod %s is annotated %s", pod.Key(), DoNotDisruptMark), true
 }
 
 // DoNotDisruptAsked tells whether the pod or node carries Karpenter's mark.
-func DoNotDisruptAsked(o metav1.Object) bool {
+func DoNotDisruptAsked(o interface{ GetAnnotations() map[string]string }) bool {
 	value, marked := o.GetAnnotations()[DoNotDisruptMark]
 	return marked && value != "false"
 }
 
-func notSafeToEvict(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
+func notSafeToEvict(_ *Rules, pod *cluster.Pod) (Verdict, bool) {
 	if pod.Annotations[SafeToEvict] != "false" {
 		return Verdict{}, false
 	}
-	return block(reason.NotSafeToEvict, "pod %s is annotated safe-to-evict: \"false\"", cluster.Key(pod)), true
+	return block(reason.NotSafeToEvict, "pod %s is annotated safe-to-evict: \"false\"", pod.Key()), true
 }
 
-func onCompletion(_ *Rules, pod *corev1.Pod) (Verdict, bool) {
+func onCompletion(_ *Rules, pod *cluster.Pod) (Verdict, bool) {
 	if pod.Annotations[SafeToEvict] != "on-completion" {
 		return Verdict{}, false
 	}
-	message := fmt.Sprintf("pod %s is annotated safe-to-evict: \"on-completion\" and still runs", cluster.Key(pod))
+	message := fmt.Sprintf("pod %s is annotated safe-to-evict: \"on-completion\" and still runs", pod.Key())
 	return Verdict{Class: Wait, Reason: reason.WaitsForCompletion, Message: message}, true
 }
 
 // unlessFree leaves pods that are annotated safe-to-evict: "true", or are expendable, to the rules after it.
 func unlessFree(decide rule) rule {
-	return func(r *Rules, pod *corev1.Pod) (Verdict, bool) {
+	return func(r *Rules, pod *cluster.Pod) (Verdict, bool) {
 		if pod.Annotations[SafeToEvict] == "true" || r.opts.Expendable(pod) {
 			return Verdict{}, false
 		}
@@ -162,11 +162,11 @@ func unlessFree(decide rule) rule {
 
 // notReplicated blocks pods that nobody would make anew. The kinds of controllers that the snapshot knows must be there; of other kinds
 // only the reference is seen.
-func notReplicated(r *Rules, pod *corev1.Pod) (Verdict, bool) {
-	owner := metav1.GetControllerOfNoCopy(pod)
+func notReplicated(r *Rules, pod *cluster.Pod) (Verdict, bool) {
+	owner := pod.Controller
 	switch {
 	case owner == nil && r.opts.SkipNodesWithBarePods:
-		return block(reason.NotReplicated, "pod %s has no controller", cluster.Key(pod)), true
+		return block(reason.NotReplicated, "pod %s has no controller", pod.Key()), true
 	case owner == nil:
 		return Verdict{}, false
 	}
@@ -175,21 +175,21 @@ func notReplicated(r *Rules, pod *corev1.Pod) (Verdict, bool) {
 		if _, there := r.s.Workloads.Get(string(owner.UID)); there {
 			return Verdict{}, false
 		}
-		return block(reason.ControllerNotFound, "pod %s names %s %s, which does not exist", cluster.Key(pod), owner.Kind, owner.Name), true
+		return block(reason.ControllerNotFound, "pod %s names %s %s, which does not exist", pod.Key(), owner.Kind, owner.Name), true
 	}
 	if !r.opts.SkipNodesWithCustomControllerPods {
 		return Verdict{}, false
 	}
 	return block(reason.NotReplicated, "pod %s belongs to a %s, and --skip-nodes-with-custom-controller-pods is set",
-		cluster.Key(pod), owner.Kind), true
+		pod.Key(), owner.Kind), true
 }
 
 // systemPod blocks young pods of kube-system without a budget.
-func systemPod(r *Rules, pod *corev1.Pod) (Verdict, bool) {
+func systemPod(r *Rules, pod *cluster.Pod) (Verdict, bool) {
 	if !r.opts.SkipNodesWithSystemPods || pod.Namespace != metav1.NamespaceSystem || len(r.guardsOver(pod)) > 0 {
 		return Verdict{}, false
 	}
-	v := block(reason.UnmovableSystemPod, "pod %s is a system pod without a PodDisruptionBudget", cluster.Key(pod))
+	v := block(reason.UnmovableSystemPod, "pod %s is a system pod without a PodDisruptionBudget", pod.Key())
 	if r.opts.BlockingSystemPodTimeout > 0 {
 		v.Due = pod.CreationTimestamp.Add(r.opts.BlockingSystemPodTimeout)
 	}
@@ -197,14 +197,14 @@ func systemPod(r *Rules, pod *corev1.Pod) (Verdict, bool) {
 }
 
 // localStorage blocks pods with a volume on the node's disk, save those volumes that the pod declares safe.
-func localStorage(r *Rules, pod *corev1.Pod) (Verdict, bool) {
+func localStorage(r *Rules, pod *cluster.Pod) (Verdict, bool) {
 	if !r.opts.SkipNodesWithLocalStorage {
 		return Verdict{}, false
 	}
 	safe := strings.Split(pod.Annotations[SafeToEvictLocalVolumes], ",")
 	for i := range pod.Spec.Volumes {
 		if volume := &pod.Spec.Volumes[i]; onDisk(volume) && !listed(safe, volume.Name) {
-			return block(reason.LocalStorage, "pod %s keeps data on the node in volume %s", cluster.Key(pod), volume.Name), true
+			return block(reason.LocalStorage, "pod %s keeps data on the node in volume %s", pod.Key(), volume.Name), true
 		}
 	}
 	return Verdict{}, false

@@ -196,7 +196,7 @@ func TestEachPodIsClassifiedByTheFirstRuleThatSpeaks(t *testing.T) {
 			if name == "" {
 				name = "p"
 			}
-			pod := Pod(name, append([]PodOption{On("n1")}, test.pod...)...)
+			pod := Compact(name, append([]PodOption{On("n1")}, test.pod...)...)
 			opts := test.opts
 			if opts == (drain.Options{}) {
 				opts = drain.Defaults()
@@ -236,7 +236,7 @@ func alwaysAllow(b *policyv1.PodDisruptionBudget) *policyv1.PodDisruptionBudget 
 }
 
 func TestAVerdictThatTimeChangesSaysWhen(t *testing.T) {
-	pod := Pod("kube-system/dns", Of("ReplicaSet", "dns"), On("n1"), Born(Start.Add(-20*time.Minute)))
+	pod := Compact("kube-system/dns", Of("ReplicaSet", "dns"), On("n1"), Born(Start.Add(-20*time.Minute)))
 	s := Snapshot(ReplicaSet("kube-system/dns", 1), pod)
 	v := drain.Open(s, drain.Defaults(), Start).Classify(pod)
 	if want := Start.Add(40 * time.Minute); !v.Due.Equal(want) {

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 )
@@ -15,7 +13,7 @@ import (
 // Wave is what a drain does about one node now.
 type Wave struct {
 	// Evict are the pods to evict now, in the order of namespace/name.
-	Evict []*corev1.Pod
+	Evict []*cluster.Pod
 	// Waiting are the pods that have to leave and are waited for, each with its reason, in the order of namespace/name.
 	Waiting []Verdict
 }
@@ -34,7 +32,7 @@ func (r *Rules) Next(node string, spare Budgets) (Wave, Budgets) {
 	var (
 		wave  Wave
 		left  = maps.Clone(spare)
-		turns = map[*corev1.Pod]turn{}
+		turns = map[*cluster.Pod]turn{}
 		first = never
 		all   []Verdict
 	)
@@ -73,7 +71,7 @@ func (r *Rules) evictable(v Verdict) bool {
 }
 
 // spend takes the eviction of the pod out of its budgets, or gives the verdict of the one that refuses, and then takes nothing.
-func (r *Rules) spend(pod *corev1.Pod, left Budgets) (refusal Verdict, refused bool) {
+func (r *Rules) spend(pod *cluster.Pod, left Budgets) (refusal Verdict, refused bool) {
 	paying := slices.DeleteFunc(r.guardsOver(pod), func(g guard) bool { return g.free(pod) })
 	for _, g := range paying {
 		if left[g.key] < 1 {
@@ -99,9 +97,9 @@ const (
 // systemCritical is the lowest priority of the two built-in classes system-cluster-critical and system-node-critical.
 const systemCritical = 2_000_000_000
 
-func (r *Rules) turnOf(pod *corev1.Pod) turn {
+func (r *Rules) turnOf(pod *cluster.Pod) turn {
 	switch {
-	case r.opts.Own != "" && cluster.Key(pod) == r.opts.Own:
+	case r.opts.Own != "" && pod.Key() == r.opts.Own:
 		return own
 	case pod.Spec.Priority != nil && *pod.Spec.Priority >= systemCritical:
 		return critical
@@ -109,9 +107,9 @@ func (r *Rules) turnOf(pod *corev1.Pod) turn {
 	return ordinary
 }
 
-func afterOthers(pod *corev1.Pod) Verdict {
+func afterOthers(pod *cluster.Pod) Verdict {
 	return Verdict{
 		Pod: pod, Class: Wait, Reason: reason.WaitingForPods,
-		Message: fmt.Sprintf("pod %s leaves after the node's other pods", cluster.Key(pod)),
+		Message: fmt.Sprintf("pod %s leaves after the node's other pods", pod.Key()),
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/plan"
 )
@@ -70,13 +68,8 @@ func unschedulableSince(pods []string, s *cluster.Snapshot) (first time.Time) {
 		if !ok {
 			continue
 		}
-		for _, c := range pod.Status.Conditions {
-			if c.Type != corev1.PodScheduled || c.Status != corev1.ConditionFalse || c.Reason != corev1.PodReasonUnschedulable {
-				continue
-			}
-			if at := c.LastTransitionTime.Time; first.IsZero() || at.Before(first) {
-				first = at
-			}
+		if at := pod.Unschedulable.Time; !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
 		}
 	}
 	return first

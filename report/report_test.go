@@ -305,7 +305,7 @@ func TestTheScaleUpDelayCountsFromTheUnschedulableConditionWhateverIsReportedFir
 		s := newScene(t)
 		p, snapshot := busy()
 		pod, _ := snapshot.Pods.Get("default/web-1")
-		since := pod.Status.Conditions[0].LastTransitionTime.Time
+		since := pod.Unschedulable.Time
 		result := cluster.Result{Step: p.Steps[0].ID, Operation: p.Steps[0].Operation, At: since.Add(1500 * time.Millisecond)}
 		if stepFirst {
 			s.Step(p.Steps[0], result, time.Millisecond)

@@ -11,12 +11,14 @@ import (
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	daemonutil "k8s.io/kubernetes/pkg/controller/daemon/util"
 	"k8s.io/kubernetes/pkg/features"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
 )
 
 // daemonPod is the pod that a DaemonSet would put on the node; nil if it would put none there. The rules are those of its controller: node
 // name, node affinity and taints, with the tolerations that it adds by itself. The controller doesn't look at resources; but a pod that asks
 // for more than the whole node will wait for ever, and takes no room.
-func daemonPod(set *appsv1.DaemonSet, node *corev1.Node) *corev1.Pod {
+func daemonPod(set *appsv1.DaemonSet, node *corev1.Node) *cluster.Pod {
 	if set.DeletionTimestamp != nil {
 		return nil
 	}
@@ -40,7 +42,7 @@ func daemonPod(set *appsv1.DaemonSet, node *corev1.Node) *corev1.Pod {
 	pod.OwnerReferences = []metav1.OwnerReference{{
 		APIVersion: appsv1.SchemeGroupVersion.String(), Kind: "DaemonSet", Name: set.Name, UID: set.UID, Controller: &yes,
 	}}
-	return pod
+	return cluster.PodOf(pod)
 }
 
 // exceeds tells whether the pod asks for more of something than the whole node has.

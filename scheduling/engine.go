@@ -30,7 +30,7 @@ type engine struct {
 // baseNode is a node as it was in a snapshot. Its info is shared by all trials and never changed.
 type baseNode struct {
 	node *corev1.Node
-	pods []*corev1.Pod
+	pods []*cluster.Pod
 	info *framework.NodeInfo
 }
 
@@ -49,7 +49,7 @@ func New(opts Options) (Engine, error) {
 }
 
 // Knows implements [Engine].
-func (e *engine) Knows(pod *corev1.Pod) bool { return e.known[pod.Spec.SchedulerName] }
+func (e *engine) Knows(pod *cluster.Pod) bool { return e.known[pod.Spec.SchedulerName] }
 
 // Open implements [Engine]. It costs a walk over the nodes; only nodes that changed since the last Open, or whose pods did, are looked into.
 func (e *engine) Open(s *cluster.Snapshot) (Trial, error) {
@@ -81,13 +81,16 @@ func renew(before []baseNode, s *cluster.Snapshot) []baseNode {
 }
 
 // same tells whether two slices are one and the same. A snapshot never changes a slice, so the same slice has the same pods.
-func same(a, b []*corev1.Pod) bool {
+func same(a, b []*cluster.Pod) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 // newInfo is what the plugins need of a node and its pods.
-func newInfo(node *corev1.Node, pods []*corev1.Pod) *framework.NodeInfo {
-	info := framework.NewNodeInfo(pods...)
+func newInfo(node *corev1.Node, pods []*cluster.Pod) *framework.NodeInfo {
+	info := framework.NewNodeInfo()
+	for _, pod := range pods {
+		info.AddPod(pod.Object())
+	}
 	info.SetNode(node)
 	return info
 }

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	. "github.com/poolkeeper/poolkeeper/cluster/clustertest"
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
@@ -231,7 +232,7 @@ func TestAPodFitsANodeAsTheKubeSchedulerWouldSay(t *testing.T) {
 			if node == "" {
 				node = "n1"
 			}
-			if diff := cmp.Diff(test.want, trial.Fits(test.pod, node)); diff != "" {
+			if diff := cmp.Diff(test.want, trial.Fits(cluster.PodOf(test.pod), node)); diff != "" {
 				t.Errorf("Fits (-want +got):\n%s", diff)
 			}
 		})

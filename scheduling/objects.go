@@ -34,7 +34,20 @@ func newObjects(v *view) *objects {
 	o := &objects{kinds: map[reflect.Type]*informer{}}
 	offer[*corev1.Namespace](o, func() cluster.Table[*corev1.Namespace] { return v.trial.snapshot.Namespaces })
 	offer[*corev1.Node](o, func() cluster.Table[*corev1.Node] { return v.trial.snapshot.Nodes })
-	offer[*corev1.Pod](o, func() cluster.Table[*corev1.Pod] { return v.trial.snapshot.Pods })
+	pods := offer[*corev1.Pod](o, nil)
+	pods.get = func(key string) (any, bool) {
+		if pod, ok := v.trial.snapshot.Pods.Get(key); ok {
+			return pod.Object(), true
+		}
+		return nil, false
+	}
+	pods.all = func() []any {
+		all := make([]any, 0, v.trial.snapshot.Pods.Len())
+		for pod := range v.trial.snapshot.Pods.Values() {
+			all = append(all, pod.Object())
+		}
+		return all
+	}
 	offer[*corev1.PersistentVolume](o, func() cluster.Table[*corev1.PersistentVolume] { return v.trial.snapshot.PersistentVolumes })
 	offer[*corev1.PersistentVolumeClaim](o, func() cluster.Table[*corev1.PersistentVolumeClaim] {
 		return v.trial.snapshot.PersistentVolumeClaims

@@ -77,7 +77,8 @@ func oracle(t *rapid.T, c *model) map[string]scheduling.Misfit {
 	}
 	out := map[string]scheduling.Misfit{}
 	for key, pod := range c.pods {
-		pod = scheduling.Unbound(pod)
+		pod = pod.DeepCopy()
+		pod.Spec.NodeName, pod.DeletionTimestamp, pod.Status = "", nil, corev1.PodStatus{}
 		state := framework.NewCycleState()
 		result, refused, by := scheduler.RunPreFilterPlugins(ctx, state, pod)
 		for _, name := range []string{"n0", "n1", "n2", "n3", "added-0", "added-1", "web-new-1", "web-new-2"} {

@@ -71,7 +71,7 @@ func (p *packing) place(class Class) Leftover {
 
 // opened is the first of the new nodes that the pod fits. The search begins at from, and moves it past nodes that will not take an equal
 // pod again.
-func (p *packing) opened(pod *corev1.Pod, from *int) string {
+func (p *packing) opened(pod *cluster.Pod, from *int) string {
 	for i := *from; i < len(p.out.Nodes); i++ {
 		if p.trial.Fits(pod, p.out.Nodes[i]) == nil {
 			return p.out.Nodes[i]
@@ -85,7 +85,7 @@ func (p *packing) opened(pod *corev1.Pod, from *int) string {
 
 // open opens one more node if the pod fits it. A node that the pod does not fit, or that is one too many, is taken away again: no node
 // stays empty. Why is what the pod lacked on the new node; full says that it lacked nothing.
-func (p *packing) open(pod *corev1.Pod) (node string, why Misfit, full bool) {
+func (p *packing) open(pod *cluster.Pod) (node string, why Misfit, full bool) {
 	before, number := p.trial.Mark(), p.number
 	node = p.add()
 	if m := p.trial.Fits(pod, node); m != nil {
@@ -128,8 +128,8 @@ func (p *packing) add() string {
 
 // swayed tells whether the pod may come to fit a node that refused it, because other pods were placed or nodes added. For all other pods
 // a node only fills up.
-func swayed(pod *corev1.Pod) bool {
-	if hasClaims(pod) {
+func swayed(pod *cluster.Pod) bool {
+	if hasClaims(&pod.Spec) {
 		return true
 	}
 	if a := pod.Spec.Affinity; a != nil && a.PodAffinity != nil && len(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0 {
@@ -151,7 +151,7 @@ func bySize(classes []Class, node *corev1.Node) []Leftover {
 	all := make([]sized, 0, len(classes))
 	for _, class := range classes {
 		if len(class.Pods) > 0 {
-			all = append(all, sized{class, share(class.Pods[0], node), cluster.Key(class.Pods[0])})
+			all = append(all, sized{class, share(class.Pods[0], node), class.Pods[0].Key()})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b sized) int {
@@ -165,9 +165,9 @@ func bySize(classes []Class, node *corev1.Node) []Leftover {
 }
 
 // share is the pod's part of the node's CPU plus its part of the memory.
-func share(pod *corev1.Pod, node *corev1.Node) float64 {
+func share(pod *cluster.Pod, node *corev1.Node) float64 {
 	sum := 0.0
-	requests := resource.PodRequests(pod, resource.PodResourcesOptions{})
+	requests := resource.PodRequests(pod.Object(), resource.PodResourcesOptions{})
 	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
 		has, asks := node.Status.Allocatable[name], requests[name]
 		if total := has.AsApproximateFloat64(); total > 0 {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	. "github.com/poolkeeper/poolkeeper/cluster/clustertest"
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
@@ -162,7 +163,7 @@ func TestPackOpensAsManyNodesAsThePodsNeed(t *testing.T) {
 			if test.most != nil {
 				most = *test.most
 			}
-			got := trial.Pack(scheduling.Classes(test.pods), shape, most)
+			got := trial.Pack(scheduling.Classes(cluster.PodsOf(test.pods)), shape, most)
 			if diff := cmp.Diff(test.want, short(got, test.want)); diff != "" {
 				t.Errorf("Pack (-want +got):\n%s", diff)
 			}
@@ -171,7 +172,7 @@ func TestPackOpensAsManyNodesAsThePodsNeed(t *testing.T) {
 }
 
 func TestAShapeWithoutANodeTakesNoPods(t *testing.T) {
-	got := open(t).Pack(scheduling.Classes(Pods(2, "p")), scheduling.Shape{Pool: "web"}, 3)
+	got := open(t).Pack(scheduling.Classes(cluster.PodsOf(Pods(2, "p"))), scheduling.Shape{Pool: "web"}, 3)
 	if diff := cmp.Diff(`0 nodes; left 2 of p-1: nobody tells what a new node of pool "web" looks like`, short(got, "")); diff != "" {
 		t.Errorf("Pack (-want +got):\n%s", diff)
 	}
@@ -185,11 +186,11 @@ func TestUndoTakesBackAPack(t *testing.T) {
 		t.Fatal(err)
 	}
 	shape, _ := scheduling.ShapeOf(s, pool, pool.Template)
-	classes := scheduling.Classes(Pods(9, "p"))
+	classes := scheduling.Classes(cluster.PodsOf(Pods(9, "p")))
 	start := trial.Mark()
 	first := trial.Pack(classes, shape, 9)
 	trial.Undo(start)
-	if m := trial.Fits(Pod("q"), "web-new-1"); m == nil {
+	if m := trial.Fits(Compact("q"), "web-new-1"); m == nil {
 		t.Error("the new node is still there")
 	}
 	if diff := cmp.Diff(first, trial.Pack(classes, shape, 9)); diff != "" {

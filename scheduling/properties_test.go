@@ -119,7 +119,7 @@ func TestAPackingIsWhatTheSchedulerWouldDo(t *testing.T) {
 				trial.AddNode(freshNode(shape, p.Node), renamed(shape.Pods, p.Node))
 			}
 			used[p.Node]++
-			seen[cluster.Key(p.Pod)] = true
+			seen[p.Pod.Key()] = true
 			if m := trial.Fits(p.Pod, p.Node); m != nil {
 				t.Fatalf("%s was placed on %s, but: %v", p.Pod.Name, p.Node, m)
 			}
@@ -271,7 +271,7 @@ func (c *model) drawVolumes(t *rapid.T) {
 func (c *model) drawShape(t *rapid.T) scheduling.Shape {
 	shape := scheduling.Shape{Pool: "web", Node: drawNode(t, "web-new")}
 	if rapid.Bool().Draw(t, "daemon") {
-		shape.Pods = []*corev1.Pod{drawPod(t, "daemon", false)}
+		shape.Pods = []*cluster.Pod{cluster.PodOf(drawPod(t, "daemon", false))}
 	}
 	return shape
 }
@@ -282,12 +282,12 @@ func freshNode(shape scheduling.Shape, name string) *corev1.Node {
 	return node
 }
 
-func renamed(pods []*corev1.Pod, node string) []*corev1.Pod {
-	var out []*corev1.Pod
+func renamed(pods []*cluster.Pod, node string) []*cluster.Pod {
+	var out []*cluster.Pod
 	for _, pod := range pods {
-		pod = pod.DeepCopy()
-		pod.Name += "-" + node
-		out = append(out, pod)
+		one := *pod
+		one.Name += "-" + node
+		out = append(out, &one)
 	}
 	return out
 }
@@ -309,11 +309,11 @@ func (c *model) things() []any {
 
 func (c *model) snapshot() *cluster.Snapshot { return Snapshot(c.things()...) }
 
-func (c *model) pending() []*corev1.Pod {
-	var out []*corev1.Pod
+func (c *model) pending() []*cluster.Pod {
+	var out []*cluster.Pod
 	for _, key := range slices.Sorted(maps.Keys(c.pods)) {
 		if c.pods[key].Spec.NodeName == "" {
-			out = append(out, c.pods[key])
+			out = append(out, cluster.PodOf(c.pods[key]))
 		}
 	}
 	return out
@@ -325,7 +325,7 @@ func (c *model) answers(trial scheduling.Trial) map[string]scheduling.Misfit {
 	nodes := append(slices.Sorted(maps.Keys(c.nodes)), "added-0", "added-1", "web-new-1", "web-new-2")
 	for _, key := range slices.Sorted(maps.Keys(c.pods)) {
 		for _, node := range nodes {
-			if m := trial.Fits(c.pods[key], node); m != nil {
+			if m := trial.Fits(c.compact(key), node); m != nil {
 				out[key+" on "+node] = *m
 			}
 		}
@@ -345,22 +345,22 @@ func (c *model) change(t *rapid.T, trial scheduling.Trial) {
 	node := rapid.SampledFrom(nodes).Draw(t, "node")
 	switch rapid.SampledFrom([]string{"put", "take", "place", "place", "add", "remove", "pack"}).Draw(t, "change") {
 	case "put":
-		trial.Put(c.pods[key], node)
+		trial.Put(c.compact(key), node)
 		if node == "missing" {
 			node = ""
 		}
 		c.bind(key, node)
 	case "take":
-		trial.Take(c.pods[key])
+		trial.Take(c.compact(key))
 		c.bind(key, "")
 	case "place":
-		if placed, _ := trial.Place(c.pods[key], nil); placed != "" {
+		if placed, _ := trial.Place(c.compact(key), nil); placed != "" {
 			c.bind(key, placed)
 		}
 	case "add":
 		added := drawNode(t, fmt.Sprintf("added-%d", rapid.IntRange(0, 1).Draw(t, "which")))
 		c.remove(added.Name)
-		trial.AddNode(added, []*corev1.Pod{c.pods[key]})
+		trial.AddNode(added, []*cluster.Pod{c.compact(key)})
 		c.nodes[added.Name] = added
 		c.bind(key, added.Name)
 	case "remove":
@@ -372,15 +372,19 @@ func (c *model) change(t *rapid.T, trial scheduling.Trial) {
 		for _, name := range packing.Nodes {
 			c.nodes[name] = freshNode(shape, name)
 			for _, pod := range renamed(shape.Pods, name) {
-				On(name)(pod)
-				c.pods[cluster.Key(pod)] = pod
+				object := pod.Object()
+				On(name)(object)
+				c.pods[pod.Key()] = object
 			}
 		}
 		for _, p := range packing.Placed {
-			c.bind(cluster.Key(p.Pod), p.Node)
+			c.bind(p.Pod.Key(), p.Node)
 		}
 	}
 }
+
+// compact is the pod as the trial takes it.
+func (c *model) compact(key string) *cluster.Pod { return cluster.PodOf(c.pods[key]) }
 
 // bind puts a copy of the pod on the node; an empty name takes it off.
 func (c *model) bind(key, node string) {

@@ -29,22 +29,22 @@ type Engine interface {
 	// Open opens a trial on the snapshot. The trial stays true until the next Open.
 	Open(s *cluster.Snapshot) (Trial, error)
 	// Knows tells whether the pod's scheduler is one whose rules are known.
-	Knows(pod *corev1.Pod) bool
+	Knows(pod *cluster.Pod) bool
 }
 
 // Trial is a changeable picture of nodes and the pods on them. Nothing that happens in it touches the snapshot.
 type Trial interface {
 	// Fits tells whether the pod could be bound to the node as things stand in the trial: nil, or why not.
-	Fits(pod *corev1.Pod, node string) *Misfit
+	Fits(pod *cluster.Pod, node string) *Misfit
 	// Place puts the pod on the first node, in the order of names, that it fits and that among allows (nil allows all), and gives its name. The
 	// name is empty if there is none; Misfits then counts the reasons.
-	Place(pod *corev1.Pod, among func(node string) bool) (node string, why Misfits)
+	Place(pod *cluster.Pod, among func(node string) bool) (node string, why Misfits)
 	// Put puts the pod on the node without asking whether it fits.
-	Put(pod *corev1.Pod, node string)
+	Put(pod *cluster.Pod, node string)
 	// Take takes the pod off the node that it is on.
-	Take(pod *corev1.Pod)
+	Take(pod *cluster.Pod)
 	// AddNode adds a node with its pods, RemoveNode takes one away with the pods on it.
-	AddNode(node *corev1.Node, pods []*corev1.Pod)
+	AddNode(node *corev1.Node, pods []*cluster.Pod)
 	RemoveNode(name string)
 	// Pack finds how many new nodes of the shape the classes need, first fit with the largest pods first, and puts nodes and pods into
 	// the trial. It stops at most new nodes. Take it back with Undo.
@@ -57,10 +57,10 @@ type Trial interface {
 // Mark is a state of a trial to go back to.
 type Mark int
 
-// Class is a set of pods that no node can tell apart: equal needs, labels, namespace and controller.
+// Class is a set of pods that no node can tell apart: equal needs, labels and namespace, whoever made them.
 type Class struct {
 	// Pods are in the order of their keys; there is at least one.
-	Pods []*corev1.Pod
+	Pods []*cluster.Pod
 }
 
 // Shape is what new nodes of one pool look like.
@@ -69,7 +69,7 @@ type Shape struct {
 	// Node is the new node, its name a prefix for those of the trial.
 	Node *corev1.Node
 	// Pods come with each node: static and DaemonSet pods.
-	Pods []*corev1.Pod
+	Pods []*cluster.Pod
 	// CSINode says how many volumes of each driver the node takes; nil if nobody knows, and then there is no limit.
 	CSINode *storagev1.CSINode
 }
@@ -86,7 +86,7 @@ type Packing struct {
 
 // Placement is a pod on a node of the trial.
 type Placement struct {
-	Pod  *corev1.Pod
+	Pod  *cluster.Pod
 	Node string
 }
 

@@ -60,7 +60,7 @@ func shapeBy(s *cluster.Snapshot, pool *cluster.Pool, template *cloudprovider.Te
 	switch {
 	case template != nil && template.Node != nil:
 		shape.Node = template.Node.DeepCopy()
-		shape.Pods = template.Pods
+		shape.Pods = cluster.PodsOf(template.Pods)
 	case model != nil:
 		shape.Node = model.DeepCopy()
 		shape.Node.Labels = maps.Clone(model.Labels)
@@ -110,13 +110,13 @@ func corrected(template, live corev1.ResourceList) corev1.ResourceList {
 }
 
 // mirrorPods are the static pods of a node, with names that are nobody else's.
-func mirrorPods(on []*corev1.Pod) []*corev1.Pod {
-	var out []*corev1.Pod
+func mirrorPods(on []*cluster.Pod) []*cluster.Pod {
+	var out []*cluster.Pod
 	for _, pod := range on {
 		if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
-			pod = Unbound(pod)
-			pod.Name, pod.UID = "new-"+pod.Name, ""
-			out = append(out, pod)
+			one := *pod.Unbound()
+			one.Name, one.UID = "new-"+pod.Name, ""
+			out = append(out, &one)
 		}
 	}
 	return out

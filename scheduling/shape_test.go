@@ -105,7 +105,7 @@ func TestATemplateThatSaysLittleStillHoldsPods(t *testing.T) {
 	if !ok {
 		t.Fatal("no shape")
 	}
-	got := open(t).Pack(scheduling.Classes(Pods(2, "p")), shape, 9)
+	got := open(t).Pack(scheduling.Classes(cluster.PodsOf(Pods(2, "p"))), shape, 9)
 	if len(got.Nodes) != 1 || len(got.Left) != 0 {
 		t.Errorf("two pods of one CPU took %v and left %v", got.Nodes, got.Left)
 	}
@@ -169,10 +169,10 @@ func features(names ...string) OnNode {
 	return func(n *corev1.Node) { n.Status.DeclaredFeatures = names }
 }
 
-func keys(pods []*corev1.Pod) []string {
+func keys(pods []*cluster.Pod) []string {
 	var out []string
 	for _, pod := range pods {
-		out = append(out, cluster.Key(pod))
+		out = append(out, pod.Key())
 	}
 	return out
 }

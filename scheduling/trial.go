@@ -27,7 +27,7 @@ type trial struct {
 	version, states uint64
 	// The last question is kept: callers ask about one pod and many nodes.
 	last        *question
-	lastPod     *corev1.Pod
+	lastPod     *cluster.Pod
 	lastVersion uint64
 	// why is room for the refusals of one Place.
 	why []*refusal
@@ -38,7 +38,7 @@ func newTrial(e *engine, s *cluster.Snapshot) *trial {
 }
 
 // Fits implements [Trial].
-func (t *trial) Fits(pod *corev1.Pod, node string) *Misfit {
+func (t *trial) Fits(pod *cluster.Pod, node string) *Misfit {
 	if m := t.stale(); m != nil {
 		return m
 	}
@@ -50,7 +50,7 @@ func (t *trial) Fits(pod *corev1.Pod, node string) *Misfit {
 }
 
 // Place implements [Trial].
-func (t *trial) Place(pod *corev1.Pod, among func(node string) bool) (string, Misfits) {
+func (t *trial) Place(pod *cluster.Pod, among func(node string) bool) (string, Misfits) {
 	if m := t.stale(); m != nil {
 		return "", Misfits{m.Message: 1}
 	}
@@ -93,33 +93,34 @@ func (t *trial) stale() *Misfit {
 }
 
 // ask finds out what does not depend on the single node, unless it is known from the last time.
-func (t *trial) ask(pod *corev1.Pod) *question {
-	if hasClaims(pod) {
+func (t *trial) ask(pod *cluster.Pod) *question {
+	if hasClaims(&pod.Spec) {
 		t.engine.volumes.apply(t.reserved)
 	}
 	if t.last == nil || t.lastPod != pod || t.lastVersion != t.version {
-		t.last = t.engine.rules.ask(Unbound(pod), t.nodes.infos)
+		t.last = t.engine.rules.ask(pod.Unbound().Object(), t.nodes.infos)
 		t.lastPod, t.lastVersion = pod, t.version
 	}
 	return t.last
 }
 
 // Put implements [Trial]. A pod that is on another node leaves it; a node that is not there takes the pod out of the trial.
-func (t *trial) Put(pod *corev1.Pod, node string) {
+func (t *trial) Put(pod *cluster.Pod, node string) {
 	t.Take(pod)
 	info := t.nodes.get(node)
 	if info == nil {
 		return
 	}
-	t.reserve(pod, info.Node())
+	object := pod.Object()
+	t.reserve(object, info.Node())
 	with := info.SnapshotConcrete()
-	with.AddPod(pod)
+	with.AddPod(object)
 	t.setNode(node, with)
-	t.move(cluster.Key(pod), node)
+	t.move(pod.Key(), node)
 }
 
 // Take implements [Trial].
-func (t *trial) Take(pod *corev1.Pod) {
+func (t *trial) Take(pod *cluster.Pod) {
 	node := t.nodeOf(pod)
 	info := t.nodes.get(node)
 	if info == nil || !slices.ContainsFunc(info.Pods, func(p fwk.PodInfo) bool { return isSame(p.GetPod(), pod) }) {
@@ -134,18 +135,18 @@ func (t *trial) Take(pod *corev1.Pod) {
 	}
 	t.release(func(r *reservation) bool { return isSame(r.pod, pod) })
 	t.setNode(node, without)
-	t.move(cluster.Key(pod), "")
+	t.move(pod.Key(), "")
 }
 
 // AddNode implements [Trial]. It replaces a node of the same name, and pods that are elsewhere move.
-func (t *trial) AddNode(node *corev1.Node, pods []*corev1.Pod) {
+func (t *trial) AddNode(node *corev1.Node, pods []*cluster.Pod) {
 	t.RemoveNode(node.Name)
 	for _, pod := range pods {
 		t.Take(pod)
 	}
 	t.setNode(node.Name, newInfo(node, pods))
 	for _, pod := range pods {
-		t.move(cluster.Key(pod), node.Name)
+		t.move(pod.Key(), node.Name)
 	}
 }
 
@@ -199,24 +200,26 @@ func (t *trial) move(key, node string) {
 	})
 }
 
-func isSame(a, b *corev1.Pod) bool { return a.Name == b.Name && a.Namespace == b.Namespace }
+func isSame(a *corev1.Pod, b *cluster.Pod) bool {
+	return a.Name == b.Name && a.Namespace == b.Namespace
+}
 
 // nodeOf is the only node on which the pod can be; empty if it is on none for certain. A node that was taken away, and perhaps put back
 // without the pod, is still named.
-func (t *trial) nodeOf(pod *corev1.Pod) string {
-	key := cluster.Key(pod)
+func (t *trial) nodeOf(pod *cluster.Pod) string {
+	key := pod.Key()
 	if node, ok := t.moved[key]; ok {
 		return node
 	}
 	if known, ok := t.snapshot.Pods.Get(key); ok {
-		return known.Spec.NodeName
+		return known.NodeName
 	}
 	return ""
 }
 
 // reserve holds what the pod would take of the volumes on the node.
 func (t *trial) reserve(pod *corev1.Pod, node *corev1.Node) {
-	if !hasClaims(pod) || t.stale() != nil {
+	if !hasClaims(&pod.Spec) || t.stale() != nil {
 		return
 	}
 	t.engine.volumes.apply(t.reserved)

@@ -7,38 +7,39 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	. "github.com/poolkeeper/poolkeeper/cluster/clustertest"
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
 
 func TestPlaceTakesTheFirstNodeByNameThatFits(t *testing.T) {
 	trial := open(t, Node("a", Cordoned()), Node("b", Holds("1", "1Gi")), Node("c"), Node("d"))
-	pod := Pod("p", Asks("2", "1Gi"))
+	pod := Compact("p", Asks("2", "1Gi"))
 	if node, why := trial.Place(pod, nil); node != "c" || why != nil {
 		t.Errorf("Place: %q, %v", node, why)
 	}
-	if m := trial.Fits(Pod("q", Asks("3", "1Gi")), "c"); m == nil {
+	if m := trial.Fits(Compact("q", Asks("3", "1Gi")), "c"); m == nil {
 		t.Error("the pod takes no room where it was placed")
 	}
-	if node, _ := trial.Place(Pod("r"), func(node string) bool { return node > "c" }); node != "d" {
+	if node, _ := trial.Place(Compact("r"), func(node string) bool { return node > "c" }); node != "d" {
 		t.Errorf("among the nodes after c: %q", node)
 	}
 }
 
 func TestPlaceCountsWhyAPodFitsNoNode(t *testing.T) {
 	trial := open(t, Node("a", Cordoned()), Node("b", Holds("1", "1Gi")), Node("c", Holds("1", "64Gi")), Node("d", Cordoned()))
-	got := place(t, trial, Pod("p", Asks("2", "2Gi")))
+	got := place(t, trial, Compact("p", Asks("2", "2Gi")))
 	want := scheduling.Misfits{"node(s) were unschedulable": 2, "Insufficient cpu": 2, "Insufficient memory": 1}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Misfits (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(scheduling.Misfits{}, place(t, open(t), Pod("p"))); diff != "" {
+	if diff := cmp.Diff(scheduling.Misfits{}, place(t, open(t), Compact("p"))); diff != "" {
 		t.Errorf("without nodes (-want +got):\n%s", diff)
 	}
 }
 
 func TestAPodThatRunsIsLookedAtAsIfItWereMadeAnew(t *testing.T) {
-	running := Pod("p", Asks("3", "1Gi"), On("a"))
+	running := Compact("p", Asks("3", "1Gi"), On("a"))
 	trial := open(t, Node("a"), Node("b"), running)
 	if m := trial.Fits(running, "b"); m != nil {
 		t.Errorf("another node: %v", m)
@@ -49,38 +50,38 @@ func TestAPodThatRunsIsLookedAtAsIfItWereMadeAnew(t *testing.T) {
 	if node, why := trial.Place(running, func(node string) bool { return node != "a" }); node != "b" {
 		t.Errorf("moved to %q: %v", node, why)
 	}
-	if m := trial.Fits(Pod("q", Asks("4", "1Gi")), "a"); m != nil {
+	if m := trial.Fits(Compact("q", Asks("4", "1Gi")), "a"); m != nil {
 		t.Errorf("the node that it left is not free: %v", m)
 	}
 }
 
 func TestAPodThatCannotMoveStaysWhereItIs(t *testing.T) {
-	running := Pod("p", Asks("3", "1Gi"), On("a"))
+	running := Compact("p", Asks("3", "1Gi"), On("a"))
 	trial := open(t, Node("a"), Node("b", Cordoned()), running)
-	place(t, trial, Pod("q", Asks("2", "1Gi")))
+	place(t, trial, Compact("q", Asks("2", "1Gi")))
 	if node, _ := trial.Place(running, func(node string) bool { return node == "b" }); node != "" {
 		t.Errorf("moved to %q", node)
 	}
-	place(t, trial, Pod("q", Asks("2", "1Gi")))
+	place(t, trial, Compact("q", Asks("2", "1Gi")))
 }
 
 func TestANodeCanComeAndGoWithItsPods(t *testing.T) {
-	guest := Pod("guest", Asks("3", "1Gi"))
+	guest := Compact("guest", Asks("3", "1Gi"))
 	trial := open(t, Node("a"), Pod("old", Asks("3", "1Gi"), On("a")))
 	start := trial.Mark()
 
-	trial.AddNode(Node("b"), []*corev1.Pod{guest})
-	place(t, trial, Pod("p", Asks("2", "1Gi")))
+	trial.AddNode(Node("b"), []*cluster.Pod{guest})
+	place(t, trial, Compact("p", Asks("2", "1Gi")))
 	trial.RemoveNode("b")
-	if m := trial.Fits(Pod("p"), "b"); m == nil {
+	if m := trial.Fits(Compact("p"), "b"); m == nil {
 		t.Error("a pod fits a node that was taken away")
 	}
 	trial.Put(guest, "a")
-	if m := trial.Fits(Pod("p"), "a"); m == nil {
+	if m := trial.Fits(Compact("p"), "a"); m == nil {
 		t.Error("the pod of the node that was taken away takes no room on another")
 	}
 	trial.Undo(start)
-	if m := trial.Fits(Pod("p"), "a"); m != nil {
+	if m := trial.Fits(Compact("p"), "a"); m != nil {
 		t.Errorf("after Undo: %v", m)
 	}
 }
@@ -94,10 +95,10 @@ func TestATrialThatHasEndedRefuses(t *testing.T) {
 	if _, err := engine.Open(s); err != nil {
 		t.Fatal(err)
 	}
-	if m := first.Fits(Pod("p"), "a"); m == nil {
+	if m := first.Fits(Compact("p"), "a"); m == nil {
 		t.Error("a pod fits in a trial that has ended")
 	}
-	if node, why := first.Place(Pod("p"), nil); node != "" || len(why) != 1 {
+	if node, why := first.Place(Compact("p"), nil); node != "" || len(why) != 1 {
 		t.Errorf("Place in a trial that has ended: %q, %v", node, why)
 	}
 }
@@ -116,7 +117,7 @@ func TestPodsOfForeignSchedulersAreNotKnown(t *testing.T) {
 	for name, want := range map[string]bool{"": true, "default-scheduler": true, "second": true, "volcano": false} {
 		pod := Pod("p")
 		pod.Spec.SchedulerName = name
-		if got := engine.Knows(pod); got != want {
+		if got := engine.Knows(cluster.PodOf(pod)); got != want {
 			t.Errorf("scheduler %q is known: %v", name, got)
 		}
 	}
@@ -155,12 +156,12 @@ func TestClassesGroupPodsThatNoNodeCanTellApart(t *testing.T) {
 		}
 		return out
 	}
-	want := [][]string{{"a", "c"}, {"b"}, {"d"}, {"e"}, {"g", "h", "l"}, {"i"}, {"j"}, {"k"}, {"m"}, {"n"}, {"f"}}
-	if diff := cmp.Diff(want, names(scheduling.Classes(pods))); diff != "" {
+	want := [][]string{{"a", "b", "c", "g", "h", "l"}, {"d"}, {"e"}, {"i"}, {"j"}, {"k"}, {"m"}, {"n"}, {"f"}}
+	if diff := cmp.Diff(want, names(scheduling.Classes(cluster.PodsOf(pods)))); diff != "" {
 		t.Errorf("Classes (-want +got):\n%s", diff)
 	}
 	slices.Reverse(pods)
-	if diff := cmp.Diff(want, names(scheduling.Classes(pods))); diff != "" {
+	if diff := cmp.Diff(want, names(scheduling.Classes(cluster.PodsOf(pods)))); diff != "" {
 		t.Errorf("Classes of the pods in another order (-want +got):\n%s", diff)
 	}
 }

@@ -69,8 +69,8 @@ func (v *reservations) find(pod *corev1.Pod, node *corev1.Node) *reservation {
 }
 
 // hasClaims tells whether the pod has volumes by claim.
-func hasClaims(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+func hasClaims(spec *corev1.PodSpec) bool {
+	return slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool {
 		return v.PersistentVolumeClaim != nil || v.Ephemeral != nil
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	. "github.com/poolkeeper/poolkeeper/cluster/clustertest"
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
@@ -120,7 +121,7 @@ func TestVolumesBindAPodToAPlace(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			trial := open(t, append(test.things, Node("n1", Zone("a")))...)
-			if diff := cmp.Diff(test.want, trial.Fits(test.pod, "n1")); diff != "" {
+			if diff := cmp.Diff(test.want, trial.Fits(cluster.PodOf(test.pod), "n1")); diff != "" {
 				t.Errorf("Fits (-want +got):\n%s", diff)
 			}
 		})
@@ -131,7 +132,7 @@ func TestAVolumeIsTakenOnce(t *testing.T) {
 	trial := open(t, Node("n1"), Node("n2"), static("local"),
 		volume("pv1", "local", "1Gi", corev1.LabelHostname, "n1"), volume("pv2", "local", "1Gi", corev1.LabelHostname, "n2"),
 		claim("one", "local", "1Gi"), claim("two", "local", "1Gi"), claim("three", "local", "1Gi"))
-	one, two, three := Pod("one", claims("one")), Pod("two", claims("two")), Pod("three", claims("three"))
+	one, two, three := Compact("one", claims("one")), Compact("two", claims("two")), Compact("three", claims("three"))
 
 	start := trial.Mark()
 	if node, why := trial.Place(one, nil); node != "n1" {
@@ -175,9 +176,9 @@ func TestAVolumeIsTakenOnce(t *testing.T) {
 
 func TestAClaimThatWaitsForItsPodTiesThePodsThatShareItToOneNode(t *testing.T) {
 	trial := open(t, Node("n1"), Node("n2"), class("fast", storagev1.VolumeBindingWaitForFirstConsumer), claim("data", "fast", "1Gi"))
-	trial.Put(Pod("one", claims("data")), "n2")
+	trial.Put(Compact("one", claims("data")), "n2")
 
-	second := Pod("two", claims("data"))
+	second := Compact("two", claims("data"))
 	if diff := cmp.Diff(noVolume, trial.Fits(second, "n1")); diff != "" {
 		t.Errorf("another node (-want +got):\n%s", diff)
 	}
@@ -189,10 +190,10 @@ func TestAClaimThatWaitsForItsPodTiesThePodsThatShareItToOneNode(t *testing.T) {
 func TestAClaimForOnePodIsFreeOnceThatPodIsTakenAway(t *testing.T) {
 	shared := boundClaim("data", "pv")
 	shared.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod}
-	running := Pod("old", claims("data"), On("n1"))
+	running := Compact("old", claims("data"), On("n1"))
 	trial := open(t, Node("n1"), Node("n2"), volume("pv", "slow", "1Gi", "", ""), shared, running)
 
-	fresh := Pod("new", claims("data"))
+	fresh := Compact("new", claims("data"))
 	want := &scheduling.Misfit{
 		Plugin:  "VolumeRestrictions",
 		Message: "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod",
@@ -214,16 +215,16 @@ func TestTheNextOpenForgetsWhatVolumesTheLastTrialTook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first.Put(Pod("one", claims("one")), "n1")
+	first.Put(Compact("one", claims("one")), "n1")
 	second, err := engine.Open(world.Snapshot())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := second.Fits(Pod("two", claims("two")), "n1"); m != nil {
+	if m := second.Fits(Compact("two", claims("two")), "n1"); m != nil {
 		t.Errorf("a trial knows what another one took: %v", m)
 	}
-	second.Put(Pod("one", claims("one")), "n1")
-	if diff := cmp.Diff(noVolume, second.Fits(Pod("two", claims("two")), "n1")); diff != "" {
+	second.Put(Compact("one", claims("one")), "n1")
+	if diff := cmp.Diff(noVolume, second.Fits(Compact("two", claims("two")), "n1")); diff != "" {
 		t.Errorf("the only volume is taken (-want +got):\n%s", diff)
 	}
 
@@ -232,8 +233,8 @@ func TestTheNextOpenForgetsWhatVolumesTheLastTrialTook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	third.Put(Pod("one", claims("one")), "n1")
-	if m := third.Fits(Pod("two", claims("two")), "n1"); m != nil {
+	third.Put(Compact("one", claims("one")), "n1")
+	if m := third.Fits(Compact("two", claims("two")), "n1"); m != nil {
 		t.Errorf("a volume that came after the last trial is not seen: %v", m)
 	}
 }
@@ -256,13 +257,13 @@ func TestNewNodesHoldAsManyVolumesAsThoseThatAreThere(t *testing.T) {
 		t.Fatal("the pool has no shape")
 	}
 	start := trial.Mark()
-	packing := trial.Pack(scheduling.Classes(pods), shape, 9)
+	packing := trial.Pack(scheduling.Classes(cluster.PodsOf(pods)), shape, 9)
 	if len(packing.Nodes) != 3 || len(packing.Left) != 0 {
 		t.Errorf("five volumes, two to a node, took %v and left %v", packing.Nodes, packing.Left)
 	}
 	trial.Undo(start)
 	shape.CSINode = nil
-	packing = trial.Pack(scheduling.Classes(pods), shape, 9)
+	packing = trial.Pack(scheduling.Classes(cluster.PodsOf(pods)), shape, 9)
 	if len(packing.Nodes) != 1 || len(packing.Left) != 0 {
 		t.Errorf("five volumes on nodes without a limit took %v and left %v", packing.Nodes, packing.Left)
 	}
@@ -295,7 +296,7 @@ func TestPodsThatNeedDynamicResourcesFitNowhere(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, trial.Fits(test.pod, test.node)); diff != "" {
+			if diff := cmp.Diff(test.want, trial.Fits(cluster.PodOf(test.pod), test.node)); diff != "" {
 				t.Errorf("Fits (-want +got):\n%s", diff)
 			}
 		})
@@ -303,7 +304,7 @@ func TestPodsThatNeedDynamicResourcesFitNowhere(t *testing.T) {
 }
 
 // place places a pod that is expected to find no node.
-func place(t *testing.T, trial scheduling.Trial, pod *corev1.Pod) scheduling.Misfits {
+func place(t *testing.T, trial scheduling.Trial, pod *cluster.Pod) scheduling.Misfits {
 	t.Helper()
 	node, why := trial.Place(pod, nil)
 	if node != "" {

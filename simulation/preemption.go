@@ -14,7 +14,7 @@ import (
 // victims are the pods that would have to go from a node.
 type victims struct {
 	node string
-	pods []*corev1.Pod
+	pods []*cluster.Pod
 	// guarded counts those whose budget has nothing to spare.
 	guarded int
 	highest int32
@@ -22,7 +22,7 @@ type victims struct {
 
 // preempt makes room for a pod by deleting pods of lower priority, on the node where that hurts least, and nominates the pod for it. It does nothing
 // while pods are still going from the node that the pod was nominated for.
-func (s *scheduler) preempt(trial scheduling.Trial, snapshot *cluster.Snapshot, seen, pod *corev1.Pod) {
+func (s *scheduler) preempt(trial scheduling.Trial, snapshot *cluster.Snapshot, seen *cluster.Pod, pod *corev1.Pod) {
 	t := s.tries[pod.UID]
 	if ptr.Deref(pod.Spec.PreemptionPolicy, corev1.PreemptLowerPriority) == corev1.PreemptNever || s.making(t.nominated) {
 		return
@@ -61,8 +61,8 @@ func (s *scheduler) making(node string) bool {
 }
 
 // victimsOn finds the fewest pods of lower priority whose going lets the pod onto the node; nil if there are none. The trial is left as it was.
-func (s *scheduler) victimsOn(trial scheduling.Trial, snapshot *cluster.Snapshot, pod *corev1.Pod, node string) *victims {
-	var lower []*corev1.Pod
+func (s *scheduler) victimsOn(trial scheduling.Trial, snapshot *cluster.Snapshot, pod *cluster.Pod, node string) *victims {
+	var lower []*cluster.Pod
 	for _, p := range snapshot.PodsOn(node) {
 		if priority(p) < priority(pod) && p.DeletionTimestamp == nil {
 			lower = append(lower, p)
@@ -79,7 +79,7 @@ func (s *scheduler) victimsOn(trial scheduling.Trial, snapshot *cluster.Snapshot
 	if trial.Fits(pod, node) != nil {
 		return nil
 	}
-	slices.SortStableFunc(lower, func(a, b *corev1.Pod) int { return -cmp.Compare(priority(a), priority(b)) })
+	slices.SortStableFunc(lower, func(a, b *cluster.Pod) int { return -cmp.Compare(priority(a), priority(b)) })
 	v := &victims{node: node}
 	for _, p := range lower {
 		trial.Put(p, node)
@@ -96,11 +96,11 @@ func (s *scheduler) victimsOn(trial scheduling.Trial, snapshot *cluster.Snapshot
 	return v
 }
 
-func priority(pod *corev1.Pod) int32 { return ptr.Deref(pod.Spec.Priority, 0) }
+func priority(pod *cluster.Pod) int32 { return ptr.Deref(pod.Spec.Priority, 0) }
 
 // guarded tells whether a budget of the pod has nothing to spare.
-func (s *scheduler) guarded(pod *corev1.Pod) bool {
-	for _, budget := range s.w.Store.budgetsOf(pod) {
+func (s *scheduler) guarded(pod *cluster.Pod) bool {
+	for _, budget := range s.w.Store.budgetsOf(pod.Object()) {
 		if budget.Status.DisruptionsAllowed <= 0 {
 			return true
 		}

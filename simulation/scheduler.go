@@ -145,7 +145,7 @@ func (s *scheduler) cycle() {
 func (s *scheduler) queue() []*corev1.Pod {
 	var queue []*corev1.Pod
 	for _, pod := range s.w.Store.podsOnNode("") {
-		if pod.DeletionTimestamp != nil || ended(pod) || len(pod.Spec.SchedulingGates) > 0 || !s.engine.Knows(pod) {
+		if pod.DeletionTimestamp != nil || ended(pod) || len(pod.Spec.SchedulingGates) > 0 || !s.engine.Knows(cluster.PodOf(pod)) {
 			continue
 		}
 		t := s.tries[pod.UID]

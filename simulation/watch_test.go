@@ -18,7 +18,7 @@ import (
 func words(e cluster.Event) string {
 	switch e := e.(type) {
 	case cluster.Set:
-		return fmt.Sprintf("+%s@%s", e.Object.GetName(), e.Object.GetResourceVersion())
+		return fmt.Sprintf("+%s@%s", e.Object.GetName(), e.Object.(metav1.Object).GetResourceVersion())
 	case cluster.Unset:
 		return "-" + e.Object.GetName()
 	}
@@ -90,7 +90,7 @@ func TestAPictureFedByAWatchBecomesWhatTheStoreHas(t *testing.T) {
 		}
 		for _, pod := range want {
 			got, ok := shot.Pods.Get(cluster.Key(pod))
-			if !ok || got.UID != pod.UID || got.Spec.NodeName != pod.Spec.NodeName || got.Status.Phase != pod.Status.Phase {
+			if !ok || got.UID != pod.UID || got.NodeName != pod.Spec.NodeName || got.Phase != pod.Status.Phase {
 				t.Errorf("seed %d: pod %s is not in the picture as it is in the store", seed, pod.Name)
 			}
 		}

@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
 )
 
 // Pod makes a pod that asks for 1 CPU and 1 GiB and has no controller and no node; its scheduler has not looked at it. Its name may be
@@ -29,6 +31,11 @@ func Pods(n int, name string, options ...PodOption) []*corev1.Pod {
 		pods[i] = Pod(fmt.Sprintf("%s-%d", name, i+1), options...)
 	}
 	return pods
+}
+
+// Compact is the [Pod] as snapshots hold it.
+func Compact(name string, options ...PodOption) *cluster.Pod {
+	return cluster.PodOf(Pod(name, options...))
 }
 
 // Asks says what the pod requests: CPU and memory.

@@ -60,6 +60,10 @@ func (w *World) add(thing any) {
 		addAll(w, t)
 	case []*corev1.Pod:
 		addAll(w, t)
+	case *cluster.Pod:
+		w.cluster.Apply(w.Now, cluster.Set{Object: t})
+	case []*cluster.Pod:
+		addAll(w, t)
 	case []*cluster.Instance:
 		addAll(w, t)
 	case []ledger.Change:
@@ -122,7 +126,7 @@ func (w *World) Remove(things ...any) *World {
 		case *corev1.Node:
 			delete(w.nodes, t.Name)
 			w.cluster.Apply(w.Now, cluster.Unset{Object: t})
-		case metav1.Object:
+		case cluster.Object:
 			w.cluster.Apply(w.Now, cluster.Unset{Object: t})
 		default:
 			panic(fmt.Sprintf("clustertest: a world has no %T to take out", thing))

@@ -70,7 +70,7 @@ func TestPodsGoWhereTheyAreSaidToBe(t *testing.T) {
 func TestAControllerIsFoundByThePodsThatNameIt(t *testing.T) {
 	s := Snapshot(Deployed("web", 1), Pod("web-1-a", Of("ReplicaSet", "web-1")))
 	pod, _ := s.Pods.Get("default/web-1-a")
-	workload, ok := s.Workloads.Get(string(pod.OwnerReferences[0].UID))
+	workload, ok := s.Workloads.Get(string(pod.Controller.UID))
 	if !ok || workload.Owner.Name != "web" {
 		t.Errorf("workload of the pod: %+v", workload)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -125,8 +126,13 @@ func (s *source) trim(object any) (any, error) {
 	}
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if trimmed, known := s.trimmer.Trim(full); known {
-		return trimmed, nil
+	switch trimmed, known := s.trimmer.Trim(full); t := trimmed.(type) {
+	case *cluster.Pod:
+		return t.Object(), nil // the informer's store takes the API's types alone
+	default:
+		if known {
+			return trimmed, nil
+		}
 	}
 	return object, nil
 }
@@ -135,7 +141,8 @@ func (s *source) trim(object any) (any, error) {
 func handler(emit func(cluster.Event)) cache.ResourceEventHandlerFuncs {
 	set := func(object any) {
 		if o, ok := object.(metav1.Object); ok {
-			emit(cluster.Set{Object: o, Trimmed: true})
+			_, whole := object.(*corev1.Pod)
+			emit(cluster.Set{Object: o, Trimmed: !whole})
 		}
 	}
 	unset := func(object any) {

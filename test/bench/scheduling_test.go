@@ -23,8 +23,8 @@ func manyNodes(n int) []any {
 }
 
 // pendingPods are pods of ten classes of different sizes. One in ten of the classes keeps its pods apart, one spreads them.
-func pendingPods(n int, extra bool) []*corev1.Pod {
-	var pods []*corev1.Pod
+func pendingPods(n int, extra bool) []*cluster.Pod {
+	var pods []*cluster.Pod
 	for class := range 10 {
 		app := fmt.Sprintf("app-%d", class)
 		options := []PodOption{Of("ReplicaSet", app), Label("app", app), Asks(fmt.Sprintf("%dm", 200+100*class), "512Mi")}
@@ -34,7 +34,7 @@ func pendingPods(n int, extra bool) []*corev1.Pod {
 		if extra && class == 7 {
 			options = append(options, Apart(corev1.LabelHostname, "app", app))
 		}
-		pods = append(pods, Pods(n/10, app, options...)...)
+		pods = append(pods, cluster.PodsOf(Pods(n/10, app, options...))...)
 	}
 	return pods
 }

@@ -149,7 +149,7 @@ func (s *story) ready(pool string) int {
 func (s *story) running(name string) int {
 	n := 0
 	for pod := range s.daemon.Snapshot().Pods.Values() {
-		if pod.Labels["app"] == name && pod.DeletionTimestamp == nil && podReady(pod) {
+		if pod.Labels["app"] == name && pod.DeletionTimestamp == nil && pod.Ready {
 			n++
 		}
 	}
@@ -165,15 +165,6 @@ func (s *story) pending(name string) int {
 		}
 	}
 	return n
-}
-
-func podReady(pod *corev1.Pod) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }
 
 // marks checks that no mark of ours is left on any node.

@@ -1,0 +1,57 @@
+package cluster
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+func (c *Cluster) setPod(key string, pod *Pod) {
+	if pod.Phase == corev1.PodSucceeded || pod.Phase == corev1.PodFailed {
+		c.unsetPod(key)
+		return
+	}
+	old, had := c.pods.Get(key)
+	if had && old.Equal(pod) {
+		return
+	}
+	if had && old.NodeName != pod.NodeName {
+		c.unsetPod(key)
+	}
+	c.pods.Set(key, pod)
+	c.changed()
+	if pod.NodeName == "" {
+		c.pending.Set(key, pod)
+		return
+	}
+	on, _ := c.podsOn.Get(pod.NodeName)
+	i, found := slices.BinarySearchFunc(on, key, comparePodToKey)
+	fresh := make([]*Pod, 0, len(on)+1)
+	fresh = append(fresh, on[:i]...)
+	fresh = append(fresh, pod)
+	if found {
+		i++
+	}
+	c.podsOn.Set(pod.NodeName, append(fresh, on[i:]...))
+}
+
+func (c *Cluster) unsetPod(key string) {
+	pod, had := c.pods.Delete(key)
+	if !had {
+		return
+	}
+	c.changed()
+	c.pending.Delete(key)
+	on, _ := c.podsOn.Get(pod.NodeName)
+	i, found := slices.BinarySearchFunc(on, key, comparePodToKey)
+	switch {
+	case !found:
+	case len(on) == 1:
+		c.podsOn.Delete(pod.NodeName)
+	default:
+		c.podsOn.Set(pod.NodeName, append(slices.Clone(on[:i]), on[i+1:]...))
+	}
+}
+
+func comparePodToKey(pod *Pod, key string) int { return strings.Compare(pod.Key(), key) }
