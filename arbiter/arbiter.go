@@ -78,8 +78,9 @@ func Defaults() Options {
 func Arbitrate(
 	s *cluster.Snapshot, decisions []plan.Decision, opts Options, now time.Time,
 ) (plan.Plan, []ledger.Change) {
-	p := &pass{s: s, opts: opts, now: now, ledger: s.Ledger, changed: map[string]ledger.Change{}, spare: drain.Spare(s)}
+	p := &pass{s: s, opts: opts, now: now, ledger: s.Ledger, changed: map[string]ledger.Change{}}
 	p.plan = plan.Plan{Time: now, Generation: s.Generation, Mode: string(opts.Mode)}
+	p.plan.Verdicts = make([]plan.Verdict, 0, answers(decisions)+len(s.Ledger.Claims()))
 	for _, d := range decisions {
 		p.remember(d.Changes...)
 		p.plan.Verdicts = append(p.plan.Verdicts, d.Verdicts...)
@@ -109,9 +110,10 @@ type pass struct {
 	changed   map[string]ledger.Change
 	proposals []plan.Proposal
 	plan      plan.Plan
-	// spare is what the PodDisruptionBudgets still allow in this pass, shared by all nodes that are drained.
+	// spare is what the PodDisruptionBudgets still allow in this pass, shared by all nodes that are drained; nil before the first of them.
 	spare drain.Budgets
-	refs  *refs
+	// byPool are the instances of each pool; see instancesOf.
+	byPool map[string][]*cluster.Instance
 }
 
 // remember makes changes of the ledger, for the rest of the pass and for the store.
@@ -188,6 +190,15 @@ func rank(p plan.Proposal) int {
 		return 3
 	}
 	return 4
+}
+
+// answers is how many verdicts the deciders gave.
+func answers(decisions []plan.Decision) int {
+	n := 0
+	for _, d := range decisions {
+		n += len(d.Verdicts)
+	}
+	return n
 }
 
 func inOrder(decisions []plan.Decision) []plan.Proposal {

@@ -24,14 +24,14 @@ const scopeCluster = "cluster"
 func (p *pass) watch() {
 	var unready []*corev1.Node
 	total := 0
-	for node := range p.s.Nodes.Values() {
-		pool := p.s.PoolOf(node)
-		if pool == nil || p.starting(node, pool) {
+	for _, row := range p.s.Rows {
+		pool, ready := p.s.PoolAt(row), cluster.IsReady(row.Node)
+		if pool == nil || !ready && p.starting(row.Node, pool) {
 			continue
 		}
 		total++
-		if !cluster.IsReady(node) {
-			unready = append(unready, node)
+		if !ready {
+			unready = append(unready, row.Node)
 		}
 	}
 	n := len(unready)

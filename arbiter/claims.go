@@ -49,7 +49,7 @@ func (p *pass) advance() {
 // follow keeps a claim on its machine when that registers as a new Node object: what was decided about the old object is done about the new one,
 // which may have pods again.
 func (p *pass) follow(c ledger.Claim) ledger.Claim {
-	node := p.find().nodes[c.Node.Key()]
+	node := p.nodeAt(c.Node)
 	if node == nil || node.UID == c.Node.UID || !p.instance(c.Node).Here() {
 		return c
 	}

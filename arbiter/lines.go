@@ -1,6 +1,8 @@
 package arbiter
 
 import (
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
@@ -10,11 +12,28 @@ import (
 // sumUp puts the pools, claims and operations into the plan as they are after this pass.
 func (p *pass) sumUp() {
 	p.plan.Claims, p.plan.Operations, p.plan.Breakers = p.ledger.Claims(), p.ledger.Operations(), p.ledger.Breakers()
+	lines := make([]plan.PoolLine, 0, p.s.Pools.Len())
+	at := make(map[string]*plan.PoolLine, p.s.Pools.Len())
 	for pool := range p.s.Pools.Values() {
-		p.plan.Pools = append(p.plan.Pools, p.line(pool))
+		lines = append(lines, p.line(pool))
+		at[pool.Name] = &lines[len(lines)-1]
 	}
+	leaving := make(map[string]bool, len(p.plan.Claims))
+	for _, c := range p.plan.Claims {
+		leaving[c.Node.Key()] = true
+	}
+	for _, row := range p.s.Rows {
+		if row.Instance != nil {
+			p.enterInstance(at[row.Instance.Pool], row.Instance, row.Node, leaving)
+		}
+	}
+	for instance := range p.s.Strays.Values() {
+		p.enterInstance(at[instance.Pool], instance, nil, leaving)
+	}
+	p.plan.Pools = lines
 }
 
+// line is a pool without its instances.
 func (p *pass) line(pool *cluster.Pool) plan.PoolLine {
 	line := plan.PoolLine{
 		Name: pool.Name, Min: pool.Settings.Min, Max: pool.Settings.Max, Target: pool.Target, Desired: p.sizeOf(pool).Desired,
@@ -23,31 +42,38 @@ func (p *pass) line(pool *cluster.Pool) plan.PoolLine {
 	if line.Version == "" {
 		line.Version = pool.Version
 	}
-	for _, instance := range p.find().instances[pool.Name] {
-		node := p.node(ledger.NodeRef{ProviderID: instance.ID})
-		_, leaving := p.ledger.ClaimOn(ledger.NodeRef{ProviderID: instance.ID})
-		switch {
-		case leaving || !instance.Here():
-			line.Leaving++
-		case node == nil || p.starting(node, pool):
-			line.Starting++
-		case !cluster.IsReady(node):
-			line.Sick++
-		default:
-			line.Ready++
-		}
-		if node != nil && line.Version != "" && node.Status.NodeInfo.KubeletVersion != line.Version {
-			line.Behind++
-		}
-	}
 	return line
+}
+
+// enterInstance counts an instance, with its node if it has one, in the line of its pool; nil for a pool that nobody knows.
+func (p *pass) enterInstance(line *plan.PoolLine, instance *cluster.Instance, node *corev1.Node, leaving map[string]bool) {
+	if line == nil {
+		return
+	}
+	switch {
+	case leaving[instance.ID] || !instance.Here():
+		line.Leaving++
+	case node == nil || !cluster.IsReady(node) && p.starting(node, p.pool(line.Name)):
+		line.Starting++
+	case !cluster.IsReady(node):
+		line.Sick++
+	default:
+		line.Ready++
+	}
+	if node != nil && line.Version != "" && node.Status.NodeInfo.KubeletVersion != line.Version {
+		line.Behind++
+	}
 }
 
 // sweep takes our marks from nodes without a claim: a mark may land after its claim was undone, and a ledger may be lost.
 func (p *pass) sweep() {
-	for node := range p.s.Nodes.Values() {
+	for _, row := range p.s.Rows {
+		node := row.Node
+		if !marked(node) {
+			continue
+		}
 		ref := cluster.Ref(node)
-		if _, claimed := p.ledger.ClaimOn(ref); claimed || !marked(node) {
+		if _, claimed := p.ledger.ClaimOn(ref); claimed {
 			continue
 		}
 		step := plan.Step{
@@ -70,12 +96,13 @@ func (p *pass) markSoftly() {
 			candidates[held.Proposal.Node.Key()] = true
 		}
 	}
-	for node := range p.s.Nodes.Values() {
-		ref := cluster.Ref(node)
-		_, claimed := p.ledger.ClaimOn(ref)
-		want := candidates[ref.Key()] && !claimed && p.opts.Mode == Act
-		has := hasTaint(node, cluster.TaintCandidate)
-		if want == has || claimed {
+	for _, row := range p.s.Rows {
+		node, ref := row.Node, cluster.Ref(row.Node)
+		want, has := candidates[ref.Key()] && p.opts.Mode == Act, hasTaint(node, cluster.TaintCandidate)
+		if want == has {
+			continue
+		}
+		if _, claimed := p.ledger.ClaimOn(ref); claimed {
 			continue
 		}
 		step := plan.Step{ID: "candidate/" + node.Name, Do: plan.Candidate, Node: ref, Undo: !want, Reason: reason.DeletionCandidate}

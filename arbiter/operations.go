@@ -69,7 +69,7 @@ func (p *pass) assign(op ledger.Operation, taken map[string]bool) {
 		return
 	}
 	had := len(op.Instances)
-	for _, instance := range p.find().instances[op.Pool] {
+	for _, instance := range p.instancesOf(op.Pool) {
 		if len(op.Instances) >= op.Delta() {
 			break
 		}
@@ -277,7 +277,7 @@ func (p *pass) expect(pool *cluster.Pool, c ledger.Claim) ledger.Operation {
 
 func (p *pass) known(pool string) []string {
 	var ids []string
-	for _, instance := range p.find().instances[pool] {
+	for _, instance := range p.instancesOf(pool) {
 		ids = append(ids, instance.ID)
 	}
 	return ids

@@ -7,29 +7,32 @@ import (
 	"github.com/poolkeeper/poolkeeper/ledger"
 )
 
-// refs finds nodes and instances by what names them in the ledger, and the instances of a pool.
-type refs struct {
-	nodes     map[string]*corev1.Node
-	instances map[string][]*cluster.Instance
+// instancesOf are the instances of a pool, in the order of their provider IDs. They are looked for once in a pass, and only if somebody asks.
+func (p *pass) instancesOf(pool string) []*cluster.Instance {
+	if p.byPool == nil {
+		p.byPool = map[string][]*cluster.Instance{}
+		for instance := range p.s.Instances.Values() {
+			p.byPool[instance.Pool] = append(p.byPool[instance.Pool], instance)
+		}
+	}
+	return p.byPool[pool]
 }
 
-func (p *pass) find() *refs {
-	if p.refs != nil {
-		return p.refs
+// nodeAt is the live Node object of what the ledger names, or another one that stands in its place: of the same machine, with another UID.
+func (p *pass) nodeAt(ref ledger.NodeRef) *corev1.Node {
+	if ref.ProviderID != "" {
+		return p.s.NodeBy(ref.ProviderID)
 	}
-	p.refs = &refs{nodes: make(map[string]*corev1.Node, p.s.Nodes.Len()), instances: map[string][]*cluster.Instance{}}
-	for node := range p.s.Nodes.Values() {
-		p.refs.nodes[cluster.Ref(node).Key()] = node
+	node, _ := p.s.Nodes.Get(ref.Name)
+	if node == nil || node.UID != ref.UID || node.Spec.ProviderID != "" {
+		return nil
 	}
-	for instance := range p.s.Instances.Values() {
-		p.refs.instances[instance.Pool] = append(p.refs.instances[instance.Pool], instance)
-	}
-	return p.refs
+	return node
 }
 
 // node is the live Node object of a reference; nil if there is none, or only another one of the same name.
 func (p *pass) node(ref ledger.NodeRef) *corev1.Node {
-	node := p.find().nodes[ref.Key()]
+	node := p.nodeAt(ref)
 	if node == nil || (ref.UID != "" && node.UID != ref.UID) {
 		return nil
 	}
@@ -63,7 +66,7 @@ func (p *pass) pool(name string) *cluster.Pool {
 // existing counts the pool's instances that are there or coming.
 func (p *pass) existing(pool string) int {
 	n := 0
-	for _, instance := range p.find().instances[pool] {
+	for _, instance := range p.instancesOf(pool) {
 		if instance.Here() {
 			n++
 		}

@@ -40,8 +40,12 @@ type Cluster struct {
 	instances   btree.Map[string, *Instance]
 	members     btree.Map[string, string]
 
-	// nodesOf counts the nodes with a provider ID.
-	nodesOf map[string]int
+	// nodesBy are the names of the nodes with a provider ID, in their order, and strays the instances without a node.
+	nodesBy btree.Map[string, []string]
+	strays  btree.Map[string, *Instance]
+	// rows are those of the last snapshot, and stale the nodes whose rows have to be made anew.
+	rows    []*Row
+	stale   map[string]bool
 	trimmer *Trimmer
 
 	ledger        ledger.Ledger
@@ -54,7 +58,7 @@ type Cluster struct {
 }
 
 // New is an empty picture.
-func New() *Cluster { return &Cluster{nodesOf: map[string]int{}, trimmer: NewTrimmer()} }
+func New() *Cluster { return &Cluster{stale: map[string]bool{}, trimmer: NewTrimmer()} }
 
 // Apply changes the picture by one event that was seen at now.
 func (c *Cluster) Apply(now time.Time, e Event) {
@@ -104,6 +108,7 @@ func (c *Cluster) Snapshot() *Snapshot {
 		return c.last
 	}
 	c.beats = false
+	c.renewRows()
 	c.last = &Snapshot{
 		Generation: c.generation,
 		Nodes:      freeze(&c.nodes), Pods: freeze(&c.pods), Pending: freeze(&c.pending), podsOn: freeze(&c.podsOn),
@@ -114,6 +119,7 @@ func (c *Cluster) Snapshot() *Snapshot {
 		VolumeAttachments: freeze(&c.attachments), DeviceClasses: freeze(&c.devClasses),
 		ResourceSlices: freeze(&c.slices), ResourceClaims: freeze(&c.claims), Heartbeats: freeze(&c.heartbeats),
 		Pools: freeze(&c.pools), Instances: freeze(&c.instances), Members: freeze(&c.members),
+		Rows: c.rows, Strays: freeze(&c.strays), nodesBy: freeze(&c.nodesBy),
 		Ledger: c.ledger, Results: c.results, ServerVersion: c.serverVersion,
 	}
 	return c.last

@@ -137,24 +137,18 @@ func drop[V any](c *Cluster, table *btree.Map[string, V], key string) {
 }
 
 func (c *Cluster) setNode(key string, node *corev1.Node) {
-	if old, had := c.nodes.Get(key); had {
-		c.countNode(old, -1)
-	}
-	c.countNode(node, 1)
+	old, _ := c.nodes.Get(key)
 	put(c, &c.nodes, key, node)
+	if now, _ := c.nodes.Get(key); now != old {
+		c.index(key, old, now)
+	}
 }
 
 func (c *Cluster) unsetNode(key string) {
-	if old, had := c.nodes.Get(key); had {
-		c.countNode(old, -1)
-	}
+	old, had := c.nodes.Get(key)
 	drop(c, &c.nodes, key)
-}
-
-func (c *Cluster) countNode(node *corev1.Node, by int) {
-	id := node.Spec.ProviderID
-	if c.nodesOf[id] += by; c.nodesOf[id] == 0 {
-		delete(c.nodesOf, id)
+	if had {
+		c.index(key, old, nil)
 	}
 }
 

@@ -25,6 +25,7 @@ func (c *Cluster) setPod(key string, pod *Pod) {
 		c.pending.Set(key, pod)
 		return
 	}
+	c.stale[pod.NodeName] = true
 	on, _ := c.podsOn.Get(pod.NodeName)
 	i, found := slices.BinarySearchFunc(on, key, comparePodToKey)
 	fresh := make([]*Pod, 0, len(on)+1)
@@ -43,6 +44,7 @@ func (c *Cluster) unsetPod(key string) {
 	}
 	c.changed()
 	c.pending.Delete(key)
+	c.stale[pod.NodeName] = true
 	on, _ := c.podsOn.Get(pod.NodeName)
 	i, found := slices.BinarySearchFunc(on, key, comparePodToKey)
 	switch {

@@ -83,7 +83,7 @@ func (c *Cluster) setInstances(now time.Time, said map[string]bool, instances []
 			fresh.Appeared = old.Appeared
 		}
 		if !had || !reflect.DeepEqual(*old, fresh) {
-			c.instances.Set(instance.ID, &fresh)
+			c.setInstance(&fresh)
 		}
 	}
 	return seen
@@ -99,9 +99,9 @@ func (c *Cluster) countAbsences(said, seen, gone map[string]bool) {
 		marked := *instance
 		marked.Absent++
 		marked.Gone = gone[instance.ID] || instance.Gone
-		c.instances.Set(instance.ID, &marked)
-		if marked.Gone && c.nodesOf[instance.ID] == 0 {
-			c.instances.Delete(instance.ID)
+		c.setInstance(&marked)
+		if marked.Gone && !c.hasNode(instance.ID) {
+			c.dropInstance(instance.ID)
 		}
 	}
 }
@@ -125,12 +125,15 @@ func (c *Cluster) dropPools(e ProviderObserved) {
 // setMembers adds to the members, and forgets those that have no node any more.
 func (c *Cluster) setMembers(members map[string]string) {
 	for _, id := range c.members.Keys() {
-		if _, said := members[id]; !said && c.nodesOf[id] == 0 {
+		if _, said := members[id]; !said && !c.hasNode(id) {
 			c.members.Delete(id)
 		}
 	}
 	for id, pool := range members {
-		c.members.Set(id, pool)
+		if old, had := c.members.Get(id); !had || old != pool {
+			c.members.Set(id, pool)
+			c.touch(id)
+		}
 	}
 }
 

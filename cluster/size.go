@@ -67,8 +67,8 @@ func (s *Snapshot) WillLower(c ledger.Claim) bool {
 // Outsiders is the number of nodes that belong to no pool. They count only where the whole cluster is counted.
 func (s *Snapshot) Outsiders() int {
 	n := 0
-	for node := range s.Nodes.Values() {
-		if s.PoolOf(node) == nil {
+	for _, row := range s.Rows {
+		if s.PoolAt(row) == nil {
 			n++
 		}
 	}

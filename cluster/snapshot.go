@@ -29,6 +29,8 @@ type Snapshot struct {
 
 	// Nodes by name.
 	Nodes Table[*corev1.Node]
+	// Rows are the nodes, in the order of their names, with all that belongs to them: for those who look at every node.
+	Rows []*Row
 	// Pods that have not finished, by namespace/name.
 	Pods Table[*Pod]
 	// Pending are the pods without a node, by namespace/name.
@@ -60,6 +62,8 @@ type Snapshot struct {
 	Pools Table[*Pool]
 	// Instances of all pools by provider ID.
 	Instances Table[*Instance]
+	// Strays are the instances whose provider ID no node has, by provider ID.
+	Strays Table[*Instance]
 	// Members are the pools of nodes whose instance is in no list, by provider ID, as far as a provider knows them.
 	Members Table[string]
 
@@ -70,7 +74,8 @@ type Snapshot struct {
 	// ServerVersion is the API server's version, such as v1.36.3; empty before it is known.
 	ServerVersion string
 
-	podsOn Table[[]*Pod]
+	podsOn  Table[[]*Pod]
+	nodesBy Table[[]string]
 }
 
 // Workload is a controller of pods other than a DaemonSet, as far as decisions need it: ReplicaSet, StatefulSet, Job,

@@ -60,6 +60,9 @@ func guardsOf(s *cluster.Snapshot) map[string][]guard {
 
 // guardsOver are the budgets over a pod, in the order of their names.
 func (r *Rules) guardsOver(pod *cluster.Pod) []guard {
+	if r.guards == nil {
+		r.guards = guardsOf(r.s)
+	}
 	var over []guard
 	for _, g := range r.guards[pod.Namespace] {
 		if g.match.Matches(labels.Set(pod.Labels)) {

@@ -33,7 +33,7 @@ type Rules struct {
 	opts   Options
 	now    time.Time
 	rules  []rule
-	guards map[string][]guard
+	guards map[string][]guard // made when they are first asked for; see guardsOver
 }
 
 // rule gives its verdict, or leaves the pod to the next rule.
@@ -54,7 +54,7 @@ func Open(s *cluster.Snapshot, opts Options, now time.Time) *Rules {
 		)
 	}
 	rules = append(rules, severalBudgets, notEnoughBudget) // the Eviction API asks these in any case
-	return &Rules{s: s, opts: opts, now: now, rules: rules, guards: guardsOf(s)}
+	return &Rules{s: s, opts: opts, now: now, rules: rules}
 }
 
 // skips are the rules for pods that stay on the node.

@@ -11,8 +11,8 @@
 package healer
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -69,17 +69,20 @@ func New(opts Options) *Healer { return &Healer{opts: opts} }
 // When no lease in a cluster of more than two nodes was renewed for a while, either everything is dead or the API server was away and we are
 // blind. Replacing the fleet is wrong in both cases: then nothing is begun, nothing is withdrawn, and no clock counts.
 func (h *Healer) Decide(s *cluster.Snapshot, now time.Time) plan.Decision {
-	p := &pass{opts: h.opts, s: s, now: now, seen: map[string]bool{}, decision: plan.Decision{Owner: ledger.Healer}}
+	p := &pass{opts: h.opts, s: s, now: now, decision: plan.Decision{Owner: ledger.Healer}}
 	p.claims = claimsByNode(s.Ledger)
 	p.incidents = incidentsByNode(s.Ledger)
 	p.operations = s.Ledger.Operations()
 	p.blind = p.seesNoLease()
 
 	p.lookAtPools()
-	for _, subject := range p.subjects() {
+	subjects, outsiders := p.survey()
+	for _, subject := range subjects {
 		p.look(subject)
 	}
-	p.lookAtOutsiders()
+	for _, node := range outsiders {
+		p.verdict(subject{ref: cluster.Ref(node)}, reason.NotInPool, "the node is not ready, and belongs to no pool", time.Time{})
+	}
 	p.closeLost()
 	p.forgetFailures()
 	return p.decision
@@ -96,9 +99,7 @@ type pass struct {
 	claims     claims
 	incidents  map[string]ledger.Incident
 	operations []ledger.Operation
-	// seen are the keys of all subjects.
-	seen  map[string]bool
-	blind bool
+	blind      bool
 }
 
 // subject is one instance with its node: either may be missing, not both.
@@ -112,32 +113,57 @@ type subject struct {
 // name is what the subject is called in a verdict.
 func (s subject) name() string { return s.ref.String() }
 
-// subjects are all instances and nodes of pools, in the order of their provider IDs.
-func (p *pass) subjects() []subject {
-	all := map[string]subject{}
-	for id, instance := range p.s.Instances.All() {
+// survey walks over all instances and nodes once. It gives the subjects about which there may be something to say, in the order of their provider
+// IDs, and the sick nodes outside all pools.
+func (p *pass) survey() (subjects []subject, outsiders []*corev1.Node) {
+	for _, row := range p.s.Rows {
+		pool := p.s.PoolAt(row)
+		switch {
+		case pool == nil && !cluster.IsReady(row.Node):
+			outsiders = append(outsiders, row.Node)
+		case pool == nil, row.Instance == nil && p.s.NodeBy(row.Node.Spec.ProviderID) != row.Node: // of several nodes of one instance the last counts
+		default:
+			x := subject{ref: cluster.Ref(row.Node), pool: pool, instance: row.Instance, node: row.Node}
+			if !p.plainlyWell(x) {
+				subjects = append(subjects, x)
+			}
+		}
+	}
+	for id, instance := range p.s.Strays.All() {
 		if pool, ok := p.s.Pools.Get(instance.Pool); ok {
-			all[id] = subject{ref: ledger.NodeRef{ProviderID: id}, pool: pool, instance: instance}
+			subjects = append(subjects, subject{ref: ledger.NodeRef{ProviderID: id}, pool: pool, instance: instance})
 		}
 	}
-	for node := range p.s.Nodes.Values() {
-		pool := p.s.PoolOf(node)
-		if pool == nil {
-			continue
-		}
-		id := node.Spec.ProviderID
-		all[id] = subject{ref: cluster.Ref(node), pool: pool, instance: all[id].instance, node: node}
+	slices.SortFunc(subjects, func(a, b subject) int { return cmp.Compare(a.ref.ProviderID, b.ref.ProviderID) })
+	return subjects, outsiders
+}
+
+// plainlyWell tells whether there is nothing to say about a subject, for the many of which that is so: its node is ready, it is to be healed, it has
+// neither an incident nor a claim, and its provider says nothing against it. It is what [pass.look] would find out at greater length.
+func (p *pass) plainlyWell(x subject) bool {
+	if !x.pool.Settings.Autoheal || !cluster.IsReady(x.node) || healOff(x.node) {
+		return false
 	}
-	subjects := make([]subject, 0, len(all))
-	for _, id := range slices.Sorted(maps.Keys(all)) {
-		subjects = append(subjects, all[id])
+	if said := p.cloudOf(x); said == gone || said == failed {
+		return false
 	}
-	return subjects
+	_, open := p.incidents[x.ref.Key()]
+	_, claimed := p.claims.on[x.ref.Key()]
+	return !open && !claimed
+}
+
+// isThere tells whether a node or an instance of a pool is left of what an incident is about.
+func (p *pass) isThere(ref ledger.NodeRef) bool {
+	if instance, ok := p.s.Instances.Get(ref.ProviderID); ok {
+		_, known := p.s.Pools.Get(instance.Pool)
+		return known
+	}
+	node := p.s.NodeBy(ref.ProviderID)
+	return node != nil && p.s.PoolOf(node) != nil
 }
 
 // look decides about one subject.
 func (p *pass) look(x subject) {
-	p.seen[x.ref.Key()] = true
 	if switchUnknown(x.pool) && !healOff(x.node) {
 		incident, open := p.incidents[x.ref.Key()]
 		p.doubt(x, finding{health: doubtful, sign: reason.ProviderUnknown, message: unread(x.pool)}, incident, open)
@@ -236,15 +262,6 @@ func (p *pass) lookAtPools() {
 			v.Reason, v.Message = reason.ProviderUnknown, unread(pool)
 		}
 		p.decision.Verdicts = append(p.decision.Verdicts, v)
-	}
-}
-
-// lookAtOutsiders answers why a sick node outside all pools is left as it is.
-func (p *pass) lookAtOutsiders() {
-	for node := range p.s.Nodes.Values() {
-		if !cluster.IsReady(node) && p.s.PoolOf(node) == nil {
-			p.verdict(subject{ref: cluster.Ref(node)}, reason.NotInPool, "the node is not ready, and belongs to no pool", time.Time{})
-		}
 	}
 }
 

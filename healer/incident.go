@@ -136,7 +136,7 @@ func (p *pass) save(before, after ledger.Incident, running ledger.Stopwatch, run
 // closeLost closes the incidents of machines of which nothing is left, unless a claim still works on one.
 func (p *pass) closeLost() {
 	for _, incident := range p.s.Ledger.Incidents() {
-		if p.seen[incident.Node.Key()] || p.claims.onIncident(incident) {
+		if p.isThere(incident.Node) || p.claims.onIncident(incident) {
 			continue
 		}
 		if _, ok := p.s.Pools.Get(incident.Pool); !ok {

@@ -60,7 +60,7 @@ func minor(v *version.Version) *version.Version { return version.MajorMinor(v.Ma
 func (p *pass) oldNodes() []*corev1.Node {
 	var old []*corev1.Node
 	for _, node := range p.nodes {
-		kubelet, err := parse(node.Status.NodeInfo.KubeletVersion)
+		kubelet, err := p.parse(node.Status.NodeInfo.KubeletVersion)
 		switch {
 		case err != nil:
 			p.verdict(plan.Node, node.Name, hold{why: reason.InvalidVersion, message: "kubelet version " + err.Error()})

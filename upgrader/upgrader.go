@@ -55,7 +55,7 @@ func New(opts Options) *Upgrader { return &Upgrader{opts: opts} }
 // Decide looks at every pool. Each old node is proposed, or has a verdict that says why not now. What is under way is proposed until it is
 // done, also after the window has closed: the node in work ends, and no other is begun.
 func (u *Upgrader) Decide(s *cluster.Snapshot, now time.Time) plan.Decision {
-	d := &decision{Decision: plan.Decision{Owner: ledger.Upgrader}}
+	d := &decision{Decision: plan.Decision{Owner: ledger.Upgrader}, versions: map[string]parsed{}}
 	known := know(s.Ledger)
 	rules := drain.Open(s, u.opts.Drain, now)
 	nodes := nodesByPool(s)
@@ -68,11 +68,20 @@ func (u *Upgrader) Decide(s *cluster.Snapshot, now time.Time) plan.Decision {
 
 // nodesByPool are the nodes of each pool, in the order of their names.
 func nodesByPool(s *cluster.Snapshot) map[string][]*corev1.Node {
-	all := map[string][]*corev1.Node{}
-	for node := range s.Nodes.Values() {
-		if pool := s.PoolOf(node); pool != nil {
-			all[pool.Name] = append(all[pool.Name], node)
+	many := make(map[string]int, s.Pools.Len())
+	for _, row := range s.Rows {
+		many[row.Pool]++
+	}
+	all := make(map[string][]*corev1.Node, len(many))
+	for _, row := range s.Rows {
+		if row.Pool == "" {
+			continue
 		}
+		nodes := all[row.Pool]
+		if nodes == nil {
+			nodes = make([]*corev1.Node, 0, many[row.Pool])
+		}
+		all[row.Pool] = append(nodes, row.Node)
 	}
 	return all
 }
@@ -205,7 +214,26 @@ type hold struct {
 }
 
 // decision collects the answers about all pools.
-type decision struct{ plan.Decision }
+type decision struct {
+	plan.Decision
+	// versions are those that have been read already: a thousand nodes have two or three.
+	versions map[string]parsed
+}
+
+// parsed is a version that was read, or why it couldn't be.
+type parsed struct {
+	version *version.Version
+	err     error
+}
+
+func (d *decision) parse(text string) (*version.Version, error) {
+	known, ok := d.versions[text]
+	if !ok {
+		known.version, known.err = parse(text)
+		d.versions[text] = known
+	}
+	return known.version, known.err
+}
 
 // answer is the verdict about the pool.
 func (p *pass) answer(h hold) { p.verdict(plan.Pool, p.pool.Name, h) }
