@@ -44,6 +44,7 @@ test: ## Everything that CI checks: format, vet, lint, generated files, tests wi
 		"lint"                                               "$(MAKE) -s lint" \
 		"generated files"                                    "$(MAKE) -s generate-check" \
 		"unit, property and scenario tests, race detector on" "$(MAKE) -s race" \
+		"the fast path against the kube-scheduler's plugins" "$(MAKE) -s verdicts" \
 		"build"                                              "$(MAKE) -s build" \
 		"end-to-end tests on a real control plane"           "$(MAKE) -s e2e"
 
@@ -112,8 +113,13 @@ profile: ## CPU and allocation profiles of one workload (WORKLOAD=idle-5000), an
 	done
 
 .PHONY: test-long
-test-long: tools ## What is too slow for CI: the property tests with a hundred times as many random cases; takes hours
+test-long: tools ## What is too slow for CI: the property tests with a hundred times as many random cases, and a hundred million verdicts; takes hours
 	@go test -count=1 -timeout 0 $(TEST_FLAGS) $$(tools/rapid-packages) -rapid.checks=10000
+	@$(MAKE) -s verdicts VERDICTS=100000000
+
+.PHONY: verdicts
+verdicts: ## Compare the fast path with the kube-scheduler's plugins, and print what was met (VERDICTS=100000000 for more than CI does, SEED=7, CASE=12)
+	@VERDICTS=$(VERDICTS) SEED=$(SEED) CASE=$(CASE) go test -count=1 -timeout 0 -v -run 'FastPath|Frameworks|IsWrong' ./test/agreement
 
 .PHONY: tools
 tools: ## Build the programs that the tests run; kept outside the tree, so this takes long only once

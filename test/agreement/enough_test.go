@@ -1,0 +1,6 @@
+//go:build !race
+
+package agreement
+
+// enough is how many verdicts CI compares.
+const enough = 5_000_000
