@@ -1,0 +1,295 @@
+package scheduling
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	versionutil "k8s.io/apimachinery/pkg/util/version"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/component-base/version"
+	"k8s.io/kubernetes/pkg/features"
+	"k8s.io/kubernetes/pkg/scheduler/framework"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+)
+
+// board is the nodes and pods of a trial in integers: the fast path. It lives as long as the engine. From one snapshot to the next only what changed is
+// looked at (reopen), and what a trial does to it is taken back by its journal.
+//
+// Who packs works on it directly:
+//
+//	f := b.formOf(pod)            what scheduling reads of the pod; equal pods have the same form, so compare pointers
+//	b.verdict(f, slot)            fits (zero), or which rule says no; words(f, slot, v) puts it into the kube-scheduler's words
+//	b.put(f, pod, slot)           the pod is on the node from now on, fitting or not; it must not be on another
+//	b.room(f, slot)               how many such pods the node's resources and ports have room for
+//	b.first(f, among)             the first node of the set that the pod fits
+//	b.addNode(node), b.removeNode(slot)
+//	b.mark(), b.undo(mark)        marks nest
+//
+// Nodes are in slots: those of the snapshot in the order of their names, then those that were added, in the order in which they came. A slot that was
+// emptied is not used again before its removal is undone.
+//
+// The fast path speaks for f only if !f.plugins and !b.mapped(f).
+type board struct {
+	rules    *rules
+	dims     *dims
+	snapshot *cluster.Snapshot
+	version  *versionutil.Version
+	// Gates of the kube-scheduler: pod-level resources, and Gt and Lt in tolerations.
+	podLevel, comparisons bool
+
+	// The nodes, by slot.
+	names  []string
+	slotOf map[string]int32
+	// nodes are the objects; nil for a node that was added by a model and whose object nobody has asked for. See [board.node].
+	nodes  []*corev1.Node
+	models []*model
+	class  []int32
+	// alloc is what a node has, free what is left of it: stride numbers for each slot, one for each dimension.
+	alloc  []int64
+	free   []int64
+	stride int
+	on     [][]placed
+	// base are the pods as the snapshot has them.
+	base  [][]*cluster.Pod
+	// opening says that tallies are filled at the end.
+	opening bool
+	alive slots
+	// inSnapshot is the number of slots of the snapshot's nodes.
+	inSnapshot int
+
+	classes     []nodeClass
+	classBy     map[string]int32
+	classesThen int
+	// keys are the labels that selections read, shared those of them that classes differ by.
+	keys   map[string]bool
+	shared []string
+	epoch  int
+
+	byTemplate  map[*cluster.PodTemplate]*form
+	byContent   map[string]*form
+	forms       []*form
+	lookBy      map[string]*look
+	looksAt     map[trait][]*look
+	axes        map[string]*axis
+	axisList    []*axis
+	tallyBy     map[string]*tally
+	tallies     []*tally
+	talliesAt   map[trait][]*tally
+	empty       []*tally // Not filled yet.
+	groundBy    map[string]*ground
+	grounds     []*ground
+	selectionBy map[string]*selection
+	selections  []*selection
+	toleranceBy map[string]*tolerance
+	tolerances  []*tolerance
+	needBy      map[string]*needs
+	needs       []*needs
+	// byNamespace says that some term goes by the labels of namespaces.
+	byNamespace bool
+
+	journal []change
+	// where are the pods that the journal has moved, by key, as of the first indexed entries.
+	where   map[podKey]int32
+	indexed int
+	// released are the slots that got more room, since the start of the trial.
+	released []int32
+	// resets counts the moments from which nothing that was found shut is known to be.
+	resets int
+	sets   []*Set
+}
+
+// placed is a pod on a node.
+type placed struct {
+	pod  *cluster.Pod
+	form *form
+}
+
+type podKey struct{ namespace, name string }
+
+func keyOf(pod *cluster.Pod) podKey { return podKey{pod.Namespace, pod.Name} }
+
+func newBoard(r *rules) (*board, error) {
+	v, err := versionutil.Parse(version.Get().String())
+	if err != nil {
+		return nil, fmt.Errorf("reading the version of the Kubernetes libraries: %w", err)
+	}
+	b := &board{rules: r, version: v}
+	gate := utilfeature.DefaultFeatureGate
+	b.podLevel, b.comparisons = gate.Enabled(features.PodLevelResources), gate.Enabled(features.TaintTolerationComparisonOperators)
+	b.clear()
+	return b, nil
+}
+
+// clear forgets everything.
+func (b *board) clear() {
+	*b = board{rules: b.rules, version: b.version, podLevel: b.podLevel, comparisons: b.comparisons, snapshot: &cluster.Snapshot{}}
+	b.dims = newDims()
+	b.stride = fixedDims
+	b.slotOf, b.classBy, b.keys = map[string]int32{}, map[string]int32{}, map[string]bool{}
+	b.byTemplate, b.byContent, b.lookBy = map[*cluster.PodTemplate]*form{}, map[string]*form{}, map[string]*look{}
+	b.looksAt, b.axes, b.tallyBy = map[trait][]*look{}, map[string]*axis{}, map[string]*tally{}
+	b.talliesAt, b.groundBy = map[trait][]*tally{}, map[string]*ground{}
+	b.selectionBy, b.toleranceBy, b.needBy = map[string]*selection{}, map[string]*tolerance{}, map[string]*needs{}
+	b.where = map[podKey]int32{}
+}
+
+// slot is where the node of that name is; none if it is not there.
+func (b *board) slot(name string) int32 {
+	if slot, ok := b.slotOf[name]; ok {
+		return slot
+	}
+	return none
+}
+
+// setNode writes what the node in the slot is. No pod may be counted on it.
+func (b *board) setNode(slot int32, node *corev1.Node) {
+	b.nodes[slot] = node
+	allocatable := framework.NewResource(node.Status.Allocatable)
+	all := b.dims.amounts(allocatable, allocatable.AllowedPodNumber)
+	b.widen()
+	row, has := b.row(slot), b.has(slot)
+	clear(row)
+	clear(has)
+	for _, a := range all {
+		row[a.dim], has[a.dim] = a.n, a.n
+	}
+	for _, a := range b.axisList {
+		a.of[slot] = a.domain(node.Labels)
+	}
+	b.forgetSlot(slot)
+	b.class[slot] = b.classOf(node)
+	if len(b.classes) > 2*b.classesThen+4*personalMost {
+		b.classify()
+	}
+}
+
+// forgetSlot forgets the answers about the single node that was in the slot.
+func (b *board) forgetSlot(slot int32) {
+	for _, s := range b.selections {
+		if s.personal && int(slot) < len(s.kept) {
+			s.kept[slot] = unknown
+		}
+	}
+}
+
+// row is what is free on a node.
+func (b *board) row(slot int32) []int64 { return b.free[int(slot)*b.stride : (int(slot)+1)*b.stride] }
+
+// has is what a node has in all.
+func (b *board) has(slot int32) []int64 { return b.alloc[int(slot)*b.stride : (int(slot)+1)*b.stride] }
+
+// widen makes room for dimensions that have turned up.
+func (b *board) widen() {
+	if len(b.dims.names) <= b.stride {
+		return
+	}
+	wide := len(b.dims.names) + 2
+	b.free, b.alloc = restride(b.free, b.stride, wide), restride(b.alloc, b.stride, wide)
+	b.stride = wide
+}
+
+// restride gives each slot a wider row.
+func restride(rows []int64, before, after int) []int64 {
+	out := make([]int64, len(rows)/before*after)
+	for i := range len(rows) / before {
+		copy(out[i*after:], rows[i*before:(i+1)*before])
+	}
+	return out
+}
+
+// raise brings the node in the slot, which has been set, into all counts.
+func (b *board) raise(slot int32) {
+	b.alive.add(slot)
+	b.slotOf[b.names[slot]] = slot
+	b.resize(slot, 1)
+	for _, p := range b.on[slot] {
+		b.count(p, slot, 1)
+	}
+}
+
+// lower takes the node in the slot out of all counts, with its pods, which stay listed.
+func (b *board) lower(slot int32) {
+	for _, p := range b.on[slot] {
+		b.count(p, slot, -1)
+	}
+	b.resize(slot, -1)
+	b.alive.remove(slot)
+	delete(b.slotOf, b.names[slot])
+}
+
+// resize counts the node itself, into its domains or out of them.
+func (b *board) resize(slot, by int32) {
+	for _, a := range b.axisList {
+		if d := a.of[slot]; d != none {
+			a.size[d] += by
+			if by > 0 && a.size[d] == 2 {
+				b.resets++ // What was refused for good because of the only node of the domain may be no longer.
+			}
+		}
+	}
+	for _, g := range b.grounds {
+		g.move(b, slot, by)
+	}
+}
+
+// count counts a pod on the node in the slot, into all that it is part of or out of it.
+func (b *board) count(p placed, slot, by int32) {
+	row := b.row(slot)
+	for _, a := range p.form.takes {
+		row[a.dim] -= a.n * int64(by)
+	}
+	for _, t := range p.form.look.counted {
+		if t.living && p.pod.DeletionTimestamp != nil {
+			continue
+		}
+		t.count(b, slot, by)
+	}
+	for _, t := range p.form.apart {
+		t.count(b, slot, by)
+	}
+}
+
+// fill counts what tallies that were just made have missed.
+func (b *board) fill() {
+	if len(b.empty) == 0 {
+		return
+	}
+	fresh := make(map[*tally]bool, len(b.empty))
+	for _, t := range b.empty {
+		t.reset()
+		fresh[t] = true
+	}
+	b.empty = b.empty[:0]
+	for i, pods := range b.on {
+		slot := int32(i) //nolint:gosec // As many as nodes.
+		if !b.alive.has(slot) {
+			continue
+		}
+		for _, p := range pods {
+			for _, t := range p.form.look.counted {
+				if fresh[t] && !(t.living && p.pod.DeletionTimestamp != nil) {
+					t.count(b, slot, 1)
+				}
+			}
+			for _, t := range p.form.apart {
+				if fresh[t] {
+					t.count(b, slot, 1)
+				}
+			}
+		}
+	}
+}
+
+// mapped tells whether a resource that the pod asks for may be had as a device, so that the plugins have to be asked.
+func (b *board) mapped(f *form) bool {
+	if !f.scalars || b.snapshot.DeviceClasses.Len() == 0 {
+		return false
+	}
+	for _, a := range f.asks {
+		if a.dim >= fixedDims && b.rules.view.deviceClass(b.dims.names[a.dim]) != nil {
+			return true
+		}
+	}
+	return false
+}
