@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -152,9 +153,7 @@ func readHeld(list []*extension.HeldJob) []cloudprovider.HeldJob {
 	held := map[cloudprovider.Job]cloudprovider.HeldJob{}
 	for _, one := range list {
 		jobs := []cloudprovider.Job{cloudprovider.Job(one.GetJob())}
-		switch jobs[0] {
-		case cloudprovider.Autoscale, cloudprovider.Autoheal, cloudprovider.AutoUpgrade:
-		default:
+		if !slices.Contains(knownJobs, jobs[0]) {
 			jobs = everyJob
 		}
 		cause := cloudprovider.HoldCause(one.GetCause())
@@ -168,7 +167,7 @@ func readHeld(list []*extension.HeldJob) []cloudprovider.HeldJob {
 		}
 	}
 	var all []cloudprovider.HeldJob
-	for _, job := range everyJob {
+	for _, job := range knownJobs {
 		if one, ok := held[job]; ok {
 			all = append(all, one)
 		}
@@ -176,7 +175,11 @@ func readHeld(list []*extension.HeldJob) []cloudprovider.HeldJob {
 	return all
 }
 
-var everyJob = []cloudprovider.Job{cloudprovider.Autoscale, cloudprovider.Autoheal, cloudprovider.AutoUpgrade}
+// everyJob are the three jobs; what else is known are parts of them.
+var (
+	everyJob  = []cloudprovider.Job{cloudprovider.Autoscale, cloudprovider.Autoheal, cloudprovider.AutoUpgrade}
+	knownJobs = append(slices.Clone(everyJob), cloudprovider.ScaleDown)
+)
 
 // readOwnOptions are a group's own settings by the extension, which can say what is not set.
 func readOwnOptions(o *extension.Options) *cloudprovider.Options {

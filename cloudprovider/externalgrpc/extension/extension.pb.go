@@ -656,7 +656,7 @@ func (x *Group) GetHeldJobs() []*HeldJob {
 // HeldJob is a job that must be left alone on a group, and why.
 type HeldJob struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// autoscale, autoheal or autoUpgrade.
+	// autoscale, autoheal or autoUpgrade; or scaleDown, a part of the first.
 	Job string `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	// CloudSwitchOn: the cloud's own service does this job. CloudAtWork: the cloud is changing the group right now. ExternalMachines: the machines are not the cloud's own.
 	Cause         string `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
