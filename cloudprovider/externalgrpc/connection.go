@@ -3,6 +3,7 @@ package externalgrpc
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,3 +95,9 @@ func order[Q, A any](ctx context.Context, c *connection, doing string, call meth
 // settle is how long a write whose outcome is unknown is given to become visible, before the same group is changed again: a server that was too slow to answer may
 // still be at it.
 func (c *connection) settle() time.Duration { return max(10*time.Second, 2*c.timeout) }
+
+// Writes tells whether a call changes something, by its full name as in /package.Service/Method. One that isn't known does.
+func Writes(fullMethod string) bool {
+	service, name, _ := strings.Cut(strings.TrimPrefix(fullMethod, "/"), "/")
+	return name != "Cleanup" && !slices.Contains(reads[service], name)
+}

@@ -25,7 +25,7 @@ import (
 
 // The provider that the suite is run on is the client; it talks over TLS to the server, which lends the fake cloud.
 func TestAFakeCloudBehindTheWireIsAProvider(t *testing.T) {
-	files := newAuthority(t).sign(t.TempDir())
+	files := sign(t, newAuthority(t), t.TempDir())
 	t.Run("with the extension", func(t *testing.T) {
 		conformance.Run(t, conformance.Harness{New: func(t conformance.TB) conformance.Fixture { return newFixture(t, files, true) }})
 	})
