@@ -20,6 +20,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/cloudprovider/externalgrpc"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/registry"
+	"github.com/poolkeeper/poolkeeper/cloudprovider/scaleway"
 	"github.com/poolkeeper/poolkeeper/config"
 )
 
@@ -84,5 +85,6 @@ func providers() registry.Registry {
 		clusterapi.Name:   clusterapi.New,
 		externalgrpc.Name: externalgrpc.New,
 		kwok.Name:         kwok.New,
+		scaleway.Name:     scaleway.New,
 	}
 }
