@@ -78,7 +78,9 @@ func TestMachineDeploymentsAreAProvider(t *testing.T) { conform(t, "MachineDeplo
 
 func TestMachineSetsAreAProvider(t *testing.T) { conform(t, "MachineSet", "MachinePool") }
 
-func TestMachinePoolsWithMachinesAreAProvider(t *testing.T) { conform(t, "MachinePool", "MachineDeployment") }
+func TestMachinePoolsWithMachinesAreAProvider(t *testing.T) {
+	conform(t, "MachinePool", "MachineDeployment")
+}
 
 func conform(t *testing.T, kind, other string) {
 	t.Helper()
