@@ -19,12 +19,18 @@ import (
 
 // shrink proposes the removal of nodes that nobody needs. A node whose pods found room elsewhere is out of the trial from then on, its pods
 // stay where they were put, and so do the nodes that took them: all that is proposed can go together.
-func (p *pass) shrink() {
-	spare := p.spare()
+func (p *pass) shrink() error {
 	candidates := p.candidates()
-	last := make(map[string]bool, len(candidates)) // nodes that may go themselves take pods only if no other can
+	if len(candidates) == 0 {
+		return nil
+	}
+	if err := p.open(); err != nil {
+		return err
+	}
+	spare := p.spare()
+	last := make([]bool, len(p.s.Rows)) // nodes that may go themselves take pods only if no other can
 	for _, c := range candidates {
-		last[c.node.Name] = true
+		last[c.row] = true
 	}
 	for _, c := range candidates {
 		v := p.needed(c, spare, last)
@@ -33,35 +39,27 @@ func (p *pass) shrink() {
 			v = p.waits(c)
 		}
 		if v != nil {
-			p.sayUntil(plan.Node, c.node.Name, v.reason, v.message, v.due)
+			p.answer(c.row, v)
 			continue
 		}
 		p.proposals = append(p.proposals, c.proposal())
 	}
-	p.forgetUsages()
+	return nil
 }
 
 // spare is how many nodes each pool may lose. Our removals that can still be undone are counted as being there; instances that have not come
 // yet, and those that another job is taking away or replacing, are not.
 func (p *pass) spare() map[string]int {
-	here := map[string]int{}
-	for instance := range p.s.Instances.Values() {
-		claim, claimed := p.claimOn[instance.ID]
-		leaves := claimed && claim.Phase != ledger.Surging && claim.Phase != ledger.Aborting && !(ours(claim) && undoable(claim))
-		if instance.Here() && !leaves {
-			here[instance.Pool]++
-		}
-	}
 	spare := make(map[string]int, len(p.sizes))
-	for pool := range p.s.Pools.Values() {
-		z := p.sizes[pool.Name]
-		spare[pool.Name] = min(z.Desired+z.removals, here[pool.Name]) - pool.Settings.Min
+	for name, facts := range p.pools {
+		z := p.sizes[name]
+		spare[name] = min(z.Desired+z.removals, facts.here) - facts.pool.Settings.Min
 	}
 	return spare
 }
 
 // needed says why a node can't be done without; nil if it can, and then it is out of the trial.
-func (p *pass) needed(c candidate, spare map[string]int, last map[string]bool) *verdict {
+func (p *pass) needed(c candidate, spare map[string]int, last []bool) *verdict {
 	switch pod := p.reserved[c.node.Name]; {
 	case spare[c.pool.Name] <= 0:
 		return stays(reason.MinSizeReached, "pool %s can't go below its min of %d", c.pool.Name, c.pool.Settings.Min)
@@ -84,17 +82,20 @@ func (p *pass) needed(c candidate, spare map[string]int, last map[string]bool) *
 	for node, pod := range took {
 		p.reserve(node, pod)
 	}
-	delete(p.usable, c.node.Name)
+	p.usable.remove(c.memo, c.row)
 	return nil
 }
 
 // move puts a pod of a node that goes onto one that stays, if it can be on one that has no prospect of going itself.
-func (p *pass) move(pod *cluster.Pod, from string, last map[string]bool) (node string, why scheduling.Misfits) {
-	node, _ = p.trial.Place(pod, func(n string) bool { return p.usable[n] && !last[n] })
+func (p *pass) move(pod *cluster.Pod, from string, last []bool) (node string, why scheduling.Misfits) {
+	node, _ = p.trial.Place(pod, func(n string) bool {
+		i := p.usable.row(n)
+		return i >= 0 && p.usable.in[i] && !last[i]
+	})
 	if node != "" {
 		return node, nil
 	}
-	return p.trial.Place(pod, func(n string) bool { return p.usable[n] && n != from })
+	return p.trial.Place(pod, func(n string) bool { return n != from && p.isUsable(n) })
 }
 
 // counted tells how many nodes refused a pod for which reason, the most frequent first: ": 3 Insufficient cpu, 1 node(s) had untolerated taint(s)".
@@ -111,14 +112,19 @@ func counted(why scheduling.Misfits) string {
 
 // isLast tells whether no other node would be left that takes pods: ordinary pods, if this one takes those or did before it was drained.
 func (p *pass) isLast(c candidate) bool {
-	takesAll := c.claim != nil || p.usable[c.node.Name] && ordinary(c.node)
-	for name := range p.usable {
-		node, ok := p.s.Nodes.Get(name)
-		if ok && name != c.node.Name && (ordinary(node) || !takesAll) {
-			return false
+	all, plain := p.usable.all, p.usable.plain
+	takesAll := c.claim != nil
+	if p.usable.in[c.row] {
+		all--
+		if c.memo.ordinary {
+			plain--
+			takesAll = true
 		}
 	}
-	return true
+	if takesAll {
+		return plain == 0
+	}
+	return all == 0
 }
 
 // ordinary tells whether pods without special tolerations can run on the node.
@@ -134,7 +140,7 @@ func (p *pass) waits(c candidate) *verdict {
 		return nil
 	}
 	limit := c.pool.Settings.UnneededTime
-	if !cluster.IsReady(c.node) {
+	if !c.memo.ready {
 		limit = c.pool.Settings.UnreadyTime
 	}
 	watch := p.observe(c.timer())
@@ -189,7 +195,7 @@ func (c candidate) proposal() plan.Proposal {
 	switch {
 	case c.claim != nil: // as it was let through
 		proposal.Reason, proposal.Message = c.claim.Reason, c.claim.Message
-	case !cluster.IsReady(c.node):
+	case !c.memo.ready:
 		proposal.Reason = reason.UnreadyUnneeded
 	case c.empty:
 		proposal.Reason = reason.Empty
@@ -207,7 +213,7 @@ func (c candidate) said() string {
 		moves = "its one pod fits elsewhere"
 	}
 	switch {
-	case !cluster.IsReady(c.node):
+	case !c.memo.ready:
 		return "it is not ready, and " + moves
 	case c.empty:
 		return "it runs nothing but DaemonSet and static pods"
