@@ -247,6 +247,9 @@ func (p *pass) decision() plan.Decision {
 	}
 	all = append(all, p.verdicts[pods:]...)
 	p.a.verdicts = all
+	if len(all) == 0 {
+		all = nil
+	}
 	slices.SortFunc(p.changes, func(a, b ledger.Change) int { return cmp.Compare(a.Key, b.Key) })
 	return plan.Decision{
 		Owner: ledger.Autoscaler, Proposals: append(p.growth(), p.proposals...), Verdicts: slices.Clip(all), Changes: p.changes, Due: p.due,

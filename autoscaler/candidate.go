@@ -177,7 +177,7 @@ func (p *pass) shut(pool *cluster.Pool) *verdict {
 	case !pool.Settings.Autoscale:
 		return stays(reason.AutoscaleOff, "the autoscale switch of pool %s is off", pool.Name)
 	}
-	if why, message, held := pool.Holds(cloudprovider.Autoscale); held {
+	if why, message, held := pool.Holds(cloudprovider.ScaleDown); held {
 		return stays(why, "pool %s: %s", pool.Name, message)
 	}
 	return nil

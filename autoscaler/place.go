@@ -43,7 +43,11 @@ func (p *pass) placeOn(classes []scheduling.Class, places ...where) []scheduling
 }
 
 // placeClass places the pods of a class until one finds no room, and gives how many did. What has no room for one has none for its equals.
-func (p *pass) placeClass(class scheduling.Class, places []where) int {
+func (p *pass) placeClass(class scheduling.Class, among []where) int {
+	places := make([]*scheduling.Set, len(among))
+	for i := range among {
+		places[i] = p.trial.Where(among[i])
+	}
 	for i, pod := range class.Pods {
 		at, node := p.firstRoom(pod, places)
 		if node == "" {
@@ -57,9 +61,9 @@ func (p *pass) placeClass(class scheduling.Class, places []where) int {
 	return len(class.Pods)
 }
 
-func (p *pass) firstRoom(pod *cluster.Pod, places []where) (at int, node string) {
+func (p *pass) firstRoom(pod *cluster.Pod, places []*scheduling.Set) (at int, node string) {
 	for at, among := range places {
-		if node, _ := p.trial.Place(pod, among); node != "" {
+		if node := p.trial.Place(pod, among); node != "" {
 			return at, node
 		}
 	}

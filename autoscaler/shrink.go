@@ -28,12 +28,9 @@ func (p *pass) shrink() error {
 		return err
 	}
 	spare := p.spare()
-	last := make([]bool, len(p.s.Rows)) // nodes that may go themselves take pods only if no other can
+	to := p.destinations(candidates)
 	for _, c := range candidates {
-		last[c.row] = true
-	}
-	for _, c := range candidates {
-		v := p.needed(c, spare, last)
+		v := p.needed(c, spare, to)
 		if v == nil {
 			spare[c.pool.Name]--
 			v = p.waits(c)
@@ -59,7 +56,7 @@ func (p *pass) spare() map[string]int {
 }
 
 // needed says why a node can't be done without; nil if it can, and then it is out of the trial.
-func (p *pass) needed(c candidate, spare map[string]int, last []bool) *verdict {
+func (p *pass) needed(c candidate, spare map[string]int, to destinations) *verdict {
 	switch pod := p.reserved[c.node.Name]; {
 	case spare[c.pool.Name] <= 0:
 		return stays(reason.MinSizeReached, "pool %s can't go below its min of %d", c.pool.Name, c.pool.Settings.Min)
@@ -72,7 +69,7 @@ func (p *pass) needed(c candidate, spare map[string]int, last []bool) *verdict {
 	p.trial.RemoveNode(c.node.Name)
 	took := map[string]*cluster.Pod{}
 	for _, pod := range c.moving {
-		node, why := p.move(pod, c.node.Name, last)
+		node, why := p.move(pod, to)
 		if node == "" {
 			p.trial.Undo(before)
 			return stays(reason.NoPlaceToMovePods, "pod %s fits no other node%s", pod.Key(), counted(why))
@@ -86,16 +83,38 @@ func (p *pass) needed(c candidate, spare map[string]int, last []bool) *verdict {
 	return nil
 }
 
-// move puts a pod of a node that goes onto one that stays, if it can be on one that has no prospect of going itself.
-func (p *pass) move(pod *cluster.Pod, from string, last []bool) (node string, why scheduling.Misfits) {
-	node, _ = p.trial.Place(pod, func(n string) bool {
-		i := p.usable.row(n)
-		return i >= 0 && p.usable.in[i] && !last[i]
-	})
-	if node != "" {
+// move puts a pod of a node that goes onto one that stays, if it can be on one that has no prospect of going itself: those that may go themselves take pods
+// only if no other can.
+func (p *pass) move(pod *cluster.Pod, to destinations) (node string, why scheduling.Misfits) {
+	if node = p.trial.Place(pod, to.staying); node != "" {
 		return node, nil
 	}
-	return p.trial.Place(pod, func(n string) bool { return n != from && p.isUsable(n) })
+	if node = p.trial.Place(pod, to.usable); node != "" {
+		return node, nil
+	}
+	return "", p.trial.Why(pod, to.usable)
+}
+
+// destinations are the nodes to which pods may move: those that take pods now, a node that is out of the trial none of them, and those of them that
+// are no candidates themselves.
+type destinations struct{ staying, usable *scheduling.Set }
+
+func (p *pass) destinations(candidates []candidate) destinations {
+	may := make([]bool, len(p.s.Rows))
+	for _, c := range candidates {
+		may[c.row] = true
+	}
+	to := destinations{staying: p.trial.Set(), usable: p.trial.Set()}
+	for i, row := range p.s.Rows {
+		if !p.usable.in[i] {
+			continue
+		}
+		to.usable.Add(row.Node.Name)
+		if !may[i] {
+			to.staying.Add(row.Node.Name)
+		}
+	}
+	return to
 }
 
 // counted tells how many nodes refused a pod for which reason, the most frequent first: ": 3 Insufficient cpu, 1 node(s) had untolerated taint(s)".

@@ -3,12 +3,10 @@ package scheduling
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/component-helpers/resource"
-	"k8s.io/kubernetes/pkg/scheduler/framework"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 )
@@ -23,7 +21,6 @@ func (t *trial) Pack(classes []Class, shape Shape, most int) Packing {
 		}
 		return p.out
 	}
-	p.template = newInfo(shape.Node, shape.Pods)
 	left := bySize(classes, shape.Node)
 	for pass := 0; ; pass++ {
 		before := len(p.out.Placed)
@@ -46,7 +43,7 @@ type packing struct {
 	trial    *trial
 	shape    Shape
 	most     int
-	template *framework.NodeInfo
+	model    *model
 	// number is that of the last name that was tried.
 	number int
 	out    Packing
@@ -104,20 +101,14 @@ func (p *packing) open(pod *cluster.Pod) (node string, why Misfit, full bool) {
 // add adds a node of the shape to the trial.
 func (p *packing) add() string {
 	name := ""
-	for name == "" || p.trial.nodes.get(name) != nil {
+	for name == "" || p.trial.board.slot(name) != none {
 		p.number++
 		name = fmt.Sprintf("%s-new-%d", p.shape.Pool, p.number)
 	}
-	node := *p.shape.Node
-	node.Name = name
-	node.Labels = maps.Clone(node.Labels)
-	if node.Labels == nil {
-		node.Labels = map[string]string{}
+	if p.model == nil {
+		p.model = p.trial.board.modelOf(&p.shape)
 	}
-	node.Labels[corev1.LabelHostname] = name
-	info := p.template.SnapshotConcrete()
-	info.SetNode(&node)
-	p.trial.setNode(name, info)
+	p.trial.board.addLike(p.model, name)
 	if p.shape.CSINode != nil {
 		csi := *p.shape.CSINode
 		csi.Name = name
