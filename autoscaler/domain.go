@@ -22,7 +22,8 @@ func (p *pass) showDomains(classes []scheduling.Class) (hide func()) {
 			if why, _, _ := p.closed(pool); why != "" {
 				continue
 			}
-			node := nodeOf(p.shapes[pool.Name], pool.Name+"-domain")
+			shape, _ := p.shape(pool.Name)
+			node := nodeOf(shape, pool.Name+"-domain")
 			node.Status.Allocatable, node.Status.Capacity = nil, nil
 			p.trial.AddNode(node, nil)
 			shown = append(shown, node.Name)

@@ -45,7 +45,7 @@ func (p *pass) refusals(class scheduling.Class) (pools []plan.PoolVerdict, due t
 
 // misfit is what a new node of the pool lacks for the class; empty if it lacks nothing, or nobody knows what such a node is like.
 func (p *pass) misfit(class scheduling.Class, pool *cluster.Pool) string {
-	shape, known := p.shapes[pool.Name]
+	shape, known := p.shape(pool.Name)
 	if !known {
 		return ""
 	}

@@ -69,7 +69,7 @@ func (p *pass) fillToMin() {
 		g := p.growthOf(pool)
 		g.delta = min(need, p.roomIn(pool))
 		g.least = g.delta
-		shape, known := p.shapes[pool.Name]
+		shape, known := p.shape(pool.Name)
 		for i := 0; known && i < g.delta; i++ {
 			name := fmt.Sprintf("%s-min-%d", pool.Name, i+1)
 			p.expectNew(shape, name)
@@ -174,7 +174,7 @@ func (p *pass) options(classes []scheduling.Class) []option {
 		if why, _, _ := p.closed(pool); why != "" || len(classes) == 0 {
 			continue
 		}
-		shape := p.shapes[pool.Name]
+		shape, _ := p.shape(pool.Name)
 		before := p.trial.Mark()
 		packing := p.trial.Pack(classes, shape, p.roomIn(pool))
 		p.trial.Undo(before)
@@ -215,7 +215,7 @@ func (p *pass) asked(pool *cluster.Pool) int {
 // closed says why a pool can't grow, whatever for; empty if it can.
 func (p *pass) closed(pool *cluster.Pool) (why reason.Reason, message string, due time.Time) {
 	backoff, failed := p.s.Ledger.Backoff(pool.Name)
-	_, known := p.shapes[pool.Name]
+	_, known := p.shape(pool.Name)
 	size := p.sizes[pool.Name].Peak + p.asked(pool)
 	heldBy, held, isHeld := pool.Holds(cloudprovider.Autoscale)
 	switch {

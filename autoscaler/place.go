@@ -13,7 +13,6 @@ import (
 // where chooses nodes of the trial.
 type where func(node string) bool
 
-func (p *pass) isUsable(node string) bool { return p.usable[node] }
 func (p *pass) isComing(node string) bool { return p.coming[node] != "" }
 func (p *pass) isFresh(node string) bool  { return p.fresh[node] != nil }
 
