@@ -40,10 +40,10 @@ func (t *trial) Pack(classes []Class, shape Shape, most int) Packing {
 
 // packing is a Pack under way.
 type packing struct {
-	trial    *trial
-	shape    Shape
-	most     int
-	model    *model
+	trial *trial
+	shape Shape
+	most  int
+	model *model
 	// number is that of the last name that was tried.
 	number int
 	out    Packing
