@@ -16,6 +16,7 @@ type where func(node string) bool
 func (p *pass) isUsable(node string) bool { return p.usable[node] }
 func (p *pass) isComing(node string) bool { return p.coming[node] != "" }
 func (p *pass) isFresh(node string) bool  { return p.fresh[node] != nil }
+func (p *pass) isRoom(node string) bool   { return p.usable[node] || p.coming[node] != "" }
 
 // place puts pods onto room that exists, and then onto room that comes, and gives the classes of those that find none.
 func (p *pass) place(classes []scheduling.Class) []scheduling.Class {
@@ -72,7 +73,7 @@ func (p *pass) settle(pod *cluster.Pod, node string) {
 	name := pod.Key()
 	switch growth := p.fresh[node]; {
 	case growth != nil:
-		growth.pods = append(growth.pods, pod)
+		p.given = append(p.given, scheduling.Placement{Pod: pod, Node: node})
 	case p.isComing(node):
 		p.reserve(node, pod)
 		p.say(plan.Pod, name, reason.WaitingForNodes, p.coming[node])

@@ -31,6 +31,8 @@ type trial struct {
 	lastVersion uint64
 	// why is room for the refusals of one Place.
 	why []*refusal
+	// packer is what packings share.
+	packer *packer
 }
 
 func newTrial(e *engine, s *cluster.Snapshot) *trial {
