@@ -18,15 +18,35 @@ func (p *pass) explain(classes []scheduling.Class) {
 	if len(classes) == 0 {
 		return
 	}
+	if p.spent() {
+		p.postpone(classes, fmt.Sprintf("the time for one decision (--pass-budget=%s) was up before its turn came", p.opts.PassBudget))
+		return
+	}
 	pools, dues := p.refusals(classes)
 	for i, class := range classes {
 		why, message := conclude(pools[i])
+		if slices.ContainsFunc(pools[i], func(v plan.PoolVerdict) bool { return v.Reason == "" }) {
+			p.postpone([]scheduling.Class{class}, "new nodes would have room for it only if the scheduler placed the others otherwise than it does")
+			continue
+		}
 		due := dues[i]
 		p.look(due)
 		for _, pod := range class.Pods {
 			p.verdicts = append(p.verdicts, plan.Verdict{
 				Owner: ledger.Autoscaler, Kind: plan.Pod, Name: pod.Key(), Reason: why, Message: message, Due: due, Pools: pools[i],
 			})
+		}
+	}
+}
+
+// nextPass is after how long the next pass goes on with what this one left.
+const nextPass = time.Second
+
+// postpone leaves pods to the next pass.
+func (p *pass) postpone(classes []scheduling.Class, message string) {
+	for _, class := range classes {
+		for _, pod := range class.Pods {
+			p.sayUntil(plan.Pod, pod.Key(), reason.NextPass, message, p.now.Add(nextPass))
 		}
 	}
 }
