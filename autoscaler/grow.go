@@ -97,7 +97,7 @@ func (p *pass) grow(classes []scheduling.Class) []scheduling.Class {
 // growByTier is growFor, priority by priority.
 func (p *pass) growByTier(classes []scheduling.Class, passedOver map[string]rejected) (left []scheduling.Class) {
 	for _, tier := range tiers(classes) {
-		tier = p.placeOn(tier, p.isFresh) // what is left of the nodes for pods of higher priority
+		tier = p.placeOn(tier, p.trial.Where(p.isFresh)) // what is left of the nodes for pods of higher priority
 		tier = p.growFor(tier, true, passedOver)
 		left = append(left, p.growFor(tier, false, passedOver)...) // a domain that could not be had holds nobody back
 	}
@@ -159,7 +159,7 @@ func (p *pass) growFor(classes []scheduling.Class, allZones bool, passedOver map
 				passedOver[pool.Name] = rejected{nodes: o.Nodes, pods: o.Pods, best: best.pools[0].Name}
 			}
 		}
-		limits := scheduling.Limits{Most: p.roomInCluster(), Also: p.isRoom, Spent: p.spent}
+		limits := scheduling.Limits{Most: p.roomInCluster(), Also: p.trial.Where(p.isRoom), Spent: p.spent}
 		if allZones {
 			for _, pool := range open {
 				limits.Shown = append(limits.Shown, p.shapes[pool.Name])

@@ -270,10 +270,11 @@ func TestThePodsOfAllNodesThatAreRemovedFitElsewhereTogether(t *testing.T) {
 			}
 		}
 		for _, pod := range largestFirst(moving(s, d, removed)) {
-			node, why := trial.Place(pod, func(name string) bool {
+			others := trial.Where(func(name string) bool {
 				node, ok := s.Nodes.Get(name)
 				return ok && stays(s, node, removed)
 			})
+			node, why := trial.Place(pod, others), scheduling.Misfits(nil)
 			if node == "" {
 				t.Fatalf("%v are removed, and pod %s fits nowhere: %v\n%s", removed, pod.Name, why, told(d))
 			}

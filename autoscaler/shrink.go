@@ -90,11 +90,15 @@ func (p *pass) needed(c candidate, spare map[string]int, last map[string]bool) *
 
 // move puts a pod of a node that goes onto one that stays, if it can be on one that has no prospect of going itself.
 func (p *pass) move(pod *cluster.Pod, from string, last map[string]bool) (node string, why scheduling.Misfits) {
-	node, _ = p.trial.Place(pod, func(n string) bool { return p.usable[n] && !last[n] })
+	node = p.trial.Place(pod, p.trial.Where(func(n string) bool { return p.usable[n] && !last[n] }))
 	if node != "" {
 		return node, nil
 	}
-	return p.trial.Place(pod, func(n string) bool { return p.usable[n] && n != from })
+	others := p.trial.Where(func(n string) bool { return p.usable[n] && n != from })
+	if node = p.trial.Place(pod, others); node == "" {
+		why = p.trial.Why(pod, others)
+	}
+	return node, why
 }
 
 // counted tells how many nodes refused a pod for which reason, the most frequent first: ": 3 Insufficient cpu, 1 node(s) had untolerated taint(s)".

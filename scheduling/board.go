@@ -34,7 +34,8 @@ type board struct {
 	rules    *rules
 	dims     *dims
 	snapshot *cluster.Snapshot
-	version  *versionutil.Version
+	// kubernetes is the version whose rules are built in.
+	kubernetes *versionutil.Version
 	// Gates of the kube-scheduler: pod-level resources, and Gt and Lt in tolerations.
 	podLevel, comparisons bool
 
@@ -51,12 +52,15 @@ type board struct {
 	stride int
 	on     [][]placed
 	// base are the pods as the snapshot has them.
-	base  [][]*cluster.Pod
+	base [][]*cluster.Pod
+	// all says that the plugins are asked about every pod, so that every pod counts for the stamp.
+	all bool
 	// opening says that tallies are filled at the end.
 	opening bool
-	alive slots
-	// inSnapshot is the number of slots of the snapshot's nodes.
-	inSnapshot int
+	alive   slots
+	// stamp changes with what a slot holds that the plugins read. No stamp is given away twice.
+	stamp  []uint64
+	stamps uint64
 
 	classes     []nodeClass
 	classBy     map[string]int32
@@ -69,6 +73,7 @@ type board struct {
 	byTemplate  map[*cluster.PodTemplate]*form
 	byContent   map[string]*form
 	forms       []*form
+	formsThen   int
 	lookBy      map[string]*look
 	looksAt     map[trait][]*look
 	axes        map[string]*axis
@@ -89,6 +94,9 @@ type board struct {
 	byNamespace bool
 
 	journal []change
+	calls   []func()
+	// version names the state: after an undo it is what it was. States counts the names given away.
+	version, states uint64
 	// where are the pods that the journal has moved, by key, as of the first indexed entries.
 	where   map[podKey]int32
 	indexed int
@@ -114,7 +122,7 @@ func newBoard(r *rules) (*board, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the version of the Kubernetes libraries: %w", err)
 	}
-	b := &board{rules: r, version: v}
+	b := &board{rules: r, kubernetes: v}
 	gate := utilfeature.DefaultFeatureGate
 	b.podLevel, b.comparisons = gate.Enabled(features.PodLevelResources), gate.Enabled(features.TaintTolerationComparisonOperators)
 	b.clear()
@@ -123,7 +131,9 @@ func newBoard(r *rules) (*board, error) {
 
 // clear forgets everything.
 func (b *board) clear() {
-	*b = board{rules: b.rules, version: b.version, podLevel: b.podLevel, comparisons: b.comparisons, snapshot: &cluster.Snapshot{}}
+	*b = board{
+		rules: b.rules, kubernetes: b.kubernetes, version: b.version, states: b.states, resets: b.resets, stamps: b.stamps, all: b.all, podLevel: b.podLevel, comparisons: b.comparisons, snapshot: &cluster.Snapshot{},
+	}
 	b.dims = newDims()
 	b.stride = fixedDims
 	b.slotOf, b.classBy, b.keys = map[string]int32{}, map[string]int32{}, map[string]bool{}
@@ -158,6 +168,7 @@ func (b *board) setNode(slot int32, node *corev1.Node) {
 		a.of[slot] = a.domain(node.Labels)
 	}
 	b.forgetSlot(slot)
+	b.touch(slot)
 	b.class[slot] = b.classOf(node)
 	if len(b.classes) > 2*b.classesThen+4*personalMost {
 		b.classify()
@@ -171,6 +182,12 @@ func (b *board) forgetSlot(slot int32) {
 			s.kept[slot] = unknown
 		}
 	}
+}
+
+// touch gives the slot another stamp.
+func (b *board) touch(slot int32) {
+	b.stamps++
+	b.stamp[slot] = b.stamps
 }
 
 // row is what is free on a node.
@@ -214,6 +231,7 @@ func (b *board) lower(slot int32) {
 		b.count(p, slot, -1)
 	}
 	b.resize(slot, -1)
+	b.touch(slot)
 	b.alive.remove(slot)
 	delete(b.slotOf, b.names[slot])
 }
@@ -238,6 +256,9 @@ func (b *board) count(p placed, slot, by int32) {
 	row := b.row(slot)
 	for _, a := range p.form.takes {
 		row[a.dim] -= a.n * int64(by)
+	}
+	if p.form.volumes || b.all {
+		b.touch(slot)
 	}
 	for _, t := range p.form.look.counted {
 		if t.living && p.pod.DeletionTimestamp != nil {

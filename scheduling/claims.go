@@ -15,7 +15,18 @@ import (
 //
 // Two more reasons to go to the plugins are not the pod's: a resource that a DeviceClass stands for, and a selector that can't be read.
 func Claims(pod *cluster.Pod) bool {
-	return claimed(reflect.ValueOf(&pod.Spec).Elem()) && claimed(reflect.ValueOf(&pod.Allotted).Elem())
+	plugins, volumes := spokenFor(pod.PodTemplate)
+	return !plugins && !volumes
+}
+
+// spokenFor tells whether the plugins have to be asked about everything, or, if not that, about the volumes.
+func spokenFor(t *cluster.PodTemplate) (plugins, volumes bool) {
+	spec := t.Spec
+	spec.Volumes = nil
+	if !claimed(reflect.ValueOf(&spec).Elem()) || !claimed(reflect.ValueOf(&t.Allotted).Elem()) {
+		plugins = true
+	}
+	return plugins, !claimed(reflect.ValueOf(t.Spec.Volumes))
 }
 
 // bearing is what a field means to the fast path.

@@ -275,7 +275,7 @@ func (b *board) need(f *form) {
 		f.outside = refuseFor(names.NodeAffinity, fmt.Sprintf("node(s) didn't satisfy plugin(s) %v", []string{names.NodeAffinity}))
 	}
 	n := &needs{selection: b.selectionFor(spec), tolerance: b.toleranceFor(spec)}
-	n.features, _ = ndf.DefaultFramework.InferForPodScheduling(&ndf.PodInfo{Spec: spec}, b.version)
+	n.features, _ = ndf.DefaultFramework.InferForPodScheduling(&ndf.PodInfo{Spec: spec}, b.kubernetes)
 	name := n.tolerance.name + n.features.String()
 	if n.selection != nil {
 		name += n.selection.name

@@ -45,10 +45,11 @@ func (c crowd) matches(b *board, l *look) bool {
 	return len(c) > 0
 }
 
-// ownTerm is a term as the pod with it is looked at: the namespace selector stands for the namespaces that there are (interpodaffinity/plugin.go,
-// mergeAffinityTermNamespacesIfNotEmpty). An empty one selects all, also those that nobody has seen.
+// ownTerm is a term as the pod with it is looked at: the namespaces that its selector selects are named (interpodaffinity/plugin.go,
+// mergeAffinityTermNamespacesIfNotEmpty). The plugin also asks the selector about no labels, whatever the namespace's are, so one that is content with
+// those selects every namespace.
 func (b *board) ownTerm(t *fwk.AffinityTerm) term {
-	out := term{pods: t.Selector, everywhere: t.NamespaceSelector.Empty(), namespaces: t.Namespaces.UnsortedList()}
+	out := term{pods: t.Selector, everywhere: t.NamespaceSelector.Matches(labels.Set(nil)), namespaces: t.Namespaces.UnsortedList()}
 	if requirements, selectable := t.NamespaceSelector.Requirements(); !selectable || len(requirements) == 0 {
 		return out
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/kubernetes/pkg/scheduler/framework"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 )
@@ -13,9 +12,13 @@ import (
 type Options struct {
 	// Schedulers are the names of schedulers besides the default one that go by the same rules: kube-schedulers with the default profile.
 	Schedulers []string
+	// OnlyPlugins has the kube-scheduler's plugins asked about every pod, as if the fast path spoke for none. It is what the fast path is held
+	// against in tests, and a hundred times slower.
+	OnlyPlugins bool
 }
 
-// engine answers by the Filter plugins of the kube-scheduler's default profile, with every feature gate at its default.
+// engine answers as the Filter plugins of the kube-scheduler's default profile do, with every feature gate at its default: by its board for the pods that [Claims]
+// says yes to, and by the plugins themselves for the others.
 type engine struct {
 	rules *rules
 	known map[string]bool
@@ -23,15 +26,10 @@ type engine struct {
 	view *view
 	// volumes are the bindings that the volume plugin believes in for the open trial.
 	volumes *reservations
-	// base are the nodes of the last snapshot with what the plugins need of them, in the order of names.
-	base []baseNode
-}
-
-// baseNode is a node as it was in a snapshot. Its info is shared by all trials and never changed.
-type baseNode struct {
-	node *corev1.Node
-	pods []*cluster.Pod
-	info *framework.NodeInfo
+	// board is the open trial's nodes and pods.
+	board *board
+	// onlyPlugins asks the plugins about every pod.
+	onlyPlugins bool
 }
 
 // New makes an engine. It starts nothing and talks to nobody. An error means that the plugins could not be built, which no input causes.
@@ -41,7 +39,16 @@ func New(opts Options) (Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{rules: r, view: v, volumes: &reservations{binder: binder}, known: map[string]bool{"": true, corev1.DefaultSchedulerName: true}}
+	b, err := newBoard(r)
+	if err != nil {
+		return nil, err
+	}
+	b.all = opts.OnlyPlugins
+	v.nodes = newNodes(b)
+	e := &engine{
+		rules: r, view: v, board: b, onlyPlugins: opts.OnlyPlugins, volumes: &reservations{binder: binder},
+		known: map[string]bool{"": true, corev1.DefaultSchedulerName: true},
+	}
 	for _, name := range opts.Schedulers {
 		e.known[name] = true
 	}
@@ -57,40 +64,14 @@ func (e *engine) Open(s *cluster.Snapshot) (Trial, error) {
 		return nil, errors.New("opening a trial: there is no snapshot")
 	}
 	e.volumes.apply(nil)
-	e.base = renew(e.base, s)
 	t := newTrial(e, s)
 	e.view.show(t)
+	e.board.reopen(s)
+	e.view.nodes.forget()
 	return t, nil
-}
-
-// renew gives the nodes of the snapshot, with those that did not change taken over from before.
-func renew(before []baseNode, s *cluster.Snapshot) []baseNode {
-	after := make([]baseNode, 0, s.Nodes.Len())
-	for name, node := range s.Nodes.All() {
-		for len(before) > 0 && before[0].node.Name < name {
-			before = before[1:]
-		}
-		pods := s.PodsOn(name)
-		if len(before) > 0 && before[0].node == node && same(before[0].pods, pods) {
-			after = append(after, before[0])
-			continue
-		}
-		after = append(after, baseNode{node: node, pods: pods, info: newInfo(node, pods)})
-	}
-	return after
 }
 
 // same tells whether two slices are one and the same. A snapshot never changes a slice, so the same slice has the same pods.
 func same(a, b []*cluster.Pod) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
-}
-
-// newInfo is what the plugins need of a node and its pods.
-func newInfo(node *corev1.Node, pods []*cluster.Pod) *framework.NodeInfo {
-	info := framework.NewNodeInfo()
-	for _, pod := range pods {
-		info.AddPod(pod.Object())
-	}
-	info.SetNode(node)
-	return info
 }

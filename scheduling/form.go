@@ -39,6 +39,8 @@ type form struct {
 	refused *refusal
 	// plugins says that the fast path doesn't speak for the pod, scalars that it asks for resources that a DeviceClass might stand for.
 	plugins, scalars bool
+	// volumes says that it has volumes that the plugins for volumes have to be asked about, and that it is otherwise spoken for.
+	volumes bool
 	// only are the nodes that it names, nil for all.
 	only    sets.Set[string]
 	outside *refusal
@@ -88,18 +90,19 @@ func (b *board) formOf(pod *cluster.Pod) *form {
 // compile reads a template. Templates that come to the same get the same form.
 func (b *board) compile(t *cluster.PodTemplate) *form {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Labels: t.Labels}, Spec: t.Spec, Status: t.Allotted}
-	f := &form{pod: pod, plugins: !Claims(&cluster.Pod{PodTemplate: t})}
+	f := &form{pod: pod}
+	f.plugins, f.volumes = spokenFor(t)
 	info, err := framework.NewPodInfo(pod)
 	if err != nil {
 		f.plugins = true // The InterPodAffinity plugin says what is wrong.
 	}
 	b.weigh(f, info)
-	features, err := ndf.DefaultFramework.InferForPodScheduling(&ndf.PodInfo{Spec: &pod.Spec}, b.version)
+	features, err := ndf.DefaultFramework.InferForPodScheduling(&ndf.PodInfo{Spec: &pod.Spec}, b.kubernetes)
 	if err != nil {
 		f.plugins = true
 	}
 	key := f.content(features)
-	if !f.plugins {
+	if !f.plugins && !f.volumes {
 		if known, ok := b.byContent[key]; ok {
 			return known
 		}

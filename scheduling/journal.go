@@ -14,6 +14,8 @@ type change struct {
 	slot int32
 	// at is the place in the list of the node's pods from which a pod was taken.
 	at int32
+	// version is what the state was called before.
+	version uint64
 	placed
 }
 
@@ -31,12 +33,26 @@ const (
 // mark is the present state, to come back to.
 func (b *board) mark() int { return len(b.journal) }
 
+// enterJournal notes a change, and gives the new state a name.
+func (b *board) enterJournal(c change) {
+	c.version = b.version
+	b.states++
+	b.version = b.states
+	b.journal = append(b.journal, c)
+}
+
+// call notes a change of something that is not on the board, with the way back from it.
+func (b *board) call(back func()) {
+	b.calls = append(b.calls, back)
+	b.enterJournal(change{did: didCall})
+}
+
 // put puts the pod on the node, fitting or not. It must not be on another one.
 func (b *board) put(f *form, pod *cluster.Pod, slot int32) {
 	p := placed{pod, f}
 	b.count(p, slot, 1)
 	b.on[slot] = append(b.on[slot], p)
-	b.journal = append(b.journal, change{did: didPut, slot: slot, placed: p})
+	b.enterJournal(change{did: didPut, slot: slot, placed: p})
 }
 
 // take takes the pod at that place of the node's list away.
@@ -44,7 +60,7 @@ func (b *board) take(slot, at int32) {
 	p := b.pull(slot, at)
 	b.count(p, slot, -1)
 	b.release(slot)
-	b.journal = append(b.journal, change{did: didTake, slot: slot, at: at, placed: p})
+	b.enterJournal(change{did: didTake, slot: slot, at: at, placed: p})
 }
 
 // pull takes a pod out of the node's list; the last one comes in its place.
@@ -63,7 +79,7 @@ func (b *board) addNode(node *corev1.Node) int32 {
 	b.setNode(slot, node)
 	b.raise(slot)
 	b.release(slot)
-	b.journal = append(b.journal, change{did: didAdd, slot: slot})
+	b.enterJournal(change{did: didAdd, slot: slot})
 	return slot
 }
 
@@ -71,7 +87,7 @@ func (b *board) addNode(node *corev1.Node) int32 {
 func (b *board) grow(name string) int32 {
 	slot := int32(len(b.nodes)) //nolint:gosec // As many as nodes.
 	b.names, b.nodes, b.class = append(b.names, name), append(b.nodes, nil), append(b.class, 0)
-	b.base, b.models = append(b.base, nil), append(b.models, nil)
+	b.base, b.models, b.stamp = append(b.base, nil), append(b.models, nil), append(b.stamp, 0)
 	b.free, b.alloc = append(b.free, make([]int64, b.stride)...), append(b.alloc, make([]int64, b.stride)...)
 	if cap(b.on) > len(b.on) {
 		b.on = b.on[:len(b.on)+1]
@@ -89,7 +105,8 @@ func (b *board) grow(name string) int32 {
 func (b *board) shrink() {
 	last := len(b.nodes) - 1
 	b.nodes[last], b.models[last] = nil, nil
-	b.names, b.nodes, b.class, b.base, b.models = b.names[:last], b.nodes[:last], b.class[:last], b.base[:last], b.models[:last]
+	b.names, b.nodes, b.class, b.base = b.names[:last], b.nodes[:last], b.class[:last], b.base[:last]
+	b.models, b.stamp = b.models[:last], b.stamp[:last]
 	b.free, b.alloc = b.free[:last*b.stride], b.alloc[:last*b.stride]
 	clear(b.on[last])
 	b.on[last] = b.on[last][:0]
@@ -106,7 +123,7 @@ func (b *board) shrink() {
 func (b *board) removeNode(slot int32) {
 	b.lower(slot)
 	b.resets++ // What was shut by its pods, or by its being the only one, may be open.
-	b.journal = append(b.journal, change{did: didRemove, slot: slot})
+	b.enterJournal(change{did: didRemove, slot: slot})
 }
 
 // undo goes back to a mark.
@@ -122,6 +139,7 @@ func (b *board) undo(to int) {
 
 // back undoes the change that was the i-th entry of the journal.
 func (b *board) back(c change, i int) {
+	b.version = c.version
 	known := i < b.indexed
 	b.indexed = min(b.indexed, i)
 	switch c.did {
@@ -148,6 +166,11 @@ func (b *board) back(c change, i int) {
 	case didRemove:
 		b.raise(c.slot)
 		b.release(c.slot)
+	case didCall:
+		last := len(b.calls) - 1
+		b.calls[last]()
+		b.calls[last] = nil
+		b.calls = b.calls[:last]
 	}
 }
 
@@ -175,7 +198,7 @@ func (b *board) home(pod *cluster.Pod) int32 {
 			b.where[keyOf(c.pod)] = c.slot
 		case didTake:
 			b.where[keyOf(c.pod)] = none
-		case didAdd, didRemove:
+		case didAdd, didRemove, didCall:
 		}
 	}
 	if slot, ok := b.where[keyOf(pod)]; ok {

@@ -8,19 +8,20 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/component-helpers/resource"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
-	"k8s.io/kubernetes/pkg/scheduler/framework"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 )
 
 // kind is what a packing has to know of the pods of one template beside the verdicts: by what to sort them, and what arithmetic can say.
 type kind struct {
-	// asks is what one pod requests, by the packer's resources; what lies beyond its end is zero.
+	form *form
+	// quick says that the fast path speaks for them.
+	quick bool
+	// asks is what one pod requests, by dimension; what lies beyond its end is zero.
 	asks []int64
-	// vector numbers the kinds with equal asks.
-	vector int
+	// vector is the same for all kinds with equal asks.
+	vector *amount
 	// group numbers the pods of which a node takes one at most; 0 for none.
 	group int
 	// rank says how hard the pods are to please: the hardest are placed first.
@@ -46,41 +47,32 @@ const (
 
 // packer is what all packings of one trial share.
 type packer struct {
-	resources map[corev1.ResourceName]int
-	kinds     map[*cluster.PodTemplate]*kind
-	numbers   map[string]int
-	wishes    []wish
-	frees     map[*corev1.Node]*free
+	trial   *trial
+	kinds   map[*cluster.PodTemplate]*kind
+	numbers map[string]int
+	wishes  []wish
+	frees   map[*corev1.Node]*free
+	models  map[*corev1.Node]*model
 }
 
-func newPacker() *packer {
-	return &packer{
-		resources: map[corev1.ResourceName]int{corev1.ResourcePods: 0, corev1.ResourceCPU: 1, corev1.ResourceMemory: 2, corev1.ResourceEphemeralStorage: 3},
-		kinds:     map[*cluster.PodTemplate]*kind{}, numbers: map[string]int{}, frees: map[*corev1.Node]*free{},
-	}
-}
-
-// Where the resources that everybody has are in an amount.
-const (
-	atPods = iota
-	atCPU
-	atMemory
-	atStorage
-)
-
-// amount is a resource of the scheduler's framework, in its integer units, as a list.
-func (k *packer) amount(r *framework.Resource, pods int64) []int64 {
-	out := []int64{atPods: pods, atCPU: r.MilliCPU, atMemory: r.Memory, atStorage: r.EphemeralStorage}
-	for name, n := range r.ScalarResources {
-		at, ok := k.resources[name]
-		if !ok {
-			at = len(k.resources)
-			k.resources[name] = at
+func (t *trial) packs() *packer {
+	if t.packer == nil {
+		t.packer = &packer{
+			trial: t, kinds: map[*cluster.PodTemplate]*kind{}, numbers: map[string]int{},
+			frees: map[*corev1.Node]*free{}, models: map[*corev1.Node]*model{},
 		}
-		for len(out) <= at {
+	}
+	return t.packer
+}
+
+// byDimension is amounts as a list with a place for each dimension up to the last that is asked for.
+func byDimension(all []amount) []int64 {
+	var out []int64
+	for _, a := range all {
+		for int(a.dim) >= len(out) {
 			out = append(out, 0)
 		}
-		out[at] = n
+		out[a.dim] += a.n
 	}
 	return out
 }
@@ -100,13 +92,10 @@ func (k *packer) kind(pod *cluster.Pod) *kind {
 	if known := k.kinds[pod.PodTemplate]; known != nil {
 		return known
 	}
-	object := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Labels: pod.Labels}, Spec: pod.Spec, Status: pod.Allotted}
-	// As the scheduler's own NodeInfo does it, with its feature gates at their defaults.
-	requests := resource.PodRequests(object, resource.PodResourcesOptions{UseStatusResources: true})
-	asks := k.amount(framework.NewResource(requests), 1)
-	one := &kind{asks: asks, vector: k.number("asks " + fmt.Sprint(asks)), rank: rankFree, swayed: swayed(pod), prefer: preferenceOf(object)}
+	f := k.trial.board.formOf(pod)
+	one := &kind{form: f, quick: k.trial.quick(f), asks: byDimension(f.asks), vector: &f.asks[0], rank: rankFree, swayed: swayed(pod), prefer: preferenceOf(f.pod)}
 	k.constrain(one, pod)
-	one.wish = k.wishOf(object)
+	one.wish = k.wishOf(f.pod)
 	k.kinds[pod.PodTemplate] = one
 	return one
 }

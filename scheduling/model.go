@@ -48,11 +48,12 @@ func (b *board) addLike(m *model, name string) int32 {
 			}
 		}
 		b.forgetSlot(slot)
+		b.touch(slot)
 	}
 	b.on[slot] = append(b.on[slot], m.pods...)
 	b.raise(slot)
 	b.release(slot)
-	b.journal = append(b.journal, change{did: didAdd, slot: slot})
+	b.enterJournal(change{did: didAdd, slot: slot})
 	return slot
 }
 

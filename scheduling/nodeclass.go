@@ -11,7 +11,6 @@ import (
 	ndf "k8s.io/component-helpers/nodedeclaredfeatures"
 	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
-
 )
 
 // What a node says by its object alone (taints, cordon, labels, features) is the same for most nodes of a pool. So nodes are sorted into classes by what the

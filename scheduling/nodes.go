@@ -2,95 +2,131 @@ package scheduling
 
 import (
 	"fmt"
-	"slices"
 
 	fwk "k8s.io/kube-scheduler/framework"
 	"k8s.io/kubernetes/pkg/scheduler/framework"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
 )
 
-// nodes are the nodes of a trial in the order of their names. The infos in it are never changed, only replaced.
+// nodes are the board's nodes in the form in which the plugins want them. They are made when a plugin asks, and made again only where the
+// slot has changed. Where the fast path speaks for all but the volumes of a pod, they hold only the pods with volumes that plugins
+// look at: a cluster has few of them.
 type nodes struct {
-	names []string
-	infos []fwk.NodeInfo
-	// affinity and antiAffinity are the nodes with pods that have terms of that kind, made when they are first asked for after a change.
-	affinity, antiAffinity []fwk.NodeInfo
-	listed                 bool
+	board *board
+	// whole are nodes with all of their pods, thin those with the pods with volumes alone.
+	whole, thin infos
+	// showsWhole says which of the two the plugins see.
+	showsWhole bool
+	// pods are the plugins' own form of pods; those of pods that are gone are forgotten now and then.
+	pods map[*cluster.Pod]*framework.PodInfo
 }
 
-func newNodes(base []baseNode) *nodes {
-	n := &nodes{names: make([]string, len(base)), infos: make([]fwk.NodeInfo, len(base))}
-	for i := range base {
-		n.names[i], n.infos[i] = base[i].node.Name, base[i].info
+// infos are nodes by slot, each with the stamp that the slot had when it was made.
+type infos struct {
+	bySlot []*framework.NodeInfo
+	stamp  []uint64
+	// list are those that are there, affinity and antiAffinity those of them with pods that have terms of that kind, as of a version of the board.
+	list, affinity, antiAffinity []fwk.NodeInfo
+	version                      uint64
+	listed                       bool
+}
+
+func newNodes(b *board) *nodes {
+	return &nodes{board: b, pods: map[*cluster.Pod]*framework.PodInfo{}}
+}
+
+// shown are the nodes that the plugins see.
+func (n *nodes) shown() *infos {
+	if n.showsWhole {
+		return &n.whole
 	}
-	return n
+	return &n.thin
 }
 
-// get is the node of that name; nil if there is none.
-func (n *nodes) get(name string) *framework.NodeInfo {
-	i, found := slices.BinarySearch(n.names, name)
-	if !found {
-		return nil
+// at is the node in the slot.
+func (n *nodes) at(slot int32) *framework.NodeInfo {
+	in, b := n.shown(), n.board
+	for int(slot) >= len(in.bySlot) {
+		in.bySlot, in.stamp = append(in.bySlot, nil), append(in.stamp, 0)
 	}
-	return n.at(i)
-}
-
-func (n *nodes) at(i int) *framework.NodeInfo {
-	info, _ := n.infos[i].(*framework.NodeInfo)
+	if in.bySlot[slot] != nil && in.stamp[slot] == b.stamp[slot] {
+		return in.bySlot[slot]
+	}
+	info := framework.NewNodeInfo()
+	for _, p := range b.on[slot] {
+		if n.showsWhole || p.form.volumes {
+			info.AddPodInfo(n.pod(p.pod))
+		}
+	}
+	info.SetNode(b.node(slot))
+	in.bySlot[slot], in.stamp[slot] = info, b.stamp[slot]
 	return info
 }
 
-// set puts a node in the place of the one with its name, or takes that away if info is nil. It gives what was there before.
-func (n *nodes) set(name string, info *framework.NodeInfo) (before *framework.NodeInfo) {
-	n.listed = false
-	i, found := slices.BinarySearch(n.names, name)
-	switch {
-	case found && info != nil:
-		before, n.infos[i] = n.at(i), info
-	case found:
-		before = n.at(i)
-		n.names, n.infos = slices.Delete(n.names, i, i+1), slices.Delete(n.infos, i, i+1)
-	case info != nil:
-		n.names, n.infos = slices.Insert(n.names, i, name), slices.Insert(n.infos, i, fwk.NodeInfo(info))
+// pod is the plugins' form of a pod. What is wrong with its terms is said by the plugin that reads them.
+func (n *nodes) pod(pod *cluster.Pod) *framework.PodInfo {
+	if info, ok := n.pods[pod]; ok {
+		return info
 	}
-	return before
+	info, _ := framework.NewPodInfo(pod.Object())
+	n.pods[pod] = info
+	return info
+}
+
+// all are the nodes that are there.
+func (n *nodes) all() *infos {
+	in, b := n.shown(), n.board
+	if in.listed && in.version == b.version {
+		return in
+	}
+	in.list, in.affinity, in.antiAffinity = in.list[:0], in.affinity[:0], in.antiAffinity[:0]
+	for i := range b.nodes {
+		slot := int32(i) //nolint:gosec // As many as nodes.
+		if !b.alive.has(slot) {
+			continue
+		}
+		info := n.at(slot)
+		in.list = append(in.list, info)
+		if len(info.PodsWithAffinity) > 0 {
+			in.affinity = append(in.affinity, info)
+		}
+		if len(info.PodsWithRequiredAntiAffinity) > 0 {
+			in.antiAffinity = append(in.antiAffinity, info)
+		}
+	}
+	in.version, in.listed = b.version, true
+	return in
+}
+
+// forget lets go of pods that have gone, when there are many of them.
+func (n *nodes) forget() {
+	held := 0
+	for _, pods := range n.board.on {
+		held += len(pods)
+	}
+	if len(n.pods) > 2*held+spareForms {
+		clear(n.pods)
+		n.whole, n.thin = infos{}, infos{}
+	}
+	n.whole.listed, n.thin.listed = false, false
 }
 
 // List implements the scheduler's NodeInfoLister.
-func (n *nodes) List() ([]fwk.NodeInfo, error) { return n.infos, nil }
+func (n *nodes) List() ([]fwk.NodeInfo, error) { return n.all().list, nil }
 
 // HavePodsWithAffinityList implements the scheduler's NodeInfoLister.
-func (n *nodes) HavePodsWithAffinityList() ([]fwk.NodeInfo, error) {
-	n.list()
-	return n.affinity, nil
-}
+func (n *nodes) HavePodsWithAffinityList() ([]fwk.NodeInfo, error) { return n.all().affinity, nil }
 
 // HavePodsWithRequiredAntiAffinityList implements the scheduler's NodeInfoLister.
 func (n *nodes) HavePodsWithRequiredAntiAffinityList() ([]fwk.NodeInfo, error) {
-	n.list()
-	return n.antiAffinity, nil
+	return n.all().antiAffinity, nil
 }
 
 // Get implements the scheduler's NodeInfoLister.
 func (n *nodes) Get(name string) (fwk.NodeInfo, error) {
-	if info := n.get(name); info != nil {
-		return info, nil
+	if slot := n.board.slot(name); slot != none {
+		return n.at(slot), nil
 	}
 	return nil, fmt.Errorf("node %q is not in the trial", name)
-}
-
-// list makes the lists of nodes with affinity terms.
-func (n *nodes) list() {
-	if n.listed {
-		return
-	}
-	n.affinity, n.antiAffinity, n.listed = n.affinity[:0], n.antiAffinity[:0], true
-	for i := range n.infos {
-		info := n.at(i)
-		if len(info.PodsWithAffinity) > 0 {
-			n.affinity = append(n.affinity, info)
-		}
-		if len(info.PodsWithRequiredAntiAffinity) > 0 {
-			n.antiAffinity = append(n.antiAffinity, info)
-		}
-	}
 }

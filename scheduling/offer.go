@@ -44,11 +44,14 @@ func (k *packer) freeOf(shape *Shape) *free {
 	if known := k.frees[shape.Node]; known != nil {
 		return known
 	}
-	f := &free{has: k.amount(framework.NewResource(shape.Node.Status.Allocatable), 0)}
-	f.has[atPods] = shape.Node.Status.Allocatable.Pods().Value()
+	allocatable := framework.NewResource(shape.Node.Status.Allocatable)
+	f := &free{has: byDimension(k.trial.board.dims.amounts(allocatable, allocatable.AllowedPodNumber))}
+	for len(f.has) < int(fixedDims) {
+		f.has = append(f.has, 0)
+	}
 	f.free = slices.Clone(f.has)
 	for _, pod := range shape.Pods {
-		for r, n := range k.kind(pod).asks {
+		for r, n := range byDimension(k.trial.board.formOf(pod).takes) {
 			for len(f.free) <= r {
 				f.free = append(f.free, 0)
 			}
@@ -86,8 +89,8 @@ func (k *packer) suits(one *kind, shape *Shape) bool {
 	return f.suits[one.wish] == 2
 }
 
-// holds tells whether the amounts have room for what one pod asks for.
-func holds(room, asks []int64) bool {
+// sufficient tells whether the amounts have room for what one pod asks for.
+func sufficient(room, asks []int64) bool {
 	for r, n := range asks {
 		if n > 0 && (r >= len(room) || room[r] < n) {
 			return false
@@ -142,7 +145,10 @@ type wanted struct {
 
 // demands puts together the classes that arithmetic can't tell apart.
 func (k *packer) demands(classes []Class) []wanted {
-	type likeness struct{ vector, group, wish int }
+	type likeness struct {
+		vector      *amount
+		group, wish int
+	}
 	var all []wanted
 	at := map[likeness]int{}
 	for _, class := range classes {
@@ -168,14 +174,14 @@ func (k *packer) estimate(all []wanted, offers []Offer, most int) Estimate {
 	demands := make([]demand, 0, len(all))
 	for i := range all {
 		one := all[i].like
-		if holds(f.free, one.asks) && slices.ContainsFunc(offers, func(o Offer) bool { return k.suits(one, &o.Shape) }) {
+		if sufficient(f.free, one.asks) && slices.ContainsFunc(offers, func(o Offer) bool { return k.suits(one, &o.Shape) }) {
 			demands = append(demands, all[i].demand)
 		}
 	}
 	hardestFirst(demands, f.free)
 	e := estimateOf(f.free, demands, room)
 	out := Estimate{Nodes: e.nodes}
-	for i, at := range [2]int{atCPU, atMemory} {
+	for i, at := range [2]int{dimCPU, dimMemory} {
 		out.Has[i] = f.has[at] * int64(e.nodes)
 		for j := range demands {
 			out.Asked[i] += demands[j].asks[at] * int64(e.placed[j])

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -45,12 +46,9 @@ type packing struct {
 	blind   string
 	limits  Limits
 	parcels []parcel
-	// opened are the new nodes, room is what they have left, so many amounts for each.
-	opened []opened
-	room   []int64
-	stride int
+	opened  []opened
 	// from is, for each vector of requests, the first of the new nodes that may have room for it: room only gets less.
-	from map[int]int
+	from map[*amount]int
 	// next is where the search for pods that care about single hosts begins, so that it does not meet the same neighbours each time.
 	next int
 	// shown are the names of the nodes that stand for domains without a node, by domain.
@@ -71,7 +69,7 @@ type offered struct {
 
 // opened is a new node.
 type opened struct {
-	name  string
+	slot  int32
 	offer int
 }
 
@@ -92,7 +90,7 @@ type parcel struct {
 }
 
 func newPacking(t *trial, classes []Class, offers []Offer, limits Limits) *packing {
-	p := &packing{trial: t, k: t.packs(), limits: limits, from: map[int]int{}, shown: map[string]string{}}
+	p := &packing{trial: t, k: t.packs(), limits: limits, from: map[*amount]int{}, shown: map[string]string{}}
 	for i := range offers {
 		if offers[i].Shape.Node == nil {
 			p.blind = offers[i].Shape.Pool
@@ -115,7 +113,6 @@ func newPacking(t *trial, classes []Class, offers []Offer, limits Limits) *packi
 	slices.SortStableFunc(p.parcels, func(a, b parcel) int {
 		return cmp.Or(cmp.Compare(a.kind.rank, b.kind.rank), cmp.Compare(b.size, a.size), cmp.Compare(a.key, b.key))
 	})
-	p.stride = len(p.k.resources)
 	return p
 }
 
@@ -140,17 +137,17 @@ func (p *packing) place(one *parcel) {
 			one.left = one.left[i:]
 			return
 		}
-		p.put(pod, one, at)
+		p.put(pod, at)
 	}
 	one.left = nil
 }
 
 // elsewhere places the pod on a node that is none of the new ones, if there may have come to be room.
 func (p *packing) elsewhere(one *parcel, pod *cluster.Pod) bool {
-	if !one.kind.swayed || p.limits.Also == nil {
+	if !one.kind.swayed || p.limits.Also == nil || p.limits.Also.Len() == 0 {
 		return false
 	}
-	node, _ := p.trial.Place(pod, p.limits.Also)
+	node := p.trial.Place(pod, p.limits.Also)
 	if node != "" {
 		p.out.Placed = append(p.out.Placed, Placement{Pod: pod, Node: node})
 	}
@@ -160,13 +157,10 @@ func (p *packing) elsewhere(one *parcel, pod *cluster.Pod) bool {
 // spentEvery is after how many pods of a class the clock is looked at again.
 const spentEvery = 256
 
-func (p *packing) put(pod *cluster.Pod, one *parcel, at int) {
+func (p *packing) put(pod *cluster.Pod, at int) {
 	node := p.opened[at]
-	p.trial.Put(pod, node.name)
-	for r, n := range one.kind.asks {
-		p.room[at*p.stride+r] -= n
-	}
-	p.out.Placed = append(p.out.Placed, Placement{Pod: pod, Node: node.name})
+	p.trial.put(pod, node.slot)
+	p.out.Placed = append(p.out.Placed, Placement{Pod: pod, Node: p.trial.board.names[node.slot]})
 	if stand, ok := p.shown[p.offers[node.offer].domain]; ok {
 		p.trial.RemoveNode(stand) // the domain has a node now
 		delete(p.shown, p.offers[node.offer].domain)
@@ -208,7 +202,7 @@ func (p *packing) search(one *parcel, pod *cluster.Pod, from, to int) int {
 		if one.unfit != nil && one.unfit[offer] || refused != nil && refused[offer] >= refusals || !p.hasRoom(at, one) {
 			continue
 		}
-		if p.trial.Fits(pod, p.opened[at].name) == nil {
+		if p.trial.admits(one.kind, pod, p.opened[at].slot) {
 			return at
 		}
 		if refused != nil {
@@ -222,13 +216,15 @@ func (p *packing) search(one *parcel, pod *cluster.Pod, from, to int) int {
 }
 
 func (p *packing) hasRoom(at int, one *parcel) bool {
-	room := p.room[at*p.stride : (at+1)*p.stride]
-	for r, n := range one.kind.asks {
-		if n > room[r] {
-			return false
-		}
+	return p.trial.board.short(one.kind.form, p.opened[at].slot) == fits
+}
+
+// admits tells whether the pod, which is on no node, fits the node in the slot.
+func (t *trial) admits(one *kind, pod *cluster.Pod, slot int32) bool {
+	if one.quick {
+		return t.board.verdict(one.form, slot) == fits
 	}
-	return true
+	return t.answer(pod, one.form, slot) == nil
 }
 
 // open opens one more node for the pod: of the offers that it likes best, and of these the smallest pool that it fits. A node that the pod does
@@ -247,14 +243,12 @@ func (p *packing) open(one *parcel, pod *cluster.Pod) int {
 			continue // it is known that the limits are what is in the way
 		}
 		before, number := p.trial.Mark(), p.number
-		name := p.add(o)
-		why := p.trial.Fits(pod, name)
+		slot := p.add(o)
+		why := p.trial.answer(pod, one.kind.form, slot)
 		if why == nil && room {
 			o.opened++
-			p.opened = append(p.opened, opened{name: name, offer: i})
-			p.room = append(p.room, make([]int64, p.stride)...)
-			copy(p.room[len(p.room)-p.stride:], o.free.free)
-			p.out.Nodes = append(p.out.Nodes, NewNode{Name: name, Pool: o.Shape.Pool})
+			p.opened = append(p.opened, opened{slot: slot, offer: i})
+			p.out.Nodes = append(p.out.Nodes, NewNode{Name: p.trial.board.names[slot], Pool: o.Shape.Pool})
 			return len(p.opened) - 1
 		}
 		p.trial.Undo(before)
@@ -265,7 +259,7 @@ func (p *packing) open(one *parcel, pod *cluster.Pod) int {
 		}
 		one.unfit[i] = byItself[why.Plugin]
 		if first {
-			one.why, first = *why, false
+			one.why, first = why.Misfit, false
 		}
 	}
 	if one.full = would; would {
@@ -304,14 +298,24 @@ func (p *packing) inOrder(one *parcel) []int {
 }
 
 // add adds a node of the offer to the trial.
-func (p *packing) add(o *offered) string {
+func (p *packing) add(o *offered) int32 {
 	name := ""
-	for name == "" || p.trial.nodes.get(name) != nil {
+	for name == "" || p.trial.board.slot(name) != none {
 		p.number++
-		name = fmt.Sprintf("%s-new-%d", o.Shape.Pool, p.number)
+		name = o.Shape.Pool + "-new-" + strconv.Itoa(p.number)
 	}
-	p.trial.addOf(&o.Shape, name)
-	return name
+	m := p.k.models[o.Shape.Node]
+	if m == nil {
+		m = p.trial.board.modelOf(&o.Shape)
+		p.k.models[o.Shape.Node] = m
+	}
+	slot := p.trial.board.addLike(m, name)
+	if o.Shape.CSINode != nil {
+		csi := *o.Shape.CSINode
+		csi.Name = name
+		p.trial.setCSINode(&csi)
+	}
+	return slot
 }
 
 // show adds nodes without room that stand for the domains that the offers and the other pools could bring, if pods have to be spread over
@@ -337,7 +341,7 @@ func (p *packing) show() (hide func()) {
 		if _, known := p.shown[domain]; known || !p.useful(shape) {
 			continue
 		}
-		node := newNode(shape, fmt.Sprintf("%s-domain", shape.Pool))
+		node := named(shape.Node, shape.Pool+"-domain")
 		node.Status.Allocatable, node.Status.Capacity = nil, nil
 		p.trial.AddNode(node, nil)
 		p.shown[domain] = node.Name
@@ -353,7 +357,7 @@ func (p *packing) show() (hide func()) {
 func (p *packing) useful(shape *Shape) bool {
 	f := p.k.freeOf(shape)
 	return slices.ContainsFunc(p.parcels, func(one parcel) bool {
-		return len(one.kind.spread) > 0 && p.k.suits(one.kind, shape) && holds(f.free, one.kind.asks)
+		return len(one.kind.spread) > 0 && p.k.suits(one.kind, shape) && sufficient(f.free, one.kind.asks)
 	})
 }
 
@@ -363,18 +367,6 @@ func (p *packing) domainOf(node *corev1.Node) string {
 		text += node.Labels[key] + "\x00"
 	}
 	return text
-}
-
-// newNode is a node of the shape under its own name.
-func newNode(shape *Shape, name string) *corev1.Node {
-	node := *shape.Node
-	node.Name = name
-	node.Labels = maps.Clone(node.Labels)
-	if node.Labels == nil {
-		node.Labels = map[string]string{}
-	}
-	node.Labels[corev1.LabelHostname] = name
-	return &node
 }
 
 // swayed tells whether the pod may come to fit a node that refused it, because other pods were placed or nodes added. For all other pods
@@ -396,9 +388,9 @@ func (t *trial) Refuses(pods []*cluster.Pod, shape Shape) []*Misfit {
 	out := make([]*Misfit, len(pods))
 	before := t.Mark()
 	p := &packing{trial: t, k: t.packs()}
-	name := p.add(&offered{Offer: &Offer{Shape: shape}})
+	slot := p.add(&offered{Offer: &Offer{Shape: shape}})
 	for i, pod := range pods {
-		out[i] = t.Fits(pod, name)
+		out[i] = t.answer(pod, t.board.formOf(pod), slot).misfit()
 	}
 	t.Undo(before)
 	return out

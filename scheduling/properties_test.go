@@ -358,7 +358,7 @@ func (c *model) change(t *rapid.T, trial scheduling.Trial) {
 		trial.Take(c.compact(key))
 		c.bind(key, "")
 	case "place":
-		if placed, _ := trial.Place(c.compact(key), nil); placed != "" {
+		if placed := trial.Place(c.compact(key), nil); placed != "" {
 			c.bind(key, placed)
 		}
 	case "add":

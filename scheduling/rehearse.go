@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/poolkeeper/poolkeeper/cluster"
 )
 
@@ -19,11 +21,11 @@ import (
 //
 // Left out are preferences among pods and soft spreading (both work towards level nodes, too), and images.
 func (t *trial) Rehearse(pods []*cluster.Pod, on []string) Packing {
-	r := &rehearsal{trial: t, k: t.packs(), used: make([]int, len(on))}
+	r := &rehearsal{trial: t, k: t.packs()}
 	for _, pod := range pods {
 		t.Take(pod)
 	}
-	r.furnish(pods, on)
+	r.furnish(on)
 	for left := pods; len(left) > 0; {
 		before := len(left)
 		if left = r.round(left); len(left) == before || !slices.ContainsFunc(left, swayed) {
@@ -35,7 +37,7 @@ func (t *trial) Rehearse(pods []*cluster.Pod, on []string) Packing {
 	}
 	for at, n := range r.used {
 		if n > 0 {
-			r.out.Nodes = append(r.out.Nodes, NewNode{Name: r.names[at]})
+			r.out.Nodes = append(r.out.Nodes, NewNode{Name: r.trial.board.names[r.slots[at]]})
 		}
 	}
 	return r.out
@@ -47,7 +49,7 @@ func (r *rehearsal) round(pods []*cluster.Pod) (left []*cluster.Pod) {
 	for _, pod := range pods {
 		one := r.k.kind(pod)
 		if at := r.choose(one, pod); at >= 0 {
-			r.put(one, pod, at)
+			r.put(pod, at)
 			continue
 		}
 		left = append(left, pod)
@@ -59,15 +61,11 @@ func (r *rehearsal) round(pods []*cluster.Pod) (left []*cluster.Pod) {
 type rehearsal struct {
 	trial *trial
 	k     *packer
-	names []string
-	// has is the CPU and memory of each node, room what is left of everything, stride amounts a node.
-	has, room []int64
-	stride    int
-	likes     map[*kind][]int64
-	// shut counts, for each vector of requests, the nodes at the front of the round that have no room for it any more; next is where the
-	// next search begins.
+	slots []int32
+	likes map[*kind][]int64
+	// full are, for each vector of requests, the nodes that have no room for it any more; next is where the next search begins.
+	full map[*amount][]bool
 	next int
-	full map[int][]bool
 	used []int
 	out  Packing
 }
@@ -75,23 +73,14 @@ type rehearsal struct {
 // enough is how many nodes that the pod fits are compared: the kube-scheduler's minFeasibleNodesToFind.
 const enough = 100
 
-func (r *rehearsal) furnish(pods []*cluster.Pod, on []string) {
-	for _, pod := range pods {
-		r.k.kind(pod)
-	}
-	type amounts struct{ has, room []int64 }
-	all := make([]amounts, 0, len(on))
+func (r *rehearsal) furnish(on []string) {
 	for _, name := range on {
-		has, room := r.trial.amountsOn(name, r.k)
-		all = append(all, amounts{has, room})
+		if slot := r.trial.board.slot(name); slot != none {
+			r.slots = append(r.slots, slot)
+		}
 	}
-	r.names, r.stride = on, len(r.k.resources)
-	r.has, r.room = make([]int64, 2*len(on)), make([]int64, r.stride*len(on))
-	for i := range all {
-		r.has[2*i], r.has[2*i+1] = all[i].has[atCPU], all[i].has[atMemory]
-		copy(r.room[i*r.stride:(i+1)*r.stride], all[i].room)
-	}
-	r.likes, r.full = map[*kind][]int64{}, map[int][]bool{}
+	r.used = make([]int, len(r.slots))
+	r.likes, r.full = map[*kind][]int64{}, map[*amount][]bool{}
 }
 
 // choose is the node that the scheduler would choose for the pod, or -1.
@@ -100,18 +89,18 @@ func (r *rehearsal) choose(one *kind, pod *cluster.Pod) int {
 	likes := r.liked(one)
 	full := r.full[one.vector]
 	if full == nil {
-		full = make([]bool, len(r.names))
+		full = make([]bool, len(r.slots))
 		r.full[one.vector] = full
 	}
-	for n := range r.names {
+	for n := range r.slots {
 		at := r.next + n
-		if at >= len(r.names) {
-			at -= len(r.names)
+		if at >= len(r.slots) {
+			at -= len(r.slots)
 		}
 		if full[at] {
 			continue
 		}
-		if !r.hasRoom(at, one) {
+		if r.trial.board.short(one.form, r.slots[at]) != fits {
 			full[at] = true
 			continue
 		}
@@ -124,7 +113,7 @@ func (r *rehearsal) choose(one *kind, pod *cluster.Pod) int {
 			}
 			continue
 		}
-		if r.trial.Fits(pod, r.names[at]) != nil {
+		if !r.trial.admits(one, pod, r.slots[at]) {
 			continue
 		}
 		best, bestScore = at, score
@@ -133,27 +122,22 @@ func (r *rehearsal) choose(one *kind, pod *cluster.Pod) int {
 		}
 	}
 	if best >= 0 {
-		r.next = (r.next + min(found, len(r.names))) % len(r.names)
+		r.next = (r.next + min(found, len(r.slots))) % len(r.slots)
 	}
 	return best
 }
 
-func (r *rehearsal) hasRoom(at int, one *kind) bool {
-	room := r.room[at*r.stride : (at+1)*r.stride]
-	for i, n := range one.asks {
-		if n > room[i] {
-			return false
-		}
-	}
-	return true
-}
-
 // score is LeastAllocated and BalancedAllocation, in hundredths of a point.
 func (r *rehearsal) score(at int, one *kind) int64 {
+	has, room := r.trial.board.has(r.slots[at]), r.trial.board.row(r.slots[at])
 	var share [2]int64
-	for i, resource := range [2]int{atCPU, atMemory} {
-		if has := r.has[2*at+i]; has > 0 {
-			share[i] = (r.room[at*r.stride+resource] - one.asks[resource]) * 10000 / has
+	for i, d := range [2]int{dimCPU, dimMemory} {
+		asks := int64(0)
+		if d < len(one.asks) {
+			asks = one.asks[d]
+		}
+		if has[d] > 0 {
+			share[i] = (room[d] - asks) * 10000 / has[d]
 		}
 	}
 	gap := share[0] - share[1]
@@ -165,23 +149,18 @@ func (r *rehearsal) liked(one *kind) []int64 {
 	if known := r.likes[one]; known != nil {
 		return known
 	}
-	likes := make([]int64, len(r.names))
-	for i, name := range r.names {
-		if node := r.trial.nodeNamed(name); node != nil {
-			likes[i] = 100 * one.prefer.of(node)
-		}
+	likes := make([]int64, len(r.slots))
+	for i, slot := range r.slots {
+		likes[i] = 100 * one.prefer.of(r.trial.board.like(slot))
 	}
 	r.likes[one] = likes
 	return likes
 }
 
-func (r *rehearsal) put(one *kind, pod *cluster.Pod, at int) {
-	r.trial.Put(pod, r.names[at])
-	for i, n := range one.asks {
-		r.room[at*r.stride+i] -= n
-	}
+func (r *rehearsal) put(pod *cluster.Pod, at int) {
+	r.trial.put(pod, r.slots[at])
 	r.used[at]++
-	r.out.Placed = append(r.out.Placed, Placement{Pod: pod, Node: r.names[at]})
+	r.out.Placed = append(r.out.Placed, Placement{Pod: pod, Node: r.trial.board.names[r.slots[at]]})
 }
 
 // InOrder sorts pods as the kube-scheduler takes them: by priority, then by age, and then, so that the order is one, by key.
@@ -202,4 +181,12 @@ func priorityOf(pod *cluster.Pod) int32 {
 		return 0
 	}
 	return *pod.Spec.Priority
+}
+
+// like is a node object that says the same about the node in the slot, but for its name.
+func (b *board) like(slot int32) *corev1.Node {
+	if b.nodes[slot] == nil {
+		return b.models[slot].node
+	}
+	return b.nodes[slot]
 }

@@ -95,11 +95,22 @@ type question struct {
 	filters []fwk.FilterPlugin
 	// devices are the resources that may be had as devices of a class.
 	devices []corev1.ResourceName
+	// spoken is the pod's form if the fast path speaks for all but its volumes; nil if the plugins are asked about everything.
+	spoken *form
 }
 
-// ask does the part of the question that is the same for all nodes. The order and the words are those of the scheduler's framework.
-func (r *rules) ask(pod *corev1.Pod, infos []fwk.NodeInfo) *question {
-	q := &question{pod: pod, state: framework.NewCycleState()}
+// forVolumes are the plugins that a pod is left to which has volumes and is otherwise spoken for, farOff those whose preparation looks at all pods.
+var (
+	forVolumes = map[string]bool{
+		names.VolumeRestrictions: true, names.NodeVolumeLimits: true, names.VolumeBinding: true, names.VolumeZone: true,
+	}
+	farOff = map[string]bool{names.PodTopologySpread: true, names.InterPodAffinity: true}
+)
+
+// ask does the part of the question that is the same for all nodes. The order and the words are those of the scheduler's framework. With a form
+// the plugins are asked about the volumes alone.
+func (r *rules) ask(pod *corev1.Pod, spoken *form) *question {
+	q := &question{pod: pod, state: framework.NewCycleState(), spoken: spoken}
 	for _, gate := range r.gates {
 		if status := gate.PreEnqueue(r.quiet, pod); !status.IsSuccess() {
 			q.refused = refuse(gate.Name(), status)
@@ -111,9 +122,14 @@ func (r *rules) ask(pod *corev1.Pod, infos []fwk.NodeInfo) *question {
 	}
 	q.devices = r.view.asDevices(pod)
 	skipped := make(map[string]bool, len(r.before))
+	r.view.nodes.showsWhole = spoken == nil
+	infos := r.view.nodes.all().list
 	var result *fwk.PreFilterResult
 	var narrowed []string
 	for _, plugin := range r.before {
+		if spoken != nil && farOff[plugin.Name()] {
+			continue
+		}
 		narrows, status := plugin.PreFilter(r.quiet, q.state, pod, infos)
 		if status.IsSkip() {
 			skipped[plugin.Name()] = true
@@ -141,7 +157,7 @@ func (r *rules) ask(pod *corev1.Pod, infos []fwk.NodeInfo) *question {
 		q.outside = refuseFor(strings.Join(narrowed, ", "), fmt.Sprintf("node(s) didn't satisfy plugin(s) %v", narrowed))
 	}
 	for _, filter := range r.filters {
-		if !skipped[filter.Name()] {
+		if !skipped[filter.Name()] && (spoken == nil || forVolumes[filter.Name()]) {
 			q.filters = append(q.filters, filter)
 		}
 	}
@@ -149,17 +165,28 @@ func (r *rules) ask(pod *corev1.Pod, infos []fwk.NodeInfo) *question {
 }
 
 // answer says whether the pod fits the node: nil, or why not.
-func (r *rules) answer(q *question, info *framework.NodeInfo) *refusal {
+func (r *rules) answer(q *question, slot int32) *refusal {
 	if q.refused != nil {
 		return q.refused
 	}
-	if q.only != nil && !q.only.Has(info.Node().Name) {
+	b := r.view.nodes.board
+	if q.only != nil && !q.only.Has(b.names[slot]) {
 		return q.outside
 	}
+	if q.spoken != nil {
+		if v := b.early(q.spoken, slot); v != fits {
+			return b.words(q.spoken, v)
+		}
+	}
+	r.view.nodes.showsWhole = q.spoken == nil
+	info := r.view.nodes.at(slot)
 	for _, filter := range q.filters {
 		if status := filter.Filter(r.quiet, q.state, q.pod, info); !status.IsSuccess() {
 			return refuse(filter.Name(), status)
 		}
+	}
+	if q.spoken != nil {
+		return b.words(q.spoken, b.late(q.spoken, slot))
 	}
 	return lacksDevices(q.devices, info)
 }

@@ -36,9 +36,18 @@ type Engine interface {
 type Trial interface {
 	// Fits tells whether the pod could be bound to the node as things stand in the trial: nil, or why not.
 	Fits(pod *cluster.Pod, node string) *Misfit
-	// Place puts the pod on the first node, in the order of names, that it fits and that among allows (nil allows all), and gives its name. The
-	// name is empty if there is none; Misfits then counts the reasons.
-	Place(pod *cluster.Pod, among func(node string) bool) (node string, why Misfits)
+	// Place puts the pod on the first node of the set that it fits (nil is the set of all), and gives its name; empty if there is none, and then the
+	// pod stays where it is. The order is that of the snapshot's nodes by name, and then of those that were added, as they came.
+	Place(pod *cluster.Pod, among *Set) (node string)
+	// PlaceClass places the pods of a class in their order, each on the first of the sets that has a node for it, until one fits nowhere.
+	PlaceClass(class Class, among ...*Set) []Placement
+	// Why counts the reasons that keep the pod off the nodes of the set (nil is the set of all) as things stand, save that the pod itself does not stand in its own way.
+	Why(pod *cluster.Pod, among *Set) Misfits
+	// Set is a set of nodes, and All the set of those that are there now.
+	Set(names ...string) *Set
+	All() *Set
+	// Where is the set of the nodes that are there now and that the function says yes to.
+	Where(keep func(node string) bool) *Set
 	// Put puts the pod on the node without asking whether it fits.
 	Put(pod *cluster.Pod, node string)
 	// Take takes the pod off the node that it is on.
@@ -91,7 +100,7 @@ type Limits struct {
 	Shown []Shape
 	// Also are nodes of the trial on which pods may find room that they did not find before: pods that have to be spread, or that want to be
 	// beside others, try them before a new node. Nil is none.
-	Also func(node string) bool
+	Also *Set
 	// Spent tells whether the time for the packing is up; nil never is. What was found until then is given back.
 	Spent func() bool
 }

@@ -6,37 +6,28 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
-	fwk "k8s.io/kube-scheduler/framework"
-	"k8s.io/kubernetes/pkg/scheduler/framework"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 )
 
-// trial implements [Trial]. Infos of nodes are copied on write; each change leaves a way back in the journal.
+// trial implements [Trial] on the engine's board.
 type trial struct {
 	engine   *engine
+	board    *board
 	snapshot *cluster.Snapshot
-	nodes    *nodes
-	// moved are the pods that are not where the snapshot has them, by key; the value is empty for a pod that is on no node.
-	moved map[string]string
 	// csi are the CSINodes of new nodes.
 	csi      map[string]*storagev1.CSINode
 	reserved []*reservation
-	journal  []func()
-	// version names the state of the trial: after an Undo it is what it was. States counts the names given away.
-	version, states uint64
-	// The last question is kept: callers ask about one pod and many nodes.
+	// The last question to the plugins is kept: callers ask about one pod and many nodes.
 	last        *question
 	lastPod     *cluster.Pod
 	lastVersion uint64
-	// why is room for the refusals of one Place.
-	why []*refusal
 	// packer is what packings share.
 	packer *packer
 }
 
 func newTrial(e *engine, s *cluster.Snapshot) *trial {
-	return &trial{engine: e, snapshot: s, nodes: newNodes(e.base), moved: map[string]string{}, csi: map[string]*storagev1.CSINode{}}
+	return &trial{engine: e, board: e.board, snapshot: s, csi: map[string]*storagev1.CSINode{}}
 }
 
 // Fits implements [Trial].
@@ -44,49 +35,125 @@ func (t *trial) Fits(pod *cluster.Pod, node string) *Misfit {
 	if m := t.stale(); m != nil {
 		return m
 	}
-	info := t.nodes.get(node)
-	if info == nil {
+	slot := t.board.slot(node)
+	if slot == none {
 		return &Misfit{Message: fmt.Sprintf("there is no node %q", node)}
 	}
-	return t.engine.rules.answer(t.ask(pod), info).misfit()
+	return t.answer(pod, t.board.formOf(pod), slot).misfit()
+}
+
+// answer is why the pod does not fit the node in the slot; nil if it does.
+func (t *trial) answer(pod *cluster.Pod, f *form, slot int32) *refusal {
+	if t.quick(f) {
+		return t.board.words(f, t.board.verdict(f, slot))
+	}
+	return t.engine.rules.answer(t.ask(pod, f), slot)
+}
+
+// quick tells whether the fast path speaks for pods of the form by itself.
+func (t *trial) quick(f *form) bool {
+	return !f.plugins && !f.volumes && !t.engine.onlyPlugins && !t.board.mapped(f)
 }
 
 // Place implements [Trial].
-func (t *trial) Place(pod *cluster.Pod, among func(node string) bool) (string, Misfits) {
-	if m := t.stale(); m != nil {
-		return "", Misfits{m.Message: 1}
+func (t *trial) Place(pod *cluster.Pod, among *Set) string {
+	if t.stale() != nil {
+		return ""
 	}
 	before := t.Mark()
 	t.Take(pod)
-	q := t.ask(pod)
-	t.why = t.why[:0]
-	for i, name := range t.nodes.names {
-		if among != nil && !among(name) {
-			continue
-		}
-		r := t.engine.rules.answer(q, t.nodes.at(i))
-		if r == nil {
-			t.Put(pod, name)
-			return name, nil
-		}
-		t.why = append(t.why, r)
+	slot := t.first(pod, t.board.formOf(pod), among)
+	if slot == none {
+		t.Undo(before)
+		return ""
 	}
-	t.Undo(before)
-	return "", count(t.why)
+	t.put(pod, slot)
+	return t.board.names[slot]
 }
 
-// count counts the plugins' reasons as the scheduler does in its events: a node that lacks two resources counts for both.
-func count(why []*refusal) Misfits {
-	out := Misfits{}
-	for _, r := range why {
-		for _, reason := range r.reasons {
-			out[reason]++
+// PlaceClass implements [Trial].
+func (t *trial) PlaceClass(class Class, among ...*Set) []Placement {
+	out := make([]Placement, 0, len(class.Pods))
+	if len(among) == 0 {
+		among = []*Set{nil}
+	}
+	for _, pod := range class.Pods {
+		node := ""
+		for i := 0; node == "" && i < len(among); i++ {
+			node = t.Place(pod, among[i])
 		}
+		if node == "" {
+			break // The others of the class are no different.
+		}
+		out = append(out, Placement{Pod: pod, Node: node})
 	}
 	return out
 }
 
-// stale is the misfit of a trial that is no longer what the plugins look at.
+// first is the first node of the set that the pod, which is on none, fits.
+func (t *trial) first(pod *cluster.Pod, f *form, among *Set) int32 {
+	var set slots
+	if among != nil {
+		set = among.slots
+		if set == nil {
+			return none
+		}
+	}
+	if t.quick(f) {
+		return t.board.first(f, set)
+	}
+	q := t.ask(pod, f)
+	for i := range t.board.nodes {
+		slot := int32(i) //nolint:gosec // As many as nodes.
+		if t.board.alive.has(slot) && (among == nil || set.has(slot)) && t.engine.rules.answer(q, slot) == nil {
+			return slot
+		}
+	}
+	return none
+}
+
+// Why implements [Trial].
+func (t *trial) Why(pod *cluster.Pod, among *Set) Misfits {
+	if m := t.stale(); m != nil {
+		return Misfits{m.Message: 1}
+	}
+	before := t.Mark()
+	t.Take(pod)
+	f, out := t.board.formOf(pod), Misfits{}
+	var verdicts map[verdict]int
+	quick := t.quick(f)
+	for i := range t.board.nodes {
+		slot := int32(i) //nolint:gosec // As many as nodes.
+		if !t.board.alive.has(slot) || among != nil && !among.slots.has(slot) {
+			continue
+		}
+		if !quick {
+			out.add(t.engine.rules.answer(t.ask(pod, f), slot), 1)
+			continue
+		}
+		if verdicts == nil {
+			verdicts = map[verdict]int{}
+		}
+		verdicts[t.board.verdict(f, slot)]++
+	}
+	for v, n := range verdicts {
+		out.add(t.board.words(f, v), n)
+	}
+	t.Undo(before)
+	return out
+}
+
+// add counts reasons as the scheduler does in its events: a node that lacks two resources counts for both.
+func (m Misfits) add(r *refusal, nodes int) {
+	if r == nil {
+		return
+	}
+	for _, reason := range r.reasons {
+		m[reason] += nodes
+	}
+}
+
+// stale is the misfit of a trial that has ended: the board is another one's.
 func (t *trial) stale() *Misfit {
 	if t.engine.view.trial == t {
 		return nil
@@ -94,14 +161,18 @@ func (t *trial) stale() *Misfit {
 	return &Misfit{Message: "the trial has ended: another one was opened"}
 }
 
-// ask finds out what does not depend on the single node, unless it is known from the last time.
-func (t *trial) ask(pod *cluster.Pod) *question {
+// ask finds out from the plugins what does not depend on the single node, unless it is known from the last time.
+func (t *trial) ask(pod *cluster.Pod, f *form) *question {
 	if hasClaims(&pod.Spec) {
 		t.engine.volumes.apply(t.reserved)
 	}
-	if t.last == nil || t.lastPod != pod || t.lastVersion != t.version {
-		t.last = t.engine.rules.ask(pod.Unbound().Object(), t.nodes.infos)
-		t.lastPod, t.lastVersion = pod, t.version
+	if t.last == nil || t.lastPod != pod || t.lastVersion != t.board.version {
+		var spoken *form
+		if f.volumes && !f.plugins && !t.engine.onlyPlugins && !t.board.mapped(f) {
+			spoken = f
+		}
+		t.last = t.engine.rules.ask(pod.Unbound().Object(), spoken)
+		t.lastPod, t.lastVersion = pod, t.board.version
 	}
 	return t.last
 }
@@ -109,114 +180,98 @@ func (t *trial) ask(pod *cluster.Pod) *question {
 // Put implements [Trial]. A pod that is on another node leaves it; a node that is not there takes the pod out of the trial.
 func (t *trial) Put(pod *cluster.Pod, node string) {
 	t.Take(pod)
-	info := t.nodes.get(node)
-	if info == nil {
-		return
+	if slot := t.board.slot(node); slot != none && t.stale() == nil {
+		t.put(pod, slot)
 	}
-	object := pod.Object()
-	t.reserve(object, info.Node())
-	with := info.SnapshotConcrete()
-	with.AddPod(object)
-	t.setNode(node, with)
-	t.move(pod.Key(), node)
+}
+
+// put puts a pod that is on no node onto one.
+func (t *trial) put(pod *cluster.Pod, slot int32) {
+	f := t.board.formOf(pod)
+	if f.volumes || f.plugins {
+		t.reserve(pod.Object(), t.board.node(slot))
+	}
+	t.board.put(f, pod, slot)
 }
 
 // Take implements [Trial].
 func (t *trial) Take(pod *cluster.Pod) {
-	node := t.nodeOf(pod)
-	info := t.nodes.get(node)
-	if info == nil || !slices.ContainsFunc(info.Pods, func(p fwk.PodInfo) bool { return isSame(p.GetPod(), pod) }) {
+	if t.stale() != nil {
 		return
 	}
-	without := framework.NewNodeInfo()
-	without.SetNode(info.Node())
-	for _, p := range info.Pods {
-		if !isSame(p.GetPod(), pod) {
-			without.AddPodInfo(p)
-		}
+	slot, at := t.board.find(pod)
+	if slot == none {
+		return
 	}
-	t.release(func(r *reservation) bool { return isSame(r.pod, pod) })
-	t.setNode(node, without)
-	t.move(pod.Key(), "")
+	if len(t.reserved) > 0 {
+		t.release(func(r *reservation) bool { return r.pod.Name == pod.Name && r.pod.Namespace == pod.Namespace })
+	}
+	t.board.take(slot, at)
 }
 
 // AddNode implements [Trial]. It replaces a node of the same name, and pods that are elsewhere move.
 func (t *trial) AddNode(node *corev1.Node, pods []*cluster.Pod) {
+	if t.stale() != nil {
+		return
+	}
 	t.RemoveNode(node.Name)
 	for _, pod := range pods {
 		t.Take(pod)
 	}
-	t.setNode(node.Name, newInfo(node, pods))
+	slot := t.board.addNode(node)
 	for _, pod := range pods {
-		t.move(pod.Key(), node.Name)
+		t.board.put(t.board.formOf(pod), pod, slot)
 	}
 }
 
 // RemoveNode implements [Trial].
 func (t *trial) RemoveNode(name string) {
-	if t.nodes.get(name) == nil {
+	slot := t.board.slot(name)
+	if slot == none || t.stale() != nil {
 		return
 	}
-	t.release(func(r *reservation) bool { return r.node == name })
-	t.setNode(name, nil)
+	if len(t.reserved) > 0 {
+		t.release(func(r *reservation) bool { return r.node == name })
+	}
+	t.board.removeNode(slot)
+}
+
+// Set implements [Trial].
+func (t *trial) Set(names ...string) *Set {
+	s := &Set{board: t.board, slots: slots{}}
+	t.board.sets = append(t.board.sets, s)
+	for _, name := range names {
+		s.Add(name)
+	}
+	return s
+}
+
+// All implements [Trial].
+func (t *trial) All() *Set {
+	s := t.Set()
+	s.slots = slices.Clone(t.board.alive)
+	return s
+}
+
+// Where implements [Trial].
+func (t *trial) Where(keep func(node string) bool) *Set {
+	s := t.Set()
+	for i, name := range t.board.names {
+		if slot := int32(i); t.board.alive.has(slot) && keep(name) { //nolint:gosec // As many as nodes.
+			s.slots.add(slot)
+		}
+	}
+	return s
 }
 
 // Mark implements [Trial].
-func (t *trial) Mark() Mark { return Mark(len(t.journal)) }
+func (t *trial) Mark() Mark { return Mark(t.board.mark()) }
 
 // Undo implements [Trial].
 func (t *trial) Undo(to Mark) {
-	for len(t.journal) > max(int(to), 0) {
-		last := len(t.journal) - 1
-		t.journal[last]()
-		t.journal[last] = nil
-		t.journal = t.journal[:last]
+	if t.stale() == nil {
+		t.board.undo(max(int(to), 0))
 	}
-}
-
-// changed enters the way back from a change in the journal, and gives the new state a name.
-func (t *trial) changed(back func()) {
-	version := t.version
-	t.states++
-	t.version = t.states
-	t.journal = append(t.journal, func() {
-		back()
-		t.version = version
-	})
-}
-
-func (t *trial) setNode(name string, info *framework.NodeInfo) {
-	before := t.nodes.set(name, info)
-	t.changed(func() { t.nodes.set(name, before) })
-}
-
-func (t *trial) move(key, node string) {
-	before, had := t.moved[key]
-	t.moved[key] = node
-	t.changed(func() {
-		if had {
-			t.moved[key] = before
-			return
-		}
-		delete(t.moved, key)
-	})
-}
-
-func isSame(a *corev1.Pod, b *cluster.Pod) bool {
-	return a.Name == b.Name && a.Namespace == b.Namespace
-}
-
-// nodeOf is the only node on which the pod can be; empty if it is on none for certain. A node that was taken away, and perhaps put back
-// without the pod, is still named.
-func (t *trial) nodeOf(pod *cluster.Pod) string {
-	key := pod.Key()
-	if node, ok := t.moved[key]; ok {
-		return node
-	}
-	if known, ok := t.snapshot.Pods.Get(key); ok {
-		return known.NodeName
-	}
-	return ""
 }
 
 // reserve holds what the pod would take of the volumes on the node.
@@ -240,7 +295,7 @@ func (t *trial) release(whose func(r *reservation) bool) {
 func (t *trial) reservations(now []*reservation) {
 	before := t.reserved
 	t.reserved = now
-	t.changed(func() { t.reserved = before })
+	t.board.call(func() { t.reserved = before })
 }
 
 // csiNode is the CSINode of a node, new or of the snapshot.
@@ -254,5 +309,5 @@ func (t *trial) csiNode(name string) (*storagev1.CSINode, bool) {
 // setCSINode gives a new node its CSINode.
 func (t *trial) setCSINode(node *storagev1.CSINode) {
 	t.csi[node.Name] = node
-	t.changed(func() { delete(t.csi, node.Name) })
+	t.board.call(func() { delete(t.csi, node.Name) })
 }

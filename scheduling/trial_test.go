@@ -15,13 +15,13 @@ import (
 func TestPlaceTakesTheFirstNodeByNameThatFits(t *testing.T) {
 	trial := open(t, Node("a", Cordoned()), Node("b", Holds("1", "1Gi")), Node("c"), Node("d"))
 	pod := Compact("p", Asks("2", "1Gi"))
-	if node, why := trial.Place(pod, nil); node != "c" || why != nil {
-		t.Errorf("Place: %q, %v", node, why)
+	if node := trial.Place(pod, nil); node != "c" {
+		t.Errorf("Place: %q", node)
 	}
 	if m := trial.Fits(Compact("q", Asks("3", "1Gi")), "c"); m == nil {
 		t.Error("the pod takes no room where it was placed")
 	}
-	if node, _ := trial.Place(Compact("r"), func(node string) bool { return node > "c" }); node != "d" {
+	if node := trial.Place(Compact("r"), trial.Set("d")); node != "d" {
 		t.Errorf("among the nodes after c: %q", node)
 	}
 }
@@ -44,10 +44,10 @@ func TestAPodThatRunsIsLookedAtAsIfItWereMadeAnew(t *testing.T) {
 	if m := trial.Fits(running, "b"); m != nil {
 		t.Errorf("another node: %v", m)
 	}
-	if node, why := trial.Place(running, nil); node != "a" {
+	if node, why := trial.Place(running, nil), trial.Why(running, nil); node != "a" {
 		t.Errorf("a pod stands in its own way: placed on %q: %v", node, why)
 	}
-	if node, why := trial.Place(running, func(node string) bool { return node != "a" }); node != "b" {
+	if node, why := trial.Place(running, trial.Set("b")), trial.Why(running, nil); node != "b" {
 		t.Errorf("moved to %q: %v", node, why)
 	}
 	if m := trial.Fits(Compact("q", Asks("4", "1Gi")), "a"); m != nil {
@@ -59,7 +59,7 @@ func TestAPodThatCannotMoveStaysWhereItIs(t *testing.T) {
 	running := Compact("p", Asks("3", "1Gi"), On("a"))
 	trial := open(t, Node("a"), Node("b", Cordoned()), running)
 	place(t, trial, Compact("q", Asks("2", "1Gi")))
-	if node, _ := trial.Place(running, func(node string) bool { return node == "b" }); node != "" {
+	if node := trial.Place(running, trial.Set("b")); node != "" {
 		t.Errorf("moved to %q", node)
 	}
 	place(t, trial, Compact("q", Asks("2", "1Gi")))
@@ -98,7 +98,7 @@ func TestATrialThatHasEndedRefuses(t *testing.T) {
 	if m := first.Fits(Compact("p"), "a"); m == nil {
 		t.Error("a pod fits in a trial that has ended")
 	}
-	if node, why := first.Place(Compact("p"), nil); node != "" || len(why) != 1 {
+	if node, why := first.Place(Compact("p"), nil), first.Why(Compact("p"), nil); node != "" || len(why) != 1 {
 		t.Errorf("Place in a trial that has ended: %q, %v", node, why)
 	}
 }

@@ -14,13 +14,14 @@ import (
 // when they are built, so there is one view for the life of an engine.
 type view struct {
 	trial   *trial
+	nodes   *nodes
 	objects *objects
 	devices devices
 }
 
 func newView() *view {
 	v := &view{}
-	v.show(&trial{snapshot: &cluster.Snapshot{}, nodes: newNodes(nil)})
+	v.show(&trial{snapshot: &cluster.Snapshot{}})
 	v.objects = newObjects(v)
 	return v
 }
@@ -35,7 +36,7 @@ func (v *view) show(t *trial) {
 }
 
 // NodeInfos implements the scheduler's SharedLister.
-func (v *view) NodeInfos() fwk.NodeInfoLister { return v.trial.nodes }
+func (v *view) NodeInfos() fwk.NodeInfoLister { return v.nodes }
 
 // StorageInfos implements the scheduler's SharedLister.
 func (v *view) StorageInfos() fwk.StorageInfoLister { return v }
@@ -53,8 +54,8 @@ func (noGroups) Get(namespace, name string) (fwk.PodGroupState, error) {
 
 // IsPVCUsedByPods implements the scheduler's StorageInfoLister. Only pods with a ReadWriteOncePod claim are asked about.
 func (v *view) IsPVCUsedByPods(key string) bool {
-	for i := range v.trial.nodes.infos {
-		if v.trial.nodes.at(i).PVCRefCounts[key] > 0 {
+	for _, info := range v.nodes.all().list {
+		if info.GetPVCRefCounts()[key] > 0 {
 			return true
 		}
 	}

@@ -135,13 +135,13 @@ func TestAVolumeIsTakenOnce(t *testing.T) {
 	one, two, three := Compact("one", claims("one")), Compact("two", claims("two")), Compact("three", claims("three"))
 
 	start := trial.Mark()
-	if node, why := trial.Place(one, nil); node != "n1" {
+	if node, why := trial.Place(one, nil), trial.Why(one, nil); node != "n1" {
 		t.Fatalf("the first pod went to %q: %v", node, why)
 	}
 	if diff := cmp.Diff(noVolume, trial.Fits(two, "n1")); diff != "" {
 		t.Errorf("the only volume of n1 is taken (-want +got):\n%s", diff)
 	}
-	if node, why := trial.Place(two, nil); node != "n2" {
+	if node, why := trial.Place(two, nil), trial.Why(two, nil); node != "n2" {
 		t.Fatalf("the second pod went to %q: %v", node, why)
 	}
 	if diff := cmp.Diff(scheduling.Misfits{noVolume.Message: 2}, place(t, trial, three)); diff != "" {
@@ -306,7 +306,7 @@ func TestPodsThatNeedDynamicResourcesFitNowhere(t *testing.T) {
 // place places a pod that is expected to find no node.
 func place(t *testing.T, trial scheduling.Trial, pod *cluster.Pod) scheduling.Misfits {
 	t.Helper()
-	node, why := trial.Place(pod, nil)
+	node, why := trial.Place(pod, nil), trial.Why(pod, nil)
 	if node != "" {
 		t.Errorf("pod %s was placed on %s", pod.Name, node)
 	}

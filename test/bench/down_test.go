@@ -169,7 +169,7 @@ func removeOne() workload {
 				trial.RemoveNode(name)
 				left := 0
 				for _, pod := range pods {
-					if node, _ := trial.Place(pod, nil); node == "" {
+					if node := trial.Place(pod, nil); node == "" {
 						left++
 					}
 				}

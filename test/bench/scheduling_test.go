@@ -66,7 +66,7 @@ func BenchmarkPlace(b *testing.B) {
 			for b.Loop() {
 				placed := 0
 				for _, pod := range pods {
-					if node, _ := trial.Place(pod, nil); node != "" {
+					if node := trial.Place(pod, nil); node != "" {
 						placed++
 					}
 				}
