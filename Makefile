@@ -117,6 +117,10 @@ test-long: tools ## What is too slow for CI: the property tests with a hundred t
 	@go test -count=1 -timeout 0 $(TEST_FLAGS) $$(tools/rapid-packages) -rapid.checks=10000
 	@$(MAKE) -s verdicts VERDICTS=100000000
 
+.PHONY: promise
+promise: tools ## Random workloads on a real control plane: every pod that a plan promised room for has to be bound (WORKLOADS=50, PROMISE_SEED=7)
+	@WORKLOADS=$(WORKLOADS) PROMISE_SEED=$(PROMISE_SEED) go test -count=1 -v -timeout 60m -run Promised ./test/e2e/scenarios
+
 .PHONY: verdicts
 verdicts: ## Compare the fast path with the kube-scheduler's plugins, and print what was met (VERDICTS=100000000 for more than CI does, SEED=7, CASE=12)
 	@VERDICTS=$(VERDICTS) SEED=$(SEED) CASE=$(CASE) go test -count=1 -timeout 0 -v -run 'FastPath|Frameworks|IsWrong' ./test/agreement

@@ -81,6 +81,8 @@ func (a *Actuator) do(ctx context.Context, step plan.Step) error {
 		return a.decrease(ctx, step)
 	case plan.ChangeVersion:
 		return a.changeVersion(ctx, step)
+	case plan.UpgradePool:
+		return a.upgradePool(ctx, step)
 	case plan.Mark:
 		return a.mark(ctx, step)
 	case plan.Unmark:

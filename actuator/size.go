@@ -101,3 +101,33 @@ func (a *Actuator) changeVersion(ctx context.Context, step plan.Step) error {
 	}
 	return providerError(doing, a.order(ctx, func(ctx context.Context) error { return versioned.SetTemplateVersion(ctx, step.Version) }))
 }
+
+// upgradePool asks the provider for its own upgrade of the pool. One whose template has the version was asked before.
+func (a *Actuator) upgradePool(ctx context.Context, step plan.Step) error {
+	doing := fmt.Sprintf("have pool %s upgraded to %s", step.Pool, step.Version)
+	provider, group, err := a.pool(step.Pool)
+	if err != nil {
+		return err
+	}
+	able, ok := cloudprovider.As[cloudprovider.NativeUpgrader](group)
+	if !ok {
+		return cloudprovider.Errorf(cloudprovider.ClassNotImplemented, doing, "the provider has no upgrade of its own")
+	}
+	if teller, tells := cloudprovider.As[cloudprovider.VersionTeller](group); tells {
+		var is string
+		err := a.ask(ctx, func(ctx context.Context) (err error) {
+			if err := provider.Refresh(ctx); err != nil {
+				return err
+			}
+			is, err = teller.TemplateVersion(ctx)
+			return err
+		})
+		if err != nil {
+			return providerError(doing+": read the version again", err)
+		}
+		if is == step.Version {
+			return nil
+		}
+	}
+	return providerError(doing, a.order(ctx, func(ctx context.Context) error { return able.UpgradeNatively(ctx, step.Version) }))
+}

@@ -1,6 +1,7 @@
 package actuator_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -50,4 +51,34 @@ func TestACallThatHangsIsCutOff(t *testing.T) {
 		t.Errorf("result %+v", r)
 	}
 	s.refuses(plan.Step{Do: plan.Increase, Pool: "small", From: 3, Delta: 1}, cloudprovider.ClassTransient, "deadline")
+}
+
+// native is the cloud with an upgrade of its own.
+type native struct{ *cloud }
+
+func (n native) TemplateVersion(context.Context) (string, error) { return n.version, nil }
+
+func (n native) UpgradeNatively(ctx context.Context, version string) error {
+	return n.call(ctx, "UpgradeNatively", func() error {
+		n.version = version
+		return nil
+	})
+}
+
+func TestTheProvidersOwnUpgradeIsAskedForOnce(t *testing.T) {
+	s := newScene(t)
+	step := plan.Step{Do: plan.UpgradePool, Pool: "small", Version: "v1.36.3"}
+	s.refuses(step, cloudprovider.ClassNotImplemented)
+	s.group = native{s.cloud}
+	s.must(step)
+	s.must(step) // again after a crash, say
+	asked := 0
+	for _, call := range s.calls.made {
+		if call == "UpgradeNatively" {
+			asked++
+		}
+	}
+	if asked != 1 || s.cloud.version != "v1.36.3" {
+		t.Errorf("the cloud was asked %d times, and has %s", asked, s.cloud.version)
+	}
 }

@@ -77,7 +77,7 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 	}
 	p.door = api.NewClient(p.client)
 	p.providers, err = providers.Build(ctx, c.CloudProvider, c.CloudConfig, registry.Options{
-		API: p.door, Clock: p.clock, Namespace: c.Namespace, UserAgent: c.UserAgent + "/" + version,
+		API: p.door, RESTConfig: restConfig, Clock: p.clock, Namespace: c.Namespace, UserAgent: c.UserAgent + "/" + version,
 	})
 	if err != nil {
 		return nil, &UsageError{err}

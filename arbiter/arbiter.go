@@ -182,7 +182,7 @@ func rank(p plan.Proposal) int {
 	switch {
 	case p.Action == plan.Grow:
 		return 0
-	case p.Action == plan.SetVersion:
+	case p.Action == plan.SetVersion, p.Action == plan.UpgradeNatively:
 		return 1
 	case p.Owner == ledger.Healer:
 		return 2

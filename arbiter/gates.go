@@ -43,6 +43,7 @@ func disrupting() []gate {
 	return []gate{
 		{"view", (*pass).answers},          // a pool that the provider says nothing about is left alone
 		{"freshness", (*pass).fresh},       // no destruction by an old view
+		{"native", (*pass).notNative},      // the provider's own upgrade goes on there
 		{"foreign", (*pass).notForeign},    // another program's node
 		{"claimed", (*pass).unclaimed},     // one owner per node
 		{"protected", (*pass).unprotected}, // the replacement of an open claim stays
@@ -62,6 +63,17 @@ func versioning() []gate {
 	}
 }
 
+func upgradingNatively() []gate {
+	return []gate{
+		{"view", (*pass).answers},
+		{"freshness", (*pass).fresh},
+		{"breaker", (*pass).calm},
+		{"in-flight", (*pass).settled},     // the size is not changed while the provider replaces nodes
+		{"claimed", (*pass).poolUnclaimed}, // nor is a node of the pool disrupted by us
+		{"mode", (*pass).mayDisrupt},
+	}
+}
+
 // judge passes every new proposal through its gates, and opens what gets through. A proposal for what is under way already is no new one.
 func (p *pass) judge() {
 	for _, proposal := range p.proposals {
@@ -69,6 +81,10 @@ func (p *pass) judge() {
 			continue
 		}
 		pool := p.pool(proposal.Pool)
+		if proposal.Action == plan.UpgradeNatively && p.nativelyAsked(proposal) {
+			p.askNatively(proposal)
+			continue
+		}
 		name, held := p.gatesHold(proposal, pool)
 		if held != nil {
 			p.hold(proposal, name, *held)
@@ -84,6 +100,8 @@ func gatesFor(a plan.Action) []gate {
 		return growing()
 	case plan.SetVersion:
 		return versioning()
+	case plan.UpgradeNatively:
+		return upgradingNatively()
 	}
 	return disrupting()
 }
@@ -107,6 +125,8 @@ func (p *pass) open(proposal plan.Proposal, pool *cluster.Pool) {
 			ID: "version/" + pool.Name, Do: plan.ChangeVersion, Owner: proposal.Owner, Pool: pool.Name,
 			Version: proposal.Version, Reason: proposal.Reason, Message: proposal.Message,
 		})
+	case plan.UpgradeNatively:
+		p.openNative(proposal)
 	default:
 		p.openClaim(proposal)
 	}

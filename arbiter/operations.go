@@ -285,6 +285,9 @@ func (p *pass) known(pool string) []string {
 
 // inFlight says why the pool can't be resized right now: one size change per pool is in flight, and the next one starts from a size that was read after the last one.
 func (p *pass) inFlight(pool *cluster.Pool) *verdict {
+	if v := p.atWork(pool); v != nil {
+		return v
+	}
 	for _, op := range p.ledger.Operations() {
 		switch {
 		case op.Pool != pool.Name:

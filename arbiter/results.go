@@ -14,6 +14,10 @@ import (
 // settle takes in how the steps of earlier passes ended.
 func (p *pass) settle() {
 	for _, r := range p.s.Results {
+		if stepName(r.Step) == stepNative {
+			p.settleNative(r)
+			continue
+		}
 		if op, ok := p.ledger.Operation(r.Operation); ok {
 			p.settleOperation(op, r)
 			continue

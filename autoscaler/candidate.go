@@ -157,7 +157,7 @@ func (p *pass) switchedOff(c *candidate) *verdict {
 	case !c.pool.Settings.Autoscale:
 		return stays(reason.AutoscaleOff, "the autoscale switch of pool %s is off", c.pool.Name)
 	}
-	if why, message, held := c.pool.Holds(cloudprovider.Autoscale); held {
+	if why, message, held := c.pool.Holds(cloudprovider.ScaleDown); held {
 		return stays(why, "pool %s: %s", c.pool.Name, message)
 	}
 	return nil

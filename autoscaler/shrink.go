@@ -94,11 +94,11 @@ func (p *pass) move(pod *cluster.Pod, from string, last map[string]bool) (node s
 	if node != "" {
 		return node, nil
 	}
-	others := p.trial.Where(func(n string) bool { return p.usable[n] && n != from })
-	if node = p.trial.Place(pod, others); node == "" {
-		why = p.trial.Why(pod, others)
+	all := p.trial.Where(func(n string) bool { return p.usable[n] && n != from })
+	if node = p.trial.Place(pod, all); node != "" {
+		return node, nil
 	}
-	return node, why
+	return "", p.trial.Why(pod, all)
 }
 
 // counted tells how many nodes refused a pod for which reason, the most frequent first: ": 3 Insufficient cpu, 1 node(s) had untolerated taint(s)".

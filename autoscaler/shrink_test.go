@@ -272,6 +272,10 @@ func TestSomeNodesStay(t *testing.T) {
 			want: `node n1 (CloudSwitchOn): pool small: turn autoscaling off there`,
 		},
 		{
+			name: "because the cloud is rolling its pool", things: []any{Pool("small", 0, 9, heldFor(cloudprovider.ScaleDown, cloudprovider.CloudAtWork)), small("n1")},
+			want: `node n1 (CloudAtWork): pool small: turn autoscaling off there`,
+		},
+		{
 			name: "because it is annotated", things: []any{pool, small("n1", Annotate(autoscaler.ScaleDownDisabled, "true"))},
 			want: `node n1 (ScaleDownDisabled): it is annotated cluster-autoscaler.kubernetes.io/scale-down-disabled`,
 		},
@@ -372,8 +376,10 @@ func asksDevices(n int64) OnPod {
 }
 
 // held is a pool whose provider asks to leave its size alone.
-func held(cause cloudprovider.HoldCause) PoolOption {
+func held(cause cloudprovider.HoldCause) PoolOption { return heldFor(cloudprovider.Autoscale, cause) }
+
+func heldFor(job cloudprovider.Job, cause cloudprovider.HoldCause) PoolOption {
 	return func(p *cluster.Pool) {
-		p.Held = []cloudprovider.HeldJob{{Job: cloudprovider.Autoscale, Cause: cause, Message: "turn autoscaling off there"}}
+		p.Held = []cloudprovider.HeldJob{{Job: job, Cause: cause, Message: "turn autoscaling off there"}}
 	}
 }

@@ -98,7 +98,7 @@ type HeldJob struct {
 	Message string
 }
 
-// Job is one of the three jobs, by the name of its switch.
+// Job is one of the three jobs by the name of its switch, or a part of one.
 type Job string
 
 // The jobs.
@@ -106,6 +106,8 @@ const (
 	Autoscale   Job = "autoscale"
 	Autoheal    Job = "autoheal"
 	AutoUpgrade Job = "autoUpgrade"
+	// ScaleDown is the half of Autoscale that removes nodes; pods that find no room still bring some.
+	ScaleDown Job = "scaleDown"
 )
 
 // HoldCause is why a job is left alone.

@@ -19,6 +19,12 @@ func (c *Cluster) setPod(key string, pod *Pod) {
 	if had && old.NodeName != pod.NodeName {
 		c.unsetPod(key)
 	}
+	if had && old.UID == pod.UID {
+		// The tables hold on to the text of the key that they were first given; a second copy of it is not needed.
+		one := *pod
+		one.Name, one.UID, one.key = old.Name, old.UID, old.key
+		pod, key = &one, old.Key()
+	}
 	c.pods.Set(key, pod)
 	c.changed()
 	if pod.NodeName == "" {

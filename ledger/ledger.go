@@ -211,6 +211,17 @@ type Rollout struct {
 	Began   time.Time     `json:"began"`
 	// Failed are the claims of this rollout whose new node did not become ready; any of them halts it.
 	Failed []string `json:"failed,omitempty"`
+	// Native is the provider's own upgrade of the pool, where that is how the pool is upgraded; the zero value while it was not asked for.
+	Native NativeUpgrade `json:"native,omitzero"`
+}
+
+// NativeUpgrade is an upgrade that the provider carries out by its own means, and that is only watched.
+type NativeUpgrade struct {
+	// Asked is when the provider was asked, or was about to be.
+	Asked time.Time `json:"asked"`
+	// Old is how many old nodes were left when one last went, at Progress.
+	Old      int       `json:"old,omitempty"`
+	Progress time.Time `json:"progress"`
 }
 
 // Backoff holds scale-ups of a pool back after a failure.

@@ -27,6 +27,8 @@ const (
 	Clean Action = "Clean"
 	// SetVersion makes the pool's new nodes come with the version.
 	SetVersion Action = "SetVersion"
+	// UpgradeNatively has the provider upgrade the pool, nodes and all, by its own means.
+	UpgradeNatively Action = "UpgradeNatively"
 )
 
 // Proposal is what a decider would like done, with a reason. A disruption (Remove, Replace, Clean) is proposed in every pass for as long as it is
@@ -39,7 +41,7 @@ type Proposal struct {
 	Node ledger.NodeRef `json:"node,omitzero"`
 	// Delta is the number of nodes to add, for Grow.
 	Delta int `json:"delta,omitempty"`
-	// Version is the version to set, for SetVersion.
+	// Version is the version to set, for SetVersion and UpgradeNatively.
 	Version string `json:"version,omitempty"`
 	// Surge asks for the new node before the old one goes, for Replace.
 	Surge bool `json:"surge,omitempty"`
@@ -141,6 +143,8 @@ const (
 	Candidate Do = "Candidate"
 	// ChangeVersion sets the version of the pool's template.
 	ChangeVersion Do = "SetVersion"
+	// UpgradePool has the provider upgrade the pool by its own means; what becomes of that is watched.
+	UpgradePool Do = "UpgradeNatively"
 )
 
 // Step is one thing to do now.

@@ -160,6 +160,8 @@ func stepText(s plan.Step) string {
 		return fmt.Sprintf("pool %s %d→%d: takes back what did not come", s.Pool, s.From, s.From+s.Delta)
 	case plan.ChangeVersion:
 		return fmt.Sprintf("sets the version of pool %s to %s", s.Pool, s.Version)
+	case plan.UpgradePool:
+		return fmt.Sprintf("has the provider upgrade pool %s to %s", s.Pool, s.Version)
 	case plan.Mark:
 		return "cordons and marks " + s.Node.String()
 	case plan.Unmark:

@@ -117,6 +117,8 @@ func (g heldGroup) text() string {
 		what = "growing pool " + g.Pool
 	case plan.SetVersion:
 		what = "setting the version of pool " + g.Pool
+	case plan.UpgradeNatively:
+		what = "the provider's own upgrade of pool " + g.Pool
 	case plan.Remove:
 		what = "removing " + g.nodes()
 	case plan.Replace:

@@ -53,14 +53,11 @@ type board struct {
 	on     [][]placed
 	// base are the pods as the snapshot has them.
 	base [][]*cluster.Pod
-	// all says that the plugins are asked about every pod, so that every pod counts for the stamp.
-	all bool
 	// opening says that tallies are filled at the end.
 	opening bool
 	alive   slots
-	// stamp changes with what a slot holds that the plugins read. No stamp is given away twice.
-	stamp  []uint64
-	stamps uint64
+	stamp   []stamp
+	stamps  uint64
 
 	classes     []nodeClass
 	classBy     map[string]int32
@@ -113,6 +110,10 @@ type placed struct {
 	form *form
 }
 
+// stamp changes with what a slot holds: whole with the node and each of its pods, thin with the node and those of its pods that have volumes. None is
+// given away twice.
+type stamp struct{ whole, thin uint64 }
+
 type podKey struct{ namespace, name string }
 
 func keyOf(pod *cluster.Pod) podKey { return podKey{pod.Namespace, pod.Name} }
@@ -132,7 +133,7 @@ func newBoard(r *rules) (*board, error) {
 // clear forgets everything.
 func (b *board) clear() {
 	*b = board{
-		rules: b.rules, kubernetes: b.kubernetes, version: b.version, states: b.states, resets: b.resets, stamps: b.stamps, all: b.all, podLevel: b.podLevel, comparisons: b.comparisons, snapshot: &cluster.Snapshot{},
+		rules: b.rules, kubernetes: b.kubernetes, version: b.version, states: b.states, resets: b.resets, stamps: b.stamps, podLevel: b.podLevel, comparisons: b.comparisons, snapshot: &cluster.Snapshot{},
 	}
 	b.dims = newDims()
 	b.stride = fixedDims
@@ -187,7 +188,7 @@ func (b *board) forgetSlot(slot int32) {
 // touch gives the slot another stamp.
 func (b *board) touch(slot int32) {
 	b.stamps++
-	b.stamp[slot] = b.stamps
+	b.stamp[slot] = stamp{b.stamps, b.stamps}
 }
 
 // row is what is free on a node.
@@ -257,8 +258,10 @@ func (b *board) count(p placed, slot, by int32) {
 	for _, a := range p.form.takes {
 		row[a.dim] -= a.n * int64(by)
 	}
-	if p.form.volumes || b.all {
-		b.touch(slot)
+	b.stamps++
+	b.stamp[slot].whole = b.stamps
+	if p.form.volumes {
+		b.stamp[slot].thin = b.stamps
 	}
 	for _, t := range p.form.look.counted {
 		if t.living && p.pod.DeletionTimestamp != nil {

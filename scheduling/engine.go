@@ -43,7 +43,6 @@ func New(opts Options) (Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.all = opts.OnlyPlugins
 	v.nodes = newNodes(b)
 	e := &engine{
 		rules: r, view: v, board: b, onlyPlugins: opts.OnlyPlugins, volumes: &reservations{binder: binder},

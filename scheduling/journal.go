@@ -87,7 +87,7 @@ func (b *board) addNode(node *corev1.Node) int32 {
 func (b *board) grow(name string) int32 {
 	slot := int32(len(b.nodes)) //nolint:gosec // As many as nodes.
 	b.names, b.nodes, b.class = append(b.names, name), append(b.nodes, nil), append(b.class, 0)
-	b.base, b.models, b.stamp = append(b.base, nil), append(b.models, nil), append(b.stamp, 0)
+	b.base, b.models, b.stamp = append(b.base, nil), append(b.models, nil), append(b.stamp, stamp{})
 	b.free, b.alloc = append(b.free, make([]int64, b.stride)...), append(b.alloc, make([]int64, b.stride)...)
 	if cap(b.on) > len(b.on) {
 		b.on = b.on[:len(b.on)+1]

@@ -50,7 +50,11 @@ func (n *nodes) at(slot int32) *framework.NodeInfo {
 	for int(slot) >= len(in.bySlot) {
 		in.bySlot, in.stamp = append(in.bySlot, nil), append(in.stamp, 0)
 	}
-	if in.bySlot[slot] != nil && in.stamp[slot] == b.stamp[slot] {
+	now := b.stamp[slot].thin
+	if n.showsWhole {
+		now = b.stamp[slot].whole
+	}
+	if in.bySlot[slot] != nil && in.stamp[slot] == now {
 		return in.bySlot[slot]
 	}
 	info := framework.NewNodeInfo()
@@ -60,7 +64,7 @@ func (n *nodes) at(slot int32) *framework.NodeInfo {
 		}
 	}
 	info.SetNode(b.node(slot))
-	in.bySlot[slot], in.stamp[slot] = info, b.stamp[slot]
+	in.bySlot[slot], in.stamp[slot] = info, now
 	return info
 }
 

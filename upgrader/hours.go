@@ -24,22 +24,26 @@ func (p *pass) inWindow(ledger.Rollout) *hold {
 
 // inTime holds a node that would not be done before the window closes.
 func (p *pass) inTime(c candidate) *hold {
+	return p.fits("the node", p.opts.NodeEstimate+p.grace(c))
+}
+
+// fits holds what would take longer than the window is open.
+func (p *pass) fits(what string, need time.Duration) *hold {
 	w := p.pool.Settings.Window
 	_, closes, _ := w.At(p.now)
 	if closes.IsZero() {
 		return nil
 	}
-	need := p.opts.NodeEstimate + p.grace(c)
 	if need <= closes.Sub(p.now) {
 		return nil
 	}
 	_, _, next := w.At(closes)
-	message := fmt.Sprintf("the node needs about %s, and the window closes at %s", need, closes.UTC().Format("15:04 MST"))
+	message := fmt.Sprintf("%s needs about %s, and the window closes at %s", what, need, closes.UTC().Format("15:04 MST"))
 	if next.IsZero() {
 		return &hold{why: reason.WindowTooShort, message: message}
 	}
 	if _, end, _ := w.At(next); !end.IsZero() && end.Sub(next) < need {
-		return &hold{why: reason.WindowTooShort, message: fmt.Sprintf("the node needs about %s, and the window %s is shorter", need, w)}
+		return &hold{why: reason.WindowTooShort, message: fmt.Sprintf("%s needs about %s, and the window %s is shorter", what, need, w)}
 	}
 	return &hold{why: reason.OutsideWindow, message: message, due: next}
 }

@@ -91,6 +91,8 @@ func (p *pass) versioned(ledger.Rollout) *hold {
 	switch {
 	case err == nil && p.target.LessThan(template):
 		return &hold{why: reason.Downgrade, message: fmt.Sprintf("new nodes come with %s, and the target %s is older", p.pool.Version, p.text)}
+	case !p.pool.Can.SetVersion && p.pool.Can.NativeUpgrade:
+		return p.natively()
 	case !p.pool.Can.SetVersion:
 		return &hold{why: reason.CannotSetVersion, message: fmt.Sprintf("new nodes come with %s, not %s, and the provider can't change that", said(p.pool.Version), p.text)}
 	}

@@ -8,6 +8,7 @@
 //   - order.go says which comes next;
 //   - limits.go counts what maxSurge, maxUnavailable, min and max leave;
 //   - hours.go keeps to the window;
+//   - native.go has the provider do it where it can't be done node by node, and watches;
 //   - rollout.go remembers.
 //
 // Nodes are replaced, never upgraded in place. So a node may go over several minor versions at once: the version skew policy only binds
@@ -35,6 +36,9 @@ type Options struct {
 	NodeEstimate time.Duration
 	// RetryAfter is how long a halted rollout waits in a window that never closes; otherwise it waits for the next window.
 	RetryAfter time.Duration
+	// NativePatience is how long a provider's own upgrade may go on without any old node going before the rollout is halted. It is longer than the
+	// hour for which a service may wait for the drain of one node.
+	NativePatience time.Duration
 	// Drain are the rules by which pods count as hard to evict: their nodes come late.
 	Drain drain.Options
 	// SelfNode is the node that the daemon runs on, which comes last; empty if it is not known.
@@ -43,7 +47,7 @@ type Options struct {
 
 // Defaults are the options that hold where nothing else is said.
 func Defaults() Options {
-	return Options{NodeEstimate: 5 * time.Minute, RetryAfter: time.Hour, Drain: drain.Defaults()}
+	return Options{NodeEstimate: 5 * time.Minute, RetryAfter: time.Hour, NativePatience: 90 * time.Minute, Drain: drain.Defaults()}
 }
 
 // Upgrader decides rollouts. It holds nothing but its options.
@@ -100,6 +104,8 @@ type pass struct {
 	target *version.Version
 	// text is the target as it was written.
 	text string
+	// old are the nodes that are older than the target.
+	old []*corev1.Node
 }
 
 // decide is the whole course for one pool: the first thing that stands against a rollout is the answer for the pool and for its old nodes.
@@ -123,6 +129,7 @@ func (p *pass) decide() {
 		return
 	}
 	old := p.oldNodes()
+	p.old = old
 	rollout := p.rollout(old)
 	p.goOn(old, rollout)
 	h := p.standsAgainst(rollout)
@@ -149,6 +156,7 @@ func (p *pass) standsAgainst(rollout ledger.Rollout) *hold {
 	for _, rule := range []func(ledger.Rollout) *hold{
 		p.serverIs,    // no kubelet may be newer than the API server, so that has to be known
 		p.notNeeded,   // nothing is old, and nothing new will be
+		p.watched,     // the provider's own upgrade goes on until its end
 		p.cloudIsIdle, // the cloud is not at work on the pool itself
 		p.notHalted,   // a new node that did not become ready halts it
 		p.inWindow,    // only when it is allowed

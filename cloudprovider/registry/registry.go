@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
@@ -22,6 +23,8 @@ type Options struct {
 	CloudConfig string
 	// API is the door to the Kubernetes API, for providers that keep something there.
 	API api.Interface
+	// RESTConfig is how the daemon reaches the API server, for providers whose cloud lives behind one; nil in a simulation. It is not to be changed.
+	RESTConfig *rest.Config
 	// Clock tells the time.
 	Clock clock.PassiveClock
 	// Namespace is the daemon's own namespace.

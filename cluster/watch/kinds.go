@@ -31,6 +31,8 @@ type kind struct {
 	selector string
 	// optional kinds may be forbidden: without them the pods that need them fit nowhere, and all others are decided about as ever.
 	optional bool
+	// many says that there may be so many objects that a list of them in one piece takes too much memory.
+	many bool
 }
 
 // client is what the typed clients of all kinds have in common.
@@ -53,7 +55,7 @@ const nodeLeases = "kube-node-lease"
 func kinds(c kubernetes.Interface) []kind {
 	core, apps, storage, devices := c.CoreV1(), c.AppsV1(), c.StorageV1(), c.ResourceV1()
 	pods := of(corev1.SchemeGroupVersion, "pods", &corev1.Pod{}, core.Pods(""))
-	pods.selector = unfinished()
+	pods.selector, pods.many = unfinished(), true
 	leases := of(coordinationv1.SchemeGroupVersion, "leases", &coordinationv1.Lease{}, c.CoordinationV1().Leases(nodeLeases))
 	leases.namespace = nodeLeases
 	return []kind{

@@ -4,54 +4,80 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 )
 
-// source is the informer of one kind, with what is known of its troubles.
+// source lists and watches one kind, with what is known of its troubles.
 type source struct {
-	kind     kind
-	informer cache.SharedIndexInformer
-	handler  cache.ResourceEventHandlerRegistration
+	kind      kind
+	reflector *cache.Reflector
+	feed      *feed
 
-	mutex   sync.Mutex
-	trimmer *cluster.Trimmer
+	mutex sync.Mutex
 	// The last errors of list and watch, each nil once it goes well again.
 	listing, watching error
 	// reported says that a missing permission was told of, which is done once for each time it goes missing.
 	reported bool
 }
 
+// pageSize is how many objects of a kind with many of them are asked for at a time.
+const pageSize = 1000
+
 // newSource makes a source that does nothing yet. The server is the clientset, which tells whether it can stream lists.
-func newSource(server any, k kind, emit func(cluster.Event)) (*source, error) {
-	s := &source{kind: k, trimmer: cluster.NewTrimmer()}
+func newSource(server any, k kind, emit func(cluster.Event)) *source {
+	s := &source{kind: k, feed: newFeed(k.example, emit)}
 	calls := &cache.ListWatch{ListWithContextFunc: s.list, WatchFuncWithContext: s.watch}
-	s.informer = cache.NewSharedIndexInformerWithOptions(
-		cache.ToListWatcherWithWatchListSemantics(calls, server), k.example, cache.SharedIndexInformerOptions{})
-	if err := s.informer.SetTransform(s.trim); err != nil {
-		return nil, err
+	s.reflector = cache.NewReflectorWithOptions(
+		cache.ToListWatcherWithWatchListSemantics(calls, server), k.example, s.feed, cache.ReflectorOptions{Name: k.String()})
+	if k.many {
+		s.reflector.WatchListPageSize = pageSize
 	}
-	if err := s.informer.SetWatchErrorHandlerWithContext(failed); err != nil {
-		return nil, err
-	}
-	var err error
-	s.handler, err = s.informer.AddEventHandler(handler(emit))
-	return s, err
+	return s
 }
 
+// How long to wait after a list or watch that failed: longer each time, up to half a minute, and short again after two good minutes. The
+// figures are client-go's, which treats the server gently.
+func pauses() wait.DelayFunc {
+	backoff := wait.Backoff{Duration: 800 * time.Millisecond, Cap: 30 * time.Second, Steps: 38, Factor: 2, Jitter: 1}
+	return backoff.DelayWithReset(clock.RealClock{}, 2*time.Minute)
+}
+
+// run lists and watches until the context ends.
+func (s *source) run(ctx context.Context) {
+	// What ends it is the context alone, and then there is nothing to be told.
+	_ = pauses().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
+		if err := s.reflector.ListAndWatchWithContext(ctx); err != nil {
+			failed(ctx, s.reflector, err)
+		}
+		return false, nil
+	})
+}
+
+// list gives a page as what the picture keeps of it, so that the next page finds room.
 func (s *source) list(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 	options.FieldSelector = s.kind.selector
+	if s.kind.many && options.ResourceVersion == "0" {
+		// Asked for any version, a server answers from its cache, and then with all in one piece, whatever the limit: ninety thousand pods would
+		// take a gigabyte here. It costs the server a read of what it stores, once, and only if it can't stream.
+		options.ResourceVersion = ""
+	}
 	list, err := s.kind.list(ctx, options)
 	s.heard(ctx, &s.listing, err)
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	return s.feed.trimmedList(list)
 }
 
 func (s *source) watch(ctx context.Context, options metav1.ListOptions) (apiwatch.Interface, error) {
@@ -90,7 +116,7 @@ func (s *source) denied() error {
 	return nil
 }
 
-// failed is told of every error once more by the informer, which tries again by itself, with a growing pause. What was reported is left out.
+// failed tells of every error once more; it is tried again by itself, with a growing pause. What was reported is left out.
 func failed(ctx context.Context, r *cache.Reflector, err error) {
 	if !apierrors.IsForbidden(err) {
 		cache.DefaultWatchErrorHandler(ctx, r, err)
@@ -115,61 +141,5 @@ func (s *source) synced() bool {
 	if p := s.problem(); p != nil && p.Forbidden {
 		return s.kind.optional
 	}
-	return s.handler.HasSynced()
-}
-
-// trim keeps the informer's own store as small as the snapshot: both hold the same objects.
-func (s *source) trim(object any) (any, error) {
-	full, ok := object.(metav1.Object)
-	if !ok {
-		return object, nil
-	}
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	switch trimmed, known := s.trimmer.Trim(full); t := trimmed.(type) {
-	case *cluster.Pod:
-		return t.Object(), nil // the informer's store takes the API's types alone
-	default:
-		if known {
-			return trimmed, nil
-		}
-	}
-	return object, nil
-}
-
-// handler turns an informer's calls into events.
-func handler(emit func(cluster.Event)) cache.ResourceEventHandlerFuncs {
-	set := func(object any) {
-		if o, ok := object.(metav1.Object); ok {
-			_, whole := object.(*corev1.Pod)
-			emit(cluster.Set{Object: o, Trimmed: !whole})
-		}
-	}
-	unset := func(object any) {
-		if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-			object = tombstone.Obj // the deletion itself was missed; this is what the object was when it was last seen
-		}
-		if o, ok := object.(metav1.Object); ok {
-			emit(cluster.Unset{Object: o})
-		}
-	}
-	return cache.ResourceEventHandlerFuncs{
-		AddFunc: set,
-		UpdateFunc: func(before, after any) {
-			// An object that was deleted and made anew under its name while nobody looked comes as an update.
-			if uid(before) != uid(after) {
-				unset(before)
-			}
-			set(after)
-		},
-		DeleteFunc: unset,
-	}
-}
-
-func uid(object any) string {
-	o, ok := object.(metav1.Object)
-	if !ok {
-		return ""
-	}
-	return string(o.GetUID())
+	return s.feed.complete()
 }

@@ -70,15 +70,11 @@ func Start(ctx context.Context, client kubernetes.Interface, sink func(cluster.E
 	}
 	w := &Watcher{sink: sink}
 	for _, k := range served {
-		s, err := newSource(client, k, w.emit)
-		if err != nil {
-			return nil, fmt.Errorf("watch %s: %w", k, err)
-		}
-		w.sources = append(w.sources, s)
+		w.sources = append(w.sources, newSource(client, k, w.emit))
 	}
 	w.emit(cluster.ServerVersionSeen{Version: version.GitVersion})
 	for _, s := range w.sources {
-		w.running.Go(func() { s.informer.RunWithContext(ctx) })
+		w.running.Go(func() { s.run(ctx) })
 	}
 	w.running.Go(func() { w.followVersion(ctx, client) })
 	return w, nil

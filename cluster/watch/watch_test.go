@@ -2,7 +2,9 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -10,10 +12,12 @@ import (
 	"time"
 
 	"github.com/go-logr/logr/funcr"
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -22,7 +26,6 @@ import (
 	fakediscovery "k8s.io/client-go/discovery/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -140,15 +143,57 @@ func TestWhatIsThereAtStartIsInTheFirstPicture(t *testing.T) {
 	}
 }
 
-func TestTheInformersThemselvesHoldTrimmedObjects(t *testing.T) {
+func TestWhatArrivesIsTrimmed(t *testing.T) {
 	w, p := watching(t, server("", node("n")))
 	synced(t, w)
-	stored := w.sources[0].informer.GetStore().List()[0].(*corev1.Node)
-	if len(stored.Status.Images) != 0 {
-		t.Error("the informer keeps the node's images")
+	if shown, _ := p.now().Nodes.Get("n"); len(shown.Status.Images) != 0 {
+		t.Error("the picture has the node's images")
 	}
-	if shown, _ := p.now().Nodes.Get("n"); shown != stored {
-		t.Error("the informer and the snapshot hold a copy each")
+}
+
+func TestEqualPodsShareATemplate(t *testing.T) {
+	pod := func(name string) *corev1.Pod {
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Labels: map[string]string{"app": "web"}},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}},
+		}
+	}
+	client := server("", pod("a"), pod("b"))
+	w, p := watching(t, client)
+	synced(t, w)
+	if _, err := client.CoreV1().Pods("default").Create(t.Context(), pod("c"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the third pod is there", func() bool { return p.now().Pods.Len() == 3 })
+	a, _ := p.now().Pods.Get("default/a")
+	for key, other := range p.now().Pods.All() {
+		if other.PodTemplate != a.PodTemplate {
+			t.Errorf("%s has a template of its own", key)
+		}
+	}
+}
+
+func TestAListComesInPages(t *testing.T) {
+	client := server("")
+	var asked []metav1.ListOptions
+	client.PrependReactor("list", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		options := action.(clienttesting.ListActionImpl).ListOptions
+		asked = append(asked, options)
+		list := &corev1.PodList{ListMeta: metav1.ListMeta{ResourceVersion: "7"}, Items: []corev1.Pod{
+			{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p" + options.Continue}},
+		}}
+		if options.Continue == "" {
+			list.Continue = "2"
+		}
+		return true, list, nil
+	})
+	w, p := watching(t, client)
+	synced(t, w)
+	if n := p.now().Pods.Len(); n != 2 {
+		t.Errorf("%d pods of two pages of one", n)
+	}
+	if len(asked) < 2 || asked[0].Limit != pageSize || asked[0].ResourceVersion != "" || asked[1].Continue != "2" {
+		t.Errorf("asked for %+v", asked)
 	}
 }
 
@@ -305,10 +350,7 @@ func TestAWatchThatIsForbiddenIsAProblemThoughTheListIsNot(t *testing.T) {
 
 func TestAMissingPermissionIsReportedOnceForEachTimeItGoesMissing(t *testing.T) {
 	client := server("")
-	s, err := newSource(client, kinds(client)[0], func(cluster.Event) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := newSource(client, kinds(client)[0], func(cluster.Event) {})
 	denied := apierrors.NewForbidden(s.kind.resource.GroupResource(), "", nil)
 	var told strings.Builder
 	ctx := klog.NewContext(t.Context(), funcr.New(func(_, args string) { told.WriteString(args + "\n") }, funcr.Options{}))
@@ -322,10 +364,7 @@ func TestAMissingPermissionIsReportedOnceForEachTimeItGoesMissing(t *testing.T) 
 
 func TestOtherErrorsAreAProblemUntilTheCallGoesWell(t *testing.T) {
 	client := server("")
-	s, err := newSource(client, kinds(client)[0], func(cluster.Event) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := newSource(client, kinds(client)[0], func(cluster.Event) {})
 	s.heard(t.Context(), &s.watching, fmt.Errorf("connection refused"))
 	s.heard(t.Context(), &s.watching, context.Canceled)
 	s.heard(t.Context(), &s.watching, apierrors.NewResourceExpired("too old"))
@@ -350,40 +389,94 @@ func TestTheRuleForLeasesNamesTheirNamespace(t *testing.T) {
 	}
 }
 
-func TestWhatAnInformerSaysBecomesEvents(t *testing.T) {
-	rs := func(uid types.UID) *appsv1.ReplicaSet {
-		return &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "r", UID: uid}}
+func TestWhatTheReflectorSaysBecomesEvents(t *testing.T) {
+	rs := func(name string, uid types.UID) *appsv1.ReplicaSet {
+		return &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: uid}}
 	}
-	old, fresh := rs("old"), rs("new")
 	tests := map[string]struct {
-		call func(h cache.ResourceEventHandlerFuncs)
+		call func(f *feed) error
 		want string
 	}{
-		"an object that is new":                       {func(h cache.ResourceEventHandlerFuncs) { h.OnAdd(old, true) }, "[set old]"},
-		"an object that changes":                      {func(h cache.ResourceEventHandlerFuncs) { h.OnUpdate(old, old) }, "[set old]"},
-		"an object that was made anew under its name": {func(h cache.ResourceEventHandlerFuncs) { h.OnUpdate(old, fresh) }, "[unset old set new]"},
-		"an object that goes":                         {func(h cache.ResourceEventHandlerFuncs) { h.OnDelete(old) }, "[unset old]"},
-		"an object whose going was missed": {
-			func(h cache.ResourceEventHandlerFuncs) {
-				h.OnDelete(cache.DeletedFinalStateUnknown{Key: "default/r", Obj: old})
-			}, "[unset old]",
+		"an object that is new":                       {func(f *feed) error { return f.Add(rs("new", "1")) }, "[set new/1]"},
+		"an object that changes":                      {func(f *feed) error { return f.Update(rs("a", "1")) }, "[set a/1]"},
+		"an object that was made anew under its name": {func(f *feed) error { return f.Update(rs("a", "2")) }, "[unset a/1 set a/2]"},
+		"an object that goes":                         {func(f *feed) error { return f.Delete(rs("a", "1")) }, "[unset a/1]"},
+		"an object that goes and comes":               {func(f *feed) error { return errors.Join(f.Delete(rs("a", "1")), f.Add(rs("a", "2"))) }, "[unset a/1 set a/2]"},
+		"a list that lacks one":                       {func(f *feed) error { return f.Replace([]any{rs("b", "1")}, "9") }, "[unset a/1 set b/1]"},
+		"a list with one that was made anew": {
+			func(f *feed) error { return f.Replace([]any{rs("a", "2"), rs("b", "1")}, "9") }, "[unset a/1 set a/2 set b/1]",
 		},
-		"something that is no object": {func(h cache.ResourceEventHandlerFuncs) { h.OnDelete("?") }, "[]"},
+		"a list with one that is new": {
+			func(f *feed) error { return f.Replace([]any{rs("a", "1"), rs("b", "1"), rs("c", "1")}, "9") }, "[set a/1 set b/1 set c/1]",
+		},
+		"a list of nothing": {func(f *feed) error { return errors.Join(f.Replace(nil, "9"), f.Replace(nil, "10")) }, "[unset a/1 unset b/1]"},
+		"something that is no object": {func(f *feed) error {
+			if f.Add("?") == nil || f.Delete("?") == nil || f.Replace([]any{"?"}, "9") == nil {
+				return errors.New("no error")
+			}
+			return nil
+		}, "[]"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := []string{}
-			test.call(handler(func(e cluster.Event) {
+			f := newFeed(&appsv1.ReplicaSet{}, func(e cluster.Event) {
 				switch e := e.(type) {
 				case cluster.Set:
-					got = append(got, "set "+string(e.Object.GetUID()))
+					got = append(got, fmt.Sprintf("set %s/%s", e.Object.GetName(), e.Object.GetUID()))
 				case cluster.Unset:
-					got = append(got, "unset "+string(e.Object.GetUID()))
+					got = append(got, fmt.Sprintf("unset %s/%s", e.Object.(*appsv1.ReplicaSet).Name, e.Object.GetUID()))
 				}
-			}))
+			})
+			if f.complete() {
+				t.Error("it is complete before the first list")
+			}
+			if err := f.Replace([]any{rs("a", "1"), rs("b", "1")}, "5"); err != nil || !f.complete() {
+				t.Fatalf("the first list: %v; it is complete: %v", err, f.complete())
+			}
+			got = []string{}
+			if err := test.call(f); err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(test.want, "[unset a/1 unset") {
+				slices.Sort(got)
+			}
 			if fmt.Sprint(got) != test.want {
 				t.Errorf("the events are %v, want %s", got, test.want)
 			}
 		})
+	}
+}
+
+// What a feed makes of equal histories must be equal, whether a list came in one piece, in pages, or as a stream that the reflector gathered.
+func TestAListIsTheSameHoweverItCame(t *testing.T) {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p", UID: "u"}, Spec: corev1.PodSpec{NodeName: "n"}}
+	shown := map[string]*cluster.Pod{}
+	feedOf := func(how string) *feed {
+		return newFeed(&corev1.Pod{}, func(e cluster.Event) { shown[how] = e.(cluster.Set).Object.(*cluster.Pod) })
+	}
+	whole, paged, streamed := feedOf("whole"), feedOf("paged"), feedOf("streamed")
+	list, err := paged.trimmedList(&corev1.PodList{Items: []corev1.Pod{*pod}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	items, err := meta.ExtractList(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gathered, err := streamed.Transformer()(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(whole.Replace([]any{pod}, "1"), paged.Replace([]any{items[0]}, "1"), streamed.Replace([]any{gathered}, "1")); err != nil {
+		t.Fatal(err)
+	}
+	for how, got := range shown {
+		if diff := cmp.Diff(cluster.PodOf(pod), got); diff != "" {
+			t.Errorf("%s:\n%s", how, diff)
+		}
+	}
+	if len(shown) != 3 {
+		t.Errorf("events came by %d ways", len(shown))
 	}
 }

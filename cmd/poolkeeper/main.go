@@ -16,8 +16,11 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/poolkeeper/poolkeeper/app"
+	"github.com/poolkeeper/poolkeeper/cloudprovider/clusterapi"
+	"github.com/poolkeeper/poolkeeper/cloudprovider/externalgrpc"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/registry"
+	"github.com/poolkeeper/poolkeeper/cloudprovider/scaleway"
 	"github.com/poolkeeper/poolkeeper/config"
 )
 
@@ -35,6 +38,9 @@ func main() {
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	if len(args) > 0 && args[0] == "demo" {
 		return demo(ctx, args[1:], out, errs)
+	}
+	if len(args) > 0 && args[0] == "provider-server" {
+		return lend(ctx, args[1:], out, errs)
 	}
 	c, err := config.Parse(args)
 	switch {
@@ -75,5 +81,10 @@ func complain(errs io.Writer, err error) {
 
 // providers are the clouds that can be named in --cloud-provider.
 func providers() registry.Registry {
-	return registry.Registry{"kwok": kwok.New}
+	return registry.Registry{
+		clusterapi.Name:   clusterapi.New,
+		externalgrpc.Name: externalgrpc.New,
+		kwok.Name:         kwok.New,
+		scaleway.Name:     scaleway.New,
+	}
 }

@@ -15,7 +15,7 @@ import (
 
 // options are those of the engine; with pluginsOnly no pod is the fast path's.
 func options(pluginsOnly bool) scheduling.Options {
-	return scheduling.Options{}
+	return scheduling.Options{OnlyPlugins: pluginsOnly}
 }
 
 // both are the engine as it is used, and one that asks the plugins about every pod.
@@ -30,10 +30,7 @@ func mustNew(options scheduling.Options) scheduling.Engine {
 }
 
 // speaks tells whether the engine's fast path speaks for the pod.
-func speaks(engine scheduling.Engine, p pod) bool {
-	claims, ok := engine.(interface{ Claims(p pod) bool })
-	return ok && claims.Claims(p)
-}
+func speaks(_ scheduling.Engine, p pod) bool { return scheduling.Claims(p) }
 
 // TestTheFastPathAgreesWithThePlugins compares both ways over random clusters, prints what it met, and fails if it missed a corner. How to
 // run more of it, or one case alone, stands in the package's comment; `make verdicts VERDICTS=100000000` does the former.

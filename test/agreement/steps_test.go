@@ -27,11 +27,13 @@ func (a *arena) do(number int, s step) *disagreement {
 		if p != nil {
 			a.byPlugins.Put(p, s.Node)
 			a.byFast.Put(p, s.Node)
+			a.at.put(s.Pod, s.Node)
 		}
 	case doTake:
 		if p != nil {
 			a.byPlugins.Take(p)
 			a.byFast.Take(p)
+			a.at.put(s.Pod, "")
 		}
 	case doPlace:
 		if found := a.place(number, p); found != nil {
@@ -44,11 +46,13 @@ func (a *arena) do(number int, s step) *disagreement {
 		}
 		a.byPlugins.AddNode(s.New, with)
 		a.byFast.AddNode(s.New, with)
+		a.at.add(s.New, s.Pods)
 	case doRemove:
 		a.byPlugins.RemoveNode(s.Node)
 		a.byFast.RemoveNode(s.Node)
+		a.at.remove(s.Node)
 	case doMark:
-		a.marks = append(a.marks, moment{a.byPlugins.Mark(), a.byFast.Mark(), a.answers})
+		a.marks = append(a.marks, moment{a.byPlugins.Mark(), a.byFast.Mark(), a.answers, a.at.clone()})
 		return nil
 	case doUndo:
 		return a.undo(number, s.Back)
@@ -61,9 +65,12 @@ func (a *arena) place(number int, p pod) *disagreement {
 	if p == nil {
 		return nil
 	}
-	wantNode, wantWhy := a.byPlugins.Place(p, nil)
-	gotNode, gotWhy := a.byFast.Place(p, nil)
+	wantWhy, gotWhy := a.byPlugins.Why(p, nil), a.byFast.Why(p, nil)
+	wantNode, gotNode := a.byPlugins.Place(p, nil), a.byFast.Place(p, nil)
 	if wantNode == gotNode && maps.Equal(wantWhy, gotWhy) {
+		if gotNode != "" {
+			a.at.put(cluster.Key(p), gotNode)
+		}
 		return nil
 	}
 	return &disagreement{
@@ -79,6 +86,7 @@ func (a *arena) undo(number, back int) *disagreement {
 	at := max(0, len(a.marks)-back)
 	to := a.marks[at]
 	a.marks = a.marks[:at]
+	a.at = to.at
 	a.byPlugins.Undo(to.plugins)
 	a.byFast.Undo(to.fast)
 	if found := a.compare(number); found != nil {

@@ -31,22 +31,23 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Capability is a call, or two that belong together, that a server serves.
+// Capability is a call that a server serves.
 type Capability int32
 
 const (
-	Capability_CAPABILITY_UNSPECIFIED         Capability = 0
-	Capability_CAPABILITY_READ_GROUPS         Capability = 1
-	Capability_CAPABILITY_HAS_INSTANCE        Capability = 2
-	Capability_CAPABILITY_REBOOT              Capability = 3
-	Capability_CAPABILITY_STOP                Capability = 4
-	Capability_CAPABILITY_REPLACE             Capability = 5
-	Capability_CAPABILITY_FORCE_DELETE        Capability = 6
-	Capability_CAPABILITY_INCREASE_WITH_TOKEN Capability = 7
-	Capability_CAPABILITY_ATOMIC_INCREASE     Capability = 8
-	Capability_CAPABILITY_TEMPLATE_VERSION    Capability = 9
-	Capability_CAPABILITY_NATIVE_UPGRADE      Capability = 10
-	Capability_CAPABILITY_LIST_VERSIONS       Capability = 11
+	Capability_CAPABILITY_UNSPECIFIED          Capability = 0
+	Capability_CAPABILITY_READ_GROUPS          Capability = 1
+	Capability_CAPABILITY_HAS_INSTANCE         Capability = 2
+	Capability_CAPABILITY_REBOOT               Capability = 3
+	Capability_CAPABILITY_STOP                 Capability = 4
+	Capability_CAPABILITY_REPLACE              Capability = 5
+	Capability_CAPABILITY_FORCE_DELETE         Capability = 6
+	Capability_CAPABILITY_INCREASE_WITH_TOKEN  Capability = 7
+	Capability_CAPABILITY_ATOMIC_INCREASE      Capability = 8
+	Capability_CAPABILITY_TEMPLATE_VERSION     Capability = 9
+	Capability_CAPABILITY_SET_TEMPLATE_VERSION Capability = 10
+	Capability_CAPABILITY_NATIVE_UPGRADE       Capability = 11
+	Capability_CAPABILITY_LIST_VERSIONS        Capability = 12
 )
 
 // Enum value maps for Capability.
@@ -62,22 +63,24 @@ var (
 		7:  "CAPABILITY_INCREASE_WITH_TOKEN",
 		8:  "CAPABILITY_ATOMIC_INCREASE",
 		9:  "CAPABILITY_TEMPLATE_VERSION",
-		10: "CAPABILITY_NATIVE_UPGRADE",
-		11: "CAPABILITY_LIST_VERSIONS",
+		10: "CAPABILITY_SET_TEMPLATE_VERSION",
+		11: "CAPABILITY_NATIVE_UPGRADE",
+		12: "CAPABILITY_LIST_VERSIONS",
 	}
 	Capability_value = map[string]int32{
-		"CAPABILITY_UNSPECIFIED":         0,
-		"CAPABILITY_READ_GROUPS":         1,
-		"CAPABILITY_HAS_INSTANCE":        2,
-		"CAPABILITY_REBOOT":              3,
-		"CAPABILITY_STOP":                4,
-		"CAPABILITY_REPLACE":             5,
-		"CAPABILITY_FORCE_DELETE":        6,
-		"CAPABILITY_INCREASE_WITH_TOKEN": 7,
-		"CAPABILITY_ATOMIC_INCREASE":     8,
-		"CAPABILITY_TEMPLATE_VERSION":    9,
-		"CAPABILITY_NATIVE_UPGRADE":      10,
-		"CAPABILITY_LIST_VERSIONS":       11,
+		"CAPABILITY_UNSPECIFIED":          0,
+		"CAPABILITY_READ_GROUPS":          1,
+		"CAPABILITY_HAS_INSTANCE":         2,
+		"CAPABILITY_REBOOT":               3,
+		"CAPABILITY_STOP":                 4,
+		"CAPABILITY_REPLACE":              5,
+		"CAPABILITY_FORCE_DELETE":         6,
+		"CAPABILITY_INCREASE_WITH_TOKEN":  7,
+		"CAPABILITY_ATOMIC_INCREASE":      8,
+		"CAPABILITY_TEMPLATE_VERSION":     9,
+		"CAPABILITY_SET_TEMPLATE_VERSION": 10,
+		"CAPABILITY_NATIVE_UPGRADE":       11,
+		"CAPABILITY_LIST_VERSIONS":        12,
 	}
 )
 
@@ -436,7 +439,9 @@ type ReadGroupsResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Groups []*Group               `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
 	// The label of nodes with a GPU; empty if there is none.
-	GpuLabel      string `protobuf:"bytes,2,opt,name=gpu_label,json=gpuLabel,proto3" json:"gpu_label,omitempty"`
+	GpuLabel string `protobuf:"bytes,2,opt,name=gpu_label,json=gpuLabel,proto3" json:"gpu_label,omitempty"`
+	// What Discover would answer now. None means that nothing has changed since it was asked.
+	Offers        *DiscoverResponse `protobuf:"bytes,3,opt,name=offers,proto3" json:"offers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -485,6 +490,13 @@ func (x *ReadGroupsResponse) GetGpuLabel() string {
 	return ""
 }
 
+func (x *ReadGroupsResponse) GetOffers() *DiscoverResponse {
+	if x != nil {
+		return x.Offers
+	}
+	return nil
+}
+
 // Group is all that there is to know of a node group.
 type Group struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -506,7 +518,9 @@ type Group struct {
 	Options      *Options     `protobuf:"bytes,11,opt,name=options,proto3" json:"options,omitempty"`
 	CapacityType CapacityType `protobuf:"varint,12,opt,name=capacity_type,json=capacityType,proto3,enum=poolkeeper.cloudprovider.v1.CapacityType" json:"capacity_type,omitempty"`
 	// Why the group could not be read. The rest is then ignored, and what was known before stays.
-	Problem       *Problem `protobuf:"bytes,13,opt,name=problem,proto3" json:"problem,omitempty"`
+	Problem *Problem `protobuf:"bytes,13,opt,name=problem,proto3" json:"problem,omitempty"`
+	// The jobs that must be left alone on the group for now.
+	HeldJobs      []*HeldJob `protobuf:"bytes,14,rep,name=held_jobs,json=heldJobs,proto3" json:"held_jobs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -632,6 +646,76 @@ func (x *Group) GetProblem() *Problem {
 	return nil
 }
 
+func (x *Group) GetHeldJobs() []*HeldJob {
+	if x != nil {
+		return x.HeldJobs
+	}
+	return nil
+}
+
+// HeldJob is a job that must be left alone on a group, and why.
+type HeldJob struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// autoscale, autoheal or autoUpgrade; or scaleDown, a part of the first.
+	Job string `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	// CloudSwitchOn: the cloud's own service does this job. CloudAtWork: the cloud is changing the group right now. ExternalMachines: the machines are not the cloud's own.
+	Cause         string `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
+	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldJob) Reset() {
+	*x = HeldJob{}
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldJob) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldJob) ProtoMessage() {}
+
+func (x *HeldJob) ProtoReflect() protoreflect.Message {
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldJob.ProtoReflect.Descriptor instead.
+func (*HeldJob) Descriptor() ([]byte, []int) {
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *HeldJob) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *HeldJob) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *HeldJob) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One of the classes of errors, as in google.rpc.ErrorInfo.
@@ -643,7 +727,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[6]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +739,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[6]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +752,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{6}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Problem) GetClass() string {
@@ -707,7 +791,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[7]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +803,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[7]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +816,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{7}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Instance) GetId() string {
@@ -810,7 +894,7 @@ type InstanceError struct {
 
 func (x *InstanceError) Reset() {
 	*x = InstanceError{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[8]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +906,7 @@ func (x *InstanceError) String() string {
 func (*InstanceError) ProtoMessage() {}
 
 func (x *InstanceError) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[8]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +919,7 @@ func (x *InstanceError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstanceError.ProtoReflect.Descriptor instead.
 func (*InstanceError) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{8}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *InstanceError) GetClass() string {
@@ -877,7 +961,7 @@ type Options struct {
 
 func (x *Options) Reset() {
 	*x = Options{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[9]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -889,7 +973,7 @@ func (x *Options) String() string {
 func (*Options) ProtoMessage() {}
 
 func (x *Options) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[9]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -902,7 +986,7 @@ func (x *Options) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Options.ProtoReflect.Descriptor instead.
 func (*Options) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{9}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Options) GetScaleDownUtilizationThreshold() float64 {
@@ -979,7 +1063,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[10]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -991,7 +1075,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[10]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1004,7 +1088,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{10}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Node) GetProviderId() string {
@@ -1030,7 +1114,7 @@ type HasInstanceRequest struct {
 
 func (x *HasInstanceRequest) Reset() {
 	*x = HasInstanceRequest{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[11]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1042,7 +1126,7 @@ func (x *HasInstanceRequest) String() string {
 func (*HasInstanceRequest) ProtoMessage() {}
 
 func (x *HasInstanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[11]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1055,7 +1139,7 @@ func (x *HasInstanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HasInstanceRequest.ProtoReflect.Descriptor instead.
 func (*HasInstanceRequest) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{11}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *HasInstanceRequest) GetNode() *Node {
@@ -1074,7 +1158,7 @@ type HasInstanceResponse struct {
 
 func (x *HasInstanceResponse) Reset() {
 	*x = HasInstanceResponse{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[12]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1086,7 +1170,7 @@ func (x *HasInstanceResponse) String() string {
 func (*HasInstanceResponse) ProtoMessage() {}
 
 func (x *HasInstanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[12]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1099,7 +1183,7 @@ func (x *HasInstanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HasInstanceResponse.ProtoReflect.Descriptor instead.
 func (*HasInstanceResponse) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{12}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *HasInstanceResponse) GetExists() bool {
@@ -1119,7 +1203,7 @@ type RebootNodeRequest struct {
 
 func (x *RebootNodeRequest) Reset() {
 	*x = RebootNodeRequest{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[13]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1131,7 +1215,7 @@ func (x *RebootNodeRequest) String() string {
 func (*RebootNodeRequest) ProtoMessage() {}
 
 func (x *RebootNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[13]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1144,7 +1228,7 @@ func (x *RebootNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebootNodeRequest.ProtoReflect.Descriptor instead.
 func (*RebootNodeRequest) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{13}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RebootNodeRequest) GetGroup() string {
@@ -1169,7 +1253,7 @@ type RebootNodeResponse struct {
 
 func (x *RebootNodeResponse) Reset() {
 	*x = RebootNodeResponse{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[14]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1181,7 +1265,7 @@ func (x *RebootNodeResponse) String() string {
 func (*RebootNodeResponse) ProtoMessage() {}
 
 func (x *RebootNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[14]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1194,7 +1278,7 @@ func (x *RebootNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebootNodeResponse.ProtoReflect.Descriptor instead.
 func (*RebootNodeResponse) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{14}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{15}
 }
 
 type StopNodeRequest struct {
@@ -1207,7 +1291,7 @@ type StopNodeRequest struct {
 
 func (x *StopNodeRequest) Reset() {
 	*x = StopNodeRequest{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[15]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1219,7 +1303,7 @@ func (x *StopNodeRequest) String() string {
 func (*StopNodeRequest) ProtoMessage() {}
 
 func (x *StopNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[15]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1232,7 +1316,7 @@ func (x *StopNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopNodeRequest.ProtoReflect.Descriptor instead.
 func (*StopNodeRequest) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{15}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StopNodeRequest) GetGroup() string {
@@ -1257,7 +1341,7 @@ type StopNodeResponse struct {
 
 func (x *StopNodeResponse) Reset() {
 	*x = StopNodeResponse{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[16]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1269,7 +1353,7 @@ func (x *StopNodeResponse) String() string {
 func (*StopNodeResponse) ProtoMessage() {}
 
 func (x *StopNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[16]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1282,7 +1366,7 @@ func (x *StopNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopNodeResponse.ProtoReflect.Descriptor instead.
 func (*StopNodeResponse) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{16}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{17}
 }
 
 type ReplaceNodesRequest struct {
@@ -1295,7 +1379,7 @@ type ReplaceNodesRequest struct {
 
 func (x *ReplaceNodesRequest) Reset() {
 	*x = ReplaceNodesRequest{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[17]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1307,7 +1391,7 @@ func (x *ReplaceNodesRequest) String() string {
 func (*ReplaceNodesRequest) ProtoMessage() {}
 
 func (x *ReplaceNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[17]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1320,7 +1404,7 @@ func (x *ReplaceNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceNodesRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceNodesRequest) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{17}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReplaceNodesRequest) GetGroup() string {
@@ -1345,7 +1429,7 @@ type ReplaceNodesResponse struct {
 
 func (x *ReplaceNodesResponse) Reset() {
 	*x = ReplaceNodesResponse{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[18]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1441,7 @@ func (x *ReplaceNodesResponse) String() string {
 func (*ReplaceNodesResponse) ProtoMessage() {}
 
 func (x *ReplaceNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[18]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1454,7 @@ func (x *ReplaceNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceNodesResponse.ProtoReflect.Descriptor instead.
 func (*ReplaceNodesResponse) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{18}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{19}
 }
 
 type ForceDeleteNodesRequest struct {
@@ -1383,7 +1467,7 @@ type ForceDeleteNodesRequest struct {
 
 func (x *ForceDeleteNodesRequest) Reset() {
 	*x = ForceDeleteNodesRequest{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[19]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1479,7 @@ func (x *ForceDeleteNodesRequest) String() string {
 func (*ForceDeleteNodesRequest) ProtoMessage() {}
 
 func (x *ForceDeleteNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[19]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1492,7 @@ func (x *ForceDeleteNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForceDeleteNodesRequest.ProtoReflect.Descriptor instead.
 func (*ForceDeleteNodesRequest) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{19}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ForceDeleteNodesRequest) GetGroup() string {
@@ -1433,7 +1517,7 @@ type ForceDeleteNodesResponse struct {
 
 func (x *ForceDeleteNodesResponse) Reset() {
 	*x = ForceDeleteNodesResponse{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[20]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1445,7 +1529,7 @@ func (x *ForceDeleteNodesResponse) String() string {
 func (*ForceDeleteNodesResponse) ProtoMessage() {}
 
 func (x *ForceDeleteNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[20]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1458,7 +1542,7 @@ func (x *ForceDeleteNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForceDeleteNodesResponse.ProtoReflect.Descriptor instead.
 func (*ForceDeleteNodesResponse) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{20}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{21}
 }
 
 type IncreaseSizeWithTokenRequest struct {
@@ -1472,7 +1556,7 @@ type IncreaseSizeWithTokenRequest struct {
 
 func (x *IncreaseSizeWithTokenRequest) Reset() {
 	*x = IncreaseSizeWithTokenRequest{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[21]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1568,7 @@ func (x *IncreaseSizeWithTokenRequest) String() string {
 func (*IncreaseSizeWithTokenRequest) ProtoMessage() {}
 
 func (x *IncreaseSizeWithTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[21]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1581,7 @@ func (x *IncreaseSizeWithTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IncreaseSizeWithTokenRequest.ProtoReflect.Descriptor instead.
 func (*IncreaseSizeWithTokenRequest) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{21}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *IncreaseSizeWithTokenRequest) GetGroup() string {
@@ -1529,7 +1613,7 @@ type IncreaseSizeWithTokenResponse struct {
 
 func (x *IncreaseSizeWithTokenResponse) Reset() {
 	*x = IncreaseSizeWithTokenResponse{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[22]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1625,7 @@ func (x *IncreaseSizeWithTokenResponse) String() string {
 func (*IncreaseSizeWithTokenResponse) ProtoMessage() {}
 
 func (x *IncreaseSizeWithTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[22]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1638,7 @@ func (x *IncreaseSizeWithTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IncreaseSizeWithTokenResponse.ProtoReflect.Descriptor instead.
 func (*IncreaseSizeWithTokenResponse) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{22}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{23}
 }
 
 type AtomicIncreaseSizeRequest struct {
@@ -1567,7 +1651,7 @@ type AtomicIncreaseSizeRequest struct {
 
 func (x *AtomicIncreaseSizeRequest) Reset() {
 	*x = AtomicIncreaseSizeRequest{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[23]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1579,7 +1663,7 @@ func (x *AtomicIncreaseSizeRequest) String() string {
 func (*AtomicIncreaseSizeRequest) ProtoMessage() {}
 
 func (x *AtomicIncreaseSizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[23]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1592,7 +1676,7 @@ func (x *AtomicIncreaseSizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AtomicIncreaseSizeRequest.ProtoReflect.Descriptor instead.
 func (*AtomicIncreaseSizeRequest) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{23}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AtomicIncreaseSizeRequest) GetGroup() string {
@@ -1617,7 +1701,7 @@ type AtomicIncreaseSizeResponse struct {
 
 func (x *AtomicIncreaseSizeResponse) Reset() {
 	*x = AtomicIncreaseSizeResponse{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[24]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1629,7 +1713,7 @@ func (x *AtomicIncreaseSizeResponse) String() string {
 func (*AtomicIncreaseSizeResponse) ProtoMessage() {}
 
 func (x *AtomicIncreaseSizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[24]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1642,7 +1726,7 @@ func (x *AtomicIncreaseSizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AtomicIncreaseSizeResponse.ProtoReflect.Descriptor instead.
 func (*AtomicIncreaseSizeResponse) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{24}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{25}
 }
 
 type TemplateVersionRequest struct {
@@ -1654,7 +1738,7 @@ type TemplateVersionRequest struct {
 
 func (x *TemplateVersionRequest) Reset() {
 	*x = TemplateVersionRequest{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[25]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1750,7 @@ func (x *TemplateVersionRequest) String() string {
 func (*TemplateVersionRequest) ProtoMessage() {}
 
 func (x *TemplateVersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[25]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +1763,7 @@ func (x *TemplateVersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TemplateVersionRequest.ProtoReflect.Descriptor instead.
 func (*TemplateVersionRequest) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{25}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TemplateVersionRequest) GetGroup() string {
@@ -1698,7 +1782,7 @@ type TemplateVersionResponse struct {
 
 func (x *TemplateVersionResponse) Reset() {
 	*x = TemplateVersionResponse{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[26]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1794,7 @@ func (x *TemplateVersionResponse) String() string {
 func (*TemplateVersionResponse) ProtoMessage() {}
 
 func (x *TemplateVersionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[26]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1807,7 @@ func (x *TemplateVersionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TemplateVersionResponse.ProtoReflect.Descriptor instead.
 func (*TemplateVersionResponse) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{26}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TemplateVersionResponse) GetVersion() string {
@@ -1743,7 +1827,7 @@ type SetTemplateVersionRequest struct {
 
 func (x *SetTemplateVersionRequest) Reset() {
 	*x = SetTemplateVersionRequest{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[27]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1755,7 +1839,7 @@ func (x *SetTemplateVersionRequest) String() string {
 func (*SetTemplateVersionRequest) ProtoMessage() {}
 
 func (x *SetTemplateVersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[27]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1768,7 +1852,7 @@ func (x *SetTemplateVersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTemplateVersionRequest.ProtoReflect.Descriptor instead.
 func (*SetTemplateVersionRequest) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{27}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SetTemplateVersionRequest) GetGroup() string {
@@ -1793,7 +1877,7 @@ type SetTemplateVersionResponse struct {
 
 func (x *SetTemplateVersionResponse) Reset() {
 	*x = SetTemplateVersionResponse{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[28]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +1889,7 @@ func (x *SetTemplateVersionResponse) String() string {
 func (*SetTemplateVersionResponse) ProtoMessage() {}
 
 func (x *SetTemplateVersionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[28]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +1902,7 @@ func (x *SetTemplateVersionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTemplateVersionResponse.ProtoReflect.Descriptor instead.
 func (*SetTemplateVersionResponse) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{28}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{29}
 }
 
 type UpgradeNativelyRequest struct {
@@ -1831,7 +1915,7 @@ type UpgradeNativelyRequest struct {
 
 func (x *UpgradeNativelyRequest) Reset() {
 	*x = UpgradeNativelyRequest{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[29]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1843,7 +1927,7 @@ func (x *UpgradeNativelyRequest) String() string {
 func (*UpgradeNativelyRequest) ProtoMessage() {}
 
 func (x *UpgradeNativelyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[29]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1856,7 +1940,7 @@ func (x *UpgradeNativelyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpgradeNativelyRequest.ProtoReflect.Descriptor instead.
 func (*UpgradeNativelyRequest) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{29}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *UpgradeNativelyRequest) GetGroup() string {
@@ -1881,7 +1965,7 @@ type UpgradeNativelyResponse struct {
 
 func (x *UpgradeNativelyResponse) Reset() {
 	*x = UpgradeNativelyResponse{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[30]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +1977,7 @@ func (x *UpgradeNativelyResponse) String() string {
 func (*UpgradeNativelyResponse) ProtoMessage() {}
 
 func (x *UpgradeNativelyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[30]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +1990,7 @@ func (x *UpgradeNativelyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpgradeNativelyResponse.ProtoReflect.Descriptor instead.
 func (*UpgradeNativelyResponse) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{30}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{31}
 }
 
 type AvailableVersionsRequest struct {
@@ -1917,7 +2001,7 @@ type AvailableVersionsRequest struct {
 
 func (x *AvailableVersionsRequest) Reset() {
 	*x = AvailableVersionsRequest{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[31]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1929,7 +2013,7 @@ func (x *AvailableVersionsRequest) String() string {
 func (*AvailableVersionsRequest) ProtoMessage() {}
 
 func (x *AvailableVersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[31]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1942,7 +2026,7 @@ func (x *AvailableVersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AvailableVersionsRequest.ProtoReflect.Descriptor instead.
 func (*AvailableVersionsRequest) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{31}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{32}
 }
 
 type AvailableVersionsResponse struct {
@@ -1954,7 +2038,7 @@ type AvailableVersionsResponse struct {
 
 func (x *AvailableVersionsResponse) Reset() {
 	*x = AvailableVersionsResponse{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[32]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1966,7 +2050,7 @@ func (x *AvailableVersionsResponse) String() string {
 func (*AvailableVersionsResponse) ProtoMessage() {}
 
 func (x *AvailableVersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[32]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1979,7 +2063,7 @@ func (x *AvailableVersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AvailableVersionsResponse.ProtoReflect.Descriptor instead.
 func (*AvailableVersionsResponse) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{32}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AvailableVersionsResponse) GetVersions() []*Version {
@@ -2002,7 +2086,7 @@ type Version struct {
 
 func (x *Version) Reset() {
 	*x = Version{}
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[33]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2098,7 @@ func (x *Version) String() string {
 func (*Version) ProtoMessage() {}
 
 func (x *Version) ProtoReflect() protoreflect.Message {
-	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[33]
+	mi := &file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2111,7 @@ func (x *Version) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Version.ProtoReflect.Descriptor instead.
 func (*Version) Descriptor() ([]byte, []int) {
-	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{33}
+	return file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Version) GetName() string {
@@ -2065,10 +2149,11 @@ const file_cloudprovider_externalgrpc_extension_extension_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2).poolkeeper.cloudprovider.v1.CapabilitiesR\x05value:\x028\x01\"[\n" +
 	"\fCapabilities\x12K\n" +
 	"\fcapabilities\x18\x01 \x03(\x0e2'.poolkeeper.cloudprovider.v1.CapabilityR\fcapabilities\"\x13\n" +
-	"\x11ReadGroupsRequest\"m\n" +
+	"\x11ReadGroupsRequest\"\xb4\x01\n" +
 	"\x12ReadGroupsResponse\x12:\n" +
 	"\x06groups\x18\x01 \x03(\v2\".poolkeeper.cloudprovider.v1.GroupR\x06groups\x12\x1b\n" +
-	"\tgpu_label\x18\x02 \x01(\tR\bgpuLabel\"\xa4\x04\n" +
+	"\tgpu_label\x18\x02 \x01(\tR\bgpuLabel\x12E\n" +
+	"\x06offers\x18\x03 \x01(\v2-.poolkeeper.cloudprovider.v1.DiscoverResponseR\x06offers\"\xe7\x04\n" +
 	"\x05Group\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
 	"\bmin_size\x18\x02 \x01(\x05R\aminSize\x12\x19\n" +
@@ -2084,7 +2169,12 @@ const file_cloudprovider_externalgrpc_extension_extension_proto_rawDesc = "" +
 	" \x01(\tR\x0ftemplateVersion\x12>\n" +
 	"\aoptions\x18\v \x01(\v2$.poolkeeper.cloudprovider.v1.OptionsR\aoptions\x12N\n" +
 	"\rcapacity_type\x18\f \x01(\x0e2).poolkeeper.cloudprovider.v1.CapacityTypeR\fcapacityType\x12>\n" +
-	"\aproblem\x18\r \x01(\v2$.poolkeeper.cloudprovider.v1.ProblemR\aproblem\"9\n" +
+	"\aproblem\x18\r \x01(\v2$.poolkeeper.cloudprovider.v1.ProblemR\aproblem\x12A\n" +
+	"\theld_jobs\x18\x0e \x03(\v2$.poolkeeper.cloudprovider.v1.HeldJobR\bheldJobs\"K\n" +
+	"\aHeldJob\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\x12\x14\n" +
+	"\x05cause\x18\x02 \x01(\tR\x05cause\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"9\n" +
 	"\aProblem\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"\x92\x03\n" +
@@ -2168,7 +2258,7 @@ const file_cloudprovider_externalgrpc_extension_extension_proto_rawDesc = "" +
 	"\aVersion\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
 	"\breleased\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breleased\x12:\n" +
-	"\vend_of_life\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tendOfLife*\xe4\x02\n" +
+	"\vend_of_life\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tendOfLife*\x89\x03\n" +
 	"\n" +
 	"Capability\x12\x1a\n" +
 	"\x16CAPABILITY_UNSPECIFIED\x10\x00\x12\x1a\n" +
@@ -2180,10 +2270,11 @@ const file_cloudprovider_externalgrpc_extension_extension_proto_rawDesc = "" +
 	"\x17CAPABILITY_FORCE_DELETE\x10\x06\x12\"\n" +
 	"\x1eCAPABILITY_INCREASE_WITH_TOKEN\x10\a\x12\x1e\n" +
 	"\x1aCAPABILITY_ATOMIC_INCREASE\x10\b\x12\x1f\n" +
-	"\x1bCAPABILITY_TEMPLATE_VERSION\x10\t\x12\x1d\n" +
-	"\x19CAPABILITY_NATIVE_UPGRADE\x10\n" +
-	"\x12\x1c\n" +
-	"\x18CAPABILITY_LIST_VERSIONS\x10\v*\xa1\x01\n" +
+	"\x1bCAPABILITY_TEMPLATE_VERSION\x10\t\x12#\n" +
+	"\x1fCAPABILITY_SET_TEMPLATE_VERSION\x10\n" +
+	"\x12\x1d\n" +
+	"\x19CAPABILITY_NATIVE_UPGRADE\x10\v\x12\x1c\n" +
+	"\x18CAPABILITY_LIST_VERSIONS\x10\f*\xa1\x01\n" +
 	"\rInstanceState\x12\x1e\n" +
 	"\x1aINSTANCE_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17INSTANCE_STATE_CREATING\x10\x01\x12\x1a\n" +
@@ -2229,7 +2320,7 @@ func file_cloudprovider_externalgrpc_extension_extension_proto_rawDescGZIP() []b
 }
 
 var file_cloudprovider_externalgrpc_extension_extension_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_cloudprovider_externalgrpc_extension_extension_proto_goTypes = []any{
 	(Capability)(0),                       // 0: poolkeeper.cloudprovider.v1.Capability
 	(InstanceState)(0),                    // 1: poolkeeper.cloudprovider.v1.InstanceState
@@ -2241,96 +2332,99 @@ var file_cloudprovider_externalgrpc_extension_extension_proto_goTypes = []any{
 	(*ReadGroupsRequest)(nil),             // 7: poolkeeper.cloudprovider.v1.ReadGroupsRequest
 	(*ReadGroupsResponse)(nil),            // 8: poolkeeper.cloudprovider.v1.ReadGroupsResponse
 	(*Group)(nil),                         // 9: poolkeeper.cloudprovider.v1.Group
-	(*Problem)(nil),                       // 10: poolkeeper.cloudprovider.v1.Problem
-	(*Instance)(nil),                      // 11: poolkeeper.cloudprovider.v1.Instance
-	(*InstanceError)(nil),                 // 12: poolkeeper.cloudprovider.v1.InstanceError
-	(*Options)(nil),                       // 13: poolkeeper.cloudprovider.v1.Options
-	(*Node)(nil),                          // 14: poolkeeper.cloudprovider.v1.Node
-	(*HasInstanceRequest)(nil),            // 15: poolkeeper.cloudprovider.v1.HasInstanceRequest
-	(*HasInstanceResponse)(nil),           // 16: poolkeeper.cloudprovider.v1.HasInstanceResponse
-	(*RebootNodeRequest)(nil),             // 17: poolkeeper.cloudprovider.v1.RebootNodeRequest
-	(*RebootNodeResponse)(nil),            // 18: poolkeeper.cloudprovider.v1.RebootNodeResponse
-	(*StopNodeRequest)(nil),               // 19: poolkeeper.cloudprovider.v1.StopNodeRequest
-	(*StopNodeResponse)(nil),              // 20: poolkeeper.cloudprovider.v1.StopNodeResponse
-	(*ReplaceNodesRequest)(nil),           // 21: poolkeeper.cloudprovider.v1.ReplaceNodesRequest
-	(*ReplaceNodesResponse)(nil),          // 22: poolkeeper.cloudprovider.v1.ReplaceNodesResponse
-	(*ForceDeleteNodesRequest)(nil),       // 23: poolkeeper.cloudprovider.v1.ForceDeleteNodesRequest
-	(*ForceDeleteNodesResponse)(nil),      // 24: poolkeeper.cloudprovider.v1.ForceDeleteNodesResponse
-	(*IncreaseSizeWithTokenRequest)(nil),  // 25: poolkeeper.cloudprovider.v1.IncreaseSizeWithTokenRequest
-	(*IncreaseSizeWithTokenResponse)(nil), // 26: poolkeeper.cloudprovider.v1.IncreaseSizeWithTokenResponse
-	(*AtomicIncreaseSizeRequest)(nil),     // 27: poolkeeper.cloudprovider.v1.AtomicIncreaseSizeRequest
-	(*AtomicIncreaseSizeResponse)(nil),    // 28: poolkeeper.cloudprovider.v1.AtomicIncreaseSizeResponse
-	(*TemplateVersionRequest)(nil),        // 29: poolkeeper.cloudprovider.v1.TemplateVersionRequest
-	(*TemplateVersionResponse)(nil),       // 30: poolkeeper.cloudprovider.v1.TemplateVersionResponse
-	(*SetTemplateVersionRequest)(nil),     // 31: poolkeeper.cloudprovider.v1.SetTemplateVersionRequest
-	(*SetTemplateVersionResponse)(nil),    // 32: poolkeeper.cloudprovider.v1.SetTemplateVersionResponse
-	(*UpgradeNativelyRequest)(nil),        // 33: poolkeeper.cloudprovider.v1.UpgradeNativelyRequest
-	(*UpgradeNativelyResponse)(nil),       // 34: poolkeeper.cloudprovider.v1.UpgradeNativelyResponse
-	(*AvailableVersionsRequest)(nil),      // 35: poolkeeper.cloudprovider.v1.AvailableVersionsRequest
-	(*AvailableVersionsResponse)(nil),     // 36: poolkeeper.cloudprovider.v1.AvailableVersionsResponse
-	(*Version)(nil),                       // 37: poolkeeper.cloudprovider.v1.Version
-	nil,                                   // 38: poolkeeper.cloudprovider.v1.DiscoverResponse.LackingEntry
-	(*timestamppb.Timestamp)(nil),         // 39: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),           // 40: google.protobuf.Duration
+	(*HeldJob)(nil),                       // 10: poolkeeper.cloudprovider.v1.HeldJob
+	(*Problem)(nil),                       // 11: poolkeeper.cloudprovider.v1.Problem
+	(*Instance)(nil),                      // 12: poolkeeper.cloudprovider.v1.Instance
+	(*InstanceError)(nil),                 // 13: poolkeeper.cloudprovider.v1.InstanceError
+	(*Options)(nil),                       // 14: poolkeeper.cloudprovider.v1.Options
+	(*Node)(nil),                          // 15: poolkeeper.cloudprovider.v1.Node
+	(*HasInstanceRequest)(nil),            // 16: poolkeeper.cloudprovider.v1.HasInstanceRequest
+	(*HasInstanceResponse)(nil),           // 17: poolkeeper.cloudprovider.v1.HasInstanceResponse
+	(*RebootNodeRequest)(nil),             // 18: poolkeeper.cloudprovider.v1.RebootNodeRequest
+	(*RebootNodeResponse)(nil),            // 19: poolkeeper.cloudprovider.v1.RebootNodeResponse
+	(*StopNodeRequest)(nil),               // 20: poolkeeper.cloudprovider.v1.StopNodeRequest
+	(*StopNodeResponse)(nil),              // 21: poolkeeper.cloudprovider.v1.StopNodeResponse
+	(*ReplaceNodesRequest)(nil),           // 22: poolkeeper.cloudprovider.v1.ReplaceNodesRequest
+	(*ReplaceNodesResponse)(nil),          // 23: poolkeeper.cloudprovider.v1.ReplaceNodesResponse
+	(*ForceDeleteNodesRequest)(nil),       // 24: poolkeeper.cloudprovider.v1.ForceDeleteNodesRequest
+	(*ForceDeleteNodesResponse)(nil),      // 25: poolkeeper.cloudprovider.v1.ForceDeleteNodesResponse
+	(*IncreaseSizeWithTokenRequest)(nil),  // 26: poolkeeper.cloudprovider.v1.IncreaseSizeWithTokenRequest
+	(*IncreaseSizeWithTokenResponse)(nil), // 27: poolkeeper.cloudprovider.v1.IncreaseSizeWithTokenResponse
+	(*AtomicIncreaseSizeRequest)(nil),     // 28: poolkeeper.cloudprovider.v1.AtomicIncreaseSizeRequest
+	(*AtomicIncreaseSizeResponse)(nil),    // 29: poolkeeper.cloudprovider.v1.AtomicIncreaseSizeResponse
+	(*TemplateVersionRequest)(nil),        // 30: poolkeeper.cloudprovider.v1.TemplateVersionRequest
+	(*TemplateVersionResponse)(nil),       // 31: poolkeeper.cloudprovider.v1.TemplateVersionResponse
+	(*SetTemplateVersionRequest)(nil),     // 32: poolkeeper.cloudprovider.v1.SetTemplateVersionRequest
+	(*SetTemplateVersionResponse)(nil),    // 33: poolkeeper.cloudprovider.v1.SetTemplateVersionResponse
+	(*UpgradeNativelyRequest)(nil),        // 34: poolkeeper.cloudprovider.v1.UpgradeNativelyRequest
+	(*UpgradeNativelyResponse)(nil),       // 35: poolkeeper.cloudprovider.v1.UpgradeNativelyResponse
+	(*AvailableVersionsRequest)(nil),      // 36: poolkeeper.cloudprovider.v1.AvailableVersionsRequest
+	(*AvailableVersionsResponse)(nil),     // 37: poolkeeper.cloudprovider.v1.AvailableVersionsResponse
+	(*Version)(nil),                       // 38: poolkeeper.cloudprovider.v1.Version
+	nil,                                   // 39: poolkeeper.cloudprovider.v1.DiscoverResponse.LackingEntry
+	(*timestamppb.Timestamp)(nil),         // 40: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),           // 41: google.protobuf.Duration
 }
 var file_cloudprovider_externalgrpc_extension_extension_proto_depIdxs = []int32{
 	0,  // 0: poolkeeper.cloudprovider.v1.DiscoverResponse.capabilities:type_name -> poolkeeper.cloudprovider.v1.Capability
-	38, // 1: poolkeeper.cloudprovider.v1.DiscoverResponse.lacking:type_name -> poolkeeper.cloudprovider.v1.DiscoverResponse.LackingEntry
+	39, // 1: poolkeeper.cloudprovider.v1.DiscoverResponse.lacking:type_name -> poolkeeper.cloudprovider.v1.DiscoverResponse.LackingEntry
 	0,  // 2: poolkeeper.cloudprovider.v1.Capabilities.capabilities:type_name -> poolkeeper.cloudprovider.v1.Capability
 	9,  // 3: poolkeeper.cloudprovider.v1.ReadGroupsResponse.groups:type_name -> poolkeeper.cloudprovider.v1.Group
-	11, // 4: poolkeeper.cloudprovider.v1.Group.instances:type_name -> poolkeeper.cloudprovider.v1.Instance
-	13, // 5: poolkeeper.cloudprovider.v1.Group.options:type_name -> poolkeeper.cloudprovider.v1.Options
-	3,  // 6: poolkeeper.cloudprovider.v1.Group.capacity_type:type_name -> poolkeeper.cloudprovider.v1.CapacityType
-	10, // 7: poolkeeper.cloudprovider.v1.Group.problem:type_name -> poolkeeper.cloudprovider.v1.Problem
-	1,  // 8: poolkeeper.cloudprovider.v1.Instance.state:type_name -> poolkeeper.cloudprovider.v1.InstanceState
-	12, // 9: poolkeeper.cloudprovider.v1.Instance.error:type_name -> poolkeeper.cloudprovider.v1.InstanceError
-	39, // 10: poolkeeper.cloudprovider.v1.Instance.created:type_name -> google.protobuf.Timestamp
-	39, // 11: poolkeeper.cloudprovider.v1.Instance.started:type_name -> google.protobuf.Timestamp
-	2,  // 12: poolkeeper.cloudprovider.v1.Instance.health:type_name -> poolkeeper.cloudprovider.v1.Health
-	40, // 13: poolkeeper.cloudprovider.v1.Options.scale_down_unneeded_time:type_name -> google.protobuf.Duration
-	40, // 14: poolkeeper.cloudprovider.v1.Options.scale_down_unready_time:type_name -> google.protobuf.Duration
-	40, // 15: poolkeeper.cloudprovider.v1.Options.max_node_provision_time:type_name -> google.protobuf.Duration
-	40, // 16: poolkeeper.cloudprovider.v1.Options.max_node_startup_time:type_name -> google.protobuf.Duration
-	14, // 17: poolkeeper.cloudprovider.v1.HasInstanceRequest.node:type_name -> poolkeeper.cloudprovider.v1.Node
-	14, // 18: poolkeeper.cloudprovider.v1.RebootNodeRequest.node:type_name -> poolkeeper.cloudprovider.v1.Node
-	14, // 19: poolkeeper.cloudprovider.v1.StopNodeRequest.node:type_name -> poolkeeper.cloudprovider.v1.Node
-	14, // 20: poolkeeper.cloudprovider.v1.ReplaceNodesRequest.nodes:type_name -> poolkeeper.cloudprovider.v1.Node
-	14, // 21: poolkeeper.cloudprovider.v1.ForceDeleteNodesRequest.nodes:type_name -> poolkeeper.cloudprovider.v1.Node
-	37, // 22: poolkeeper.cloudprovider.v1.AvailableVersionsResponse.versions:type_name -> poolkeeper.cloudprovider.v1.Version
-	39, // 23: poolkeeper.cloudprovider.v1.Version.released:type_name -> google.protobuf.Timestamp
-	39, // 24: poolkeeper.cloudprovider.v1.Version.end_of_life:type_name -> google.protobuf.Timestamp
-	6,  // 25: poolkeeper.cloudprovider.v1.DiscoverResponse.LackingEntry.value:type_name -> poolkeeper.cloudprovider.v1.Capabilities
-	4,  // 26: poolkeeper.cloudprovider.v1.Extension.Discover:input_type -> poolkeeper.cloudprovider.v1.DiscoverRequest
-	7,  // 27: poolkeeper.cloudprovider.v1.Extension.ReadGroups:input_type -> poolkeeper.cloudprovider.v1.ReadGroupsRequest
-	15, // 28: poolkeeper.cloudprovider.v1.Extension.HasInstance:input_type -> poolkeeper.cloudprovider.v1.HasInstanceRequest
-	17, // 29: poolkeeper.cloudprovider.v1.Extension.RebootNode:input_type -> poolkeeper.cloudprovider.v1.RebootNodeRequest
-	19, // 30: poolkeeper.cloudprovider.v1.Extension.StopNode:input_type -> poolkeeper.cloudprovider.v1.StopNodeRequest
-	21, // 31: poolkeeper.cloudprovider.v1.Extension.ReplaceNodes:input_type -> poolkeeper.cloudprovider.v1.ReplaceNodesRequest
-	23, // 32: poolkeeper.cloudprovider.v1.Extension.ForceDeleteNodes:input_type -> poolkeeper.cloudprovider.v1.ForceDeleteNodesRequest
-	25, // 33: poolkeeper.cloudprovider.v1.Extension.IncreaseSizeWithToken:input_type -> poolkeeper.cloudprovider.v1.IncreaseSizeWithTokenRequest
-	27, // 34: poolkeeper.cloudprovider.v1.Extension.AtomicIncreaseSize:input_type -> poolkeeper.cloudprovider.v1.AtomicIncreaseSizeRequest
-	29, // 35: poolkeeper.cloudprovider.v1.Extension.TemplateVersion:input_type -> poolkeeper.cloudprovider.v1.TemplateVersionRequest
-	31, // 36: poolkeeper.cloudprovider.v1.Extension.SetTemplateVersion:input_type -> poolkeeper.cloudprovider.v1.SetTemplateVersionRequest
-	33, // 37: poolkeeper.cloudprovider.v1.Extension.UpgradeNatively:input_type -> poolkeeper.cloudprovider.v1.UpgradeNativelyRequest
-	35, // 38: poolkeeper.cloudprovider.v1.Extension.AvailableVersions:input_type -> poolkeeper.cloudprovider.v1.AvailableVersionsRequest
-	5,  // 39: poolkeeper.cloudprovider.v1.Extension.Discover:output_type -> poolkeeper.cloudprovider.v1.DiscoverResponse
-	8,  // 40: poolkeeper.cloudprovider.v1.Extension.ReadGroups:output_type -> poolkeeper.cloudprovider.v1.ReadGroupsResponse
-	16, // 41: poolkeeper.cloudprovider.v1.Extension.HasInstance:output_type -> poolkeeper.cloudprovider.v1.HasInstanceResponse
-	18, // 42: poolkeeper.cloudprovider.v1.Extension.RebootNode:output_type -> poolkeeper.cloudprovider.v1.RebootNodeResponse
-	20, // 43: poolkeeper.cloudprovider.v1.Extension.StopNode:output_type -> poolkeeper.cloudprovider.v1.StopNodeResponse
-	22, // 44: poolkeeper.cloudprovider.v1.Extension.ReplaceNodes:output_type -> poolkeeper.cloudprovider.v1.ReplaceNodesResponse
-	24, // 45: poolkeeper.cloudprovider.v1.Extension.ForceDeleteNodes:output_type -> poolkeeper.cloudprovider.v1.ForceDeleteNodesResponse
-	26, // 46: poolkeeper.cloudprovider.v1.Extension.IncreaseSizeWithToken:output_type -> poolkeeper.cloudprovider.v1.IncreaseSizeWithTokenResponse
-	28, // 47: poolkeeper.cloudprovider.v1.Extension.AtomicIncreaseSize:output_type -> poolkeeper.cloudprovider.v1.AtomicIncreaseSizeResponse
-	30, // 48: poolkeeper.cloudprovider.v1.Extension.TemplateVersion:output_type -> poolkeeper.cloudprovider.v1.TemplateVersionResponse
-	32, // 49: poolkeeper.cloudprovider.v1.Extension.SetTemplateVersion:output_type -> poolkeeper.cloudprovider.v1.SetTemplateVersionResponse
-	34, // 50: poolkeeper.cloudprovider.v1.Extension.UpgradeNatively:output_type -> poolkeeper.cloudprovider.v1.UpgradeNativelyResponse
-	36, // 51: poolkeeper.cloudprovider.v1.Extension.AvailableVersions:output_type -> poolkeeper.cloudprovider.v1.AvailableVersionsResponse
-	39, // [39:52] is the sub-list for method output_type
-	26, // [26:39] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	5,  // 4: poolkeeper.cloudprovider.v1.ReadGroupsResponse.offers:type_name -> poolkeeper.cloudprovider.v1.DiscoverResponse
+	12, // 5: poolkeeper.cloudprovider.v1.Group.instances:type_name -> poolkeeper.cloudprovider.v1.Instance
+	14, // 6: poolkeeper.cloudprovider.v1.Group.options:type_name -> poolkeeper.cloudprovider.v1.Options
+	3,  // 7: poolkeeper.cloudprovider.v1.Group.capacity_type:type_name -> poolkeeper.cloudprovider.v1.CapacityType
+	11, // 8: poolkeeper.cloudprovider.v1.Group.problem:type_name -> poolkeeper.cloudprovider.v1.Problem
+	10, // 9: poolkeeper.cloudprovider.v1.Group.held_jobs:type_name -> poolkeeper.cloudprovider.v1.HeldJob
+	1,  // 10: poolkeeper.cloudprovider.v1.Instance.state:type_name -> poolkeeper.cloudprovider.v1.InstanceState
+	13, // 11: poolkeeper.cloudprovider.v1.Instance.error:type_name -> poolkeeper.cloudprovider.v1.InstanceError
+	40, // 12: poolkeeper.cloudprovider.v1.Instance.created:type_name -> google.protobuf.Timestamp
+	40, // 13: poolkeeper.cloudprovider.v1.Instance.started:type_name -> google.protobuf.Timestamp
+	2,  // 14: poolkeeper.cloudprovider.v1.Instance.health:type_name -> poolkeeper.cloudprovider.v1.Health
+	41, // 15: poolkeeper.cloudprovider.v1.Options.scale_down_unneeded_time:type_name -> google.protobuf.Duration
+	41, // 16: poolkeeper.cloudprovider.v1.Options.scale_down_unready_time:type_name -> google.protobuf.Duration
+	41, // 17: poolkeeper.cloudprovider.v1.Options.max_node_provision_time:type_name -> google.protobuf.Duration
+	41, // 18: poolkeeper.cloudprovider.v1.Options.max_node_startup_time:type_name -> google.protobuf.Duration
+	15, // 19: poolkeeper.cloudprovider.v1.HasInstanceRequest.node:type_name -> poolkeeper.cloudprovider.v1.Node
+	15, // 20: poolkeeper.cloudprovider.v1.RebootNodeRequest.node:type_name -> poolkeeper.cloudprovider.v1.Node
+	15, // 21: poolkeeper.cloudprovider.v1.StopNodeRequest.node:type_name -> poolkeeper.cloudprovider.v1.Node
+	15, // 22: poolkeeper.cloudprovider.v1.ReplaceNodesRequest.nodes:type_name -> poolkeeper.cloudprovider.v1.Node
+	15, // 23: poolkeeper.cloudprovider.v1.ForceDeleteNodesRequest.nodes:type_name -> poolkeeper.cloudprovider.v1.Node
+	38, // 24: poolkeeper.cloudprovider.v1.AvailableVersionsResponse.versions:type_name -> poolkeeper.cloudprovider.v1.Version
+	40, // 25: poolkeeper.cloudprovider.v1.Version.released:type_name -> google.protobuf.Timestamp
+	40, // 26: poolkeeper.cloudprovider.v1.Version.end_of_life:type_name -> google.protobuf.Timestamp
+	6,  // 27: poolkeeper.cloudprovider.v1.DiscoverResponse.LackingEntry.value:type_name -> poolkeeper.cloudprovider.v1.Capabilities
+	4,  // 28: poolkeeper.cloudprovider.v1.Extension.Discover:input_type -> poolkeeper.cloudprovider.v1.DiscoverRequest
+	7,  // 29: poolkeeper.cloudprovider.v1.Extension.ReadGroups:input_type -> poolkeeper.cloudprovider.v1.ReadGroupsRequest
+	16, // 30: poolkeeper.cloudprovider.v1.Extension.HasInstance:input_type -> poolkeeper.cloudprovider.v1.HasInstanceRequest
+	18, // 31: poolkeeper.cloudprovider.v1.Extension.RebootNode:input_type -> poolkeeper.cloudprovider.v1.RebootNodeRequest
+	20, // 32: poolkeeper.cloudprovider.v1.Extension.StopNode:input_type -> poolkeeper.cloudprovider.v1.StopNodeRequest
+	22, // 33: poolkeeper.cloudprovider.v1.Extension.ReplaceNodes:input_type -> poolkeeper.cloudprovider.v1.ReplaceNodesRequest
+	24, // 34: poolkeeper.cloudprovider.v1.Extension.ForceDeleteNodes:input_type -> poolkeeper.cloudprovider.v1.ForceDeleteNodesRequest
+	26, // 35: poolkeeper.cloudprovider.v1.Extension.IncreaseSizeWithToken:input_type -> poolkeeper.cloudprovider.v1.IncreaseSizeWithTokenRequest
+	28, // 36: poolkeeper.cloudprovider.v1.Extension.AtomicIncreaseSize:input_type -> poolkeeper.cloudprovider.v1.AtomicIncreaseSizeRequest
+	30, // 37: poolkeeper.cloudprovider.v1.Extension.TemplateVersion:input_type -> poolkeeper.cloudprovider.v1.TemplateVersionRequest
+	32, // 38: poolkeeper.cloudprovider.v1.Extension.SetTemplateVersion:input_type -> poolkeeper.cloudprovider.v1.SetTemplateVersionRequest
+	34, // 39: poolkeeper.cloudprovider.v1.Extension.UpgradeNatively:input_type -> poolkeeper.cloudprovider.v1.UpgradeNativelyRequest
+	36, // 40: poolkeeper.cloudprovider.v1.Extension.AvailableVersions:input_type -> poolkeeper.cloudprovider.v1.AvailableVersionsRequest
+	5,  // 41: poolkeeper.cloudprovider.v1.Extension.Discover:output_type -> poolkeeper.cloudprovider.v1.DiscoverResponse
+	8,  // 42: poolkeeper.cloudprovider.v1.Extension.ReadGroups:output_type -> poolkeeper.cloudprovider.v1.ReadGroupsResponse
+	17, // 43: poolkeeper.cloudprovider.v1.Extension.HasInstance:output_type -> poolkeeper.cloudprovider.v1.HasInstanceResponse
+	19, // 44: poolkeeper.cloudprovider.v1.Extension.RebootNode:output_type -> poolkeeper.cloudprovider.v1.RebootNodeResponse
+	21, // 45: poolkeeper.cloudprovider.v1.Extension.StopNode:output_type -> poolkeeper.cloudprovider.v1.StopNodeResponse
+	23, // 46: poolkeeper.cloudprovider.v1.Extension.ReplaceNodes:output_type -> poolkeeper.cloudprovider.v1.ReplaceNodesResponse
+	25, // 47: poolkeeper.cloudprovider.v1.Extension.ForceDeleteNodes:output_type -> poolkeeper.cloudprovider.v1.ForceDeleteNodesResponse
+	27, // 48: poolkeeper.cloudprovider.v1.Extension.IncreaseSizeWithToken:output_type -> poolkeeper.cloudprovider.v1.IncreaseSizeWithTokenResponse
+	29, // 49: poolkeeper.cloudprovider.v1.Extension.AtomicIncreaseSize:output_type -> poolkeeper.cloudprovider.v1.AtomicIncreaseSizeResponse
+	31, // 50: poolkeeper.cloudprovider.v1.Extension.TemplateVersion:output_type -> poolkeeper.cloudprovider.v1.TemplateVersionResponse
+	33, // 51: poolkeeper.cloudprovider.v1.Extension.SetTemplateVersion:output_type -> poolkeeper.cloudprovider.v1.SetTemplateVersionResponse
+	35, // 52: poolkeeper.cloudprovider.v1.Extension.UpgradeNatively:output_type -> poolkeeper.cloudprovider.v1.UpgradeNativelyResponse
+	37, // 53: poolkeeper.cloudprovider.v1.Extension.AvailableVersions:output_type -> poolkeeper.cloudprovider.v1.AvailableVersionsResponse
+	41, // [41:54] is the sub-list for method output_type
+	28, // [28:41] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_cloudprovider_externalgrpc_extension_extension_proto_init() }
@@ -2338,14 +2432,14 @@ func file_cloudprovider_externalgrpc_extension_extension_proto_init() {
 	if File_cloudprovider_externalgrpc_extension_extension_proto != nil {
 		return
 	}
-	file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[9].OneofWrappers = []any{}
+	file_cloudprovider_externalgrpc_extension_extension_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cloudprovider_externalgrpc_extension_extension_proto_rawDesc), len(file_cloudprovider_externalgrpc_extension_extension_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -67,9 +67,10 @@ type ExtensionClient interface {
 	IncreaseSizeWithToken(ctx context.Context, in *IncreaseSizeWithTokenRequest, opts ...grpc.CallOption) (*IncreaseSizeWithTokenResponse, error)
 	// AtomicIncreaseSize raises the target by all or nothing. CAPABILITY_ATOMIC_INCREASE.
 	AtomicIncreaseSize(ctx context.Context, in *AtomicIncreaseSizeRequest, opts ...grpc.CallOption) (*AtomicIncreaseSizeResponse, error)
-	// TemplateVersion is the Kubernetes version that new instances of the group come with, such as v1.36.3. CAPABILITY_TEMPLATE_VERSION.
+	// TemplateVersion is the Kubernetes version that new instances of the group come with, such as v1.36.3. It is not asked where ReadGroups is served, nor where the
+	// template's kubelet version says the same. CAPABILITY_TEMPLATE_VERSION.
 	TemplateVersion(ctx context.Context, in *TemplateVersionRequest, opts ...grpc.CallOption) (*TemplateVersionResponse, error)
-	// SetTemplateVersion makes new instances come with that version. Those that exist stay as they are. CAPABILITY_TEMPLATE_VERSION.
+	// SetTemplateVersion makes new instances come with that version. Those that exist stay as they are. CAPABILITY_SET_TEMPLATE_VERSION.
 	SetTemplateVersion(ctx context.Context, in *SetTemplateVersionRequest, opts ...grpc.CallOption) (*SetTemplateVersionResponse, error)
 	// UpgradeNatively has the cloud bring all instances of the group to that version by its own means, and answers once that has begun. CAPABILITY_NATIVE_UPGRADE.
 	UpgradeNatively(ctx context.Context, in *UpgradeNativelyRequest, opts ...grpc.CallOption) (*UpgradeNativelyResponse, error)
@@ -240,9 +241,10 @@ type ExtensionServer interface {
 	IncreaseSizeWithToken(context.Context, *IncreaseSizeWithTokenRequest) (*IncreaseSizeWithTokenResponse, error)
 	// AtomicIncreaseSize raises the target by all or nothing. CAPABILITY_ATOMIC_INCREASE.
 	AtomicIncreaseSize(context.Context, *AtomicIncreaseSizeRequest) (*AtomicIncreaseSizeResponse, error)
-	// TemplateVersion is the Kubernetes version that new instances of the group come with, such as v1.36.3. CAPABILITY_TEMPLATE_VERSION.
+	// TemplateVersion is the Kubernetes version that new instances of the group come with, such as v1.36.3. It is not asked where ReadGroups is served, nor where the
+	// template's kubelet version says the same. CAPABILITY_TEMPLATE_VERSION.
 	TemplateVersion(context.Context, *TemplateVersionRequest) (*TemplateVersionResponse, error)
-	// SetTemplateVersion makes new instances come with that version. Those that exist stay as they are. CAPABILITY_TEMPLATE_VERSION.
+	// SetTemplateVersion makes new instances come with that version. Those that exist stay as they are. CAPABILITY_SET_TEMPLATE_VERSION.
 	SetTemplateVersion(context.Context, *SetTemplateVersionRequest) (*SetTemplateVersionResponse, error)
 	// UpgradeNatively has the cloud bring all instances of the group to that version by its own means, and answers once that has begun. CAPABILITY_NATIVE_UPGRADE.
 	UpgradeNatively(context.Context, *UpgradeNativelyRequest) (*UpgradeNativelyResponse, error)

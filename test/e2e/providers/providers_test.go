@@ -9,7 +9,10 @@ import (
 // clouds are the providers under test. To add one, add a line, and a file with the function that it names.
 func clouds() map[string]func(*stage, wish) cloud {
 	return map[string]func(*stage, wish) cloud{
-		"kwok": kwokCloud,
+		"clusterapi":         clusterAPICloud,
+		"externalgrpc":       externalCloud,
+		"externalgrpc-usual": usualExternalCloud,
+		"kwok":               kwokCloud,
 	}
 }
 
