@@ -13,7 +13,6 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -32,8 +31,14 @@ type Autoscaler struct {
 	// names are the names of the expanders.
 	names     []string
 	stopwatch func() time.Time
-	usages    map[string]usage
-	last      memory
+	// memos are what was found out about each node of the last snapshot, and requests about each template of pods.
+	memos    []memo
+	requests map[*cluster.PodTemplate]request
+	busyness map[busyness]string
+	last     memory
+	// verdicts and answers are room for the next decision, so that a pass needs none of its own.
+	verdicts, answers []plan.Verdict
+	usable            []bool
 }
 
 // memory is a decision that holds until the snapshot changes or its due moment comes.
@@ -52,10 +57,11 @@ func New(opts Options, engine scheduling.Engine) (*Autoscaler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Autoscaler{opts: opts, engine: engine, expanders: expanders, names: names, usages: map[string]usage{}}, nil
+	return &Autoscaler{opts: opts, engine: engine, expanders: expanders, names: names, requests: map[*cluster.PodTemplate]request{}, busyness: map[busyness]string{}}, nil
 }
 
-// Decide says what should become of the sizes. The snapshots of all calls have to be those of one [cluster.Cluster].
+// Decide says what should become of the sizes. The snapshots of all calls have to be those of one [cluster.Cluster]. The decision's verdicts are good
+// until the next call: whoever keeps them copies them.
 func (a *Autoscaler) Decide(s *cluster.Snapshot, now time.Time) plan.Decision {
 	if a.last.holds(s, now) {
 		return a.last.decision
@@ -75,21 +81,34 @@ func (m memory) holds(s *cluster.Snapshot, now time.Time) bool {
 
 func (a *Autoscaler) decide(s *cluster.Snapshot, now time.Time) plan.Decision {
 	p := newPass(a, s, now)
-	if err := p.open(); err != nil {
-		for pool := range s.Pools.Values() {
-			p.say(plan.Pool, pool.Name, reason.SimulationFailed, err.Error())
+	p.furnish()         // the picture of now, and of what is on its way
+	p.fillToMin()       // pools below their min
+	wanted := p.wants() // pods that wait
+	if len(wanted) > 0 {
+		if err := p.open(); err != nil {
+			return p.baffled(err)
 		}
-		return p.decision()
 	}
-	p.furnish()                // the picture of now, and of what is on its way
-	p.fillToMin()              // pools below their min
-	left := p.place(p.wants()) // pods that wait, onto what exists and what comes
-	left = p.takeBack(left)    // onto nodes that we were about to remove
-	left = p.grow(left)        // onto new nodes
-	p.explain(left)            // and what nothing helps
-	p.shrink()                 // nodes that nobody needs
+	left := p.place(wanted)            // onto what exists and what comes
+	left = p.takeBack(left)            // onto nodes that we were about to remove
+	left = p.grow(left)                // onto new nodes
+	p.explain(left)                    // and what nothing helps
+	if err := p.shrink(); err != nil { // nodes that nobody needs
+		return p.baffled(err)
+	}
 	p.dropTimers()
 	return p.decision()
+}
+
+// baffled is the decision when the scheduler's rules can't be asked: nothing is done, and nothing is forgotten.
+func (p *pass) baffled(err error) plan.Decision {
+	d := plan.Decision{Owner: ledger.Autoscaler}
+	for pool := range p.s.Pools.Values() {
+		d.Verdicts = append(d.Verdicts, plan.Verdict{
+			Owner: ledger.Autoscaler, Kind: plan.Pool, Name: pool.Name, Reason: reason.SimulationFailed, Message: err.Error(),
+		})
+	}
+	return d
 }
 
 // pass is one decision in the making.
@@ -100,8 +119,12 @@ type pass struct {
 	a     *Autoscaler
 	opts  Options
 	s     *cluster.Snapshot
-	trial scheduling.Trial
 	rules *drain.Rules
+	// memos are what is known of each node, in the order of the snapshot's rows.
+	memos []memo
+	// trial is nil before somebody needs it; see open. Until then the nodes that it is to have are in later.
+	trial scheduling.Trial
+	later []expectation
 
 	// What the ledger says, by what is asked for.
 	claims     []ledger.Claim
@@ -110,15 +133,15 @@ type pass struct {
 	operations map[string][]ledger.Operation // by pool, oldest first
 	promised   map[string]bool               // pods (namespace/name) that nodes were asked for
 	displaced  map[types.UID]string          // controllers whose pods sick nodes have lost, with what the breaker says
-	nodes      map[string]*corev1.Node       // by provider ID
-	shapes     map[string]scheduling.Shape   // by pool
-	sizes      map[string]size               // by pool
-	total      int                           // nodes of the cluster, those that it will have included
-	timers     []ledger.Timer                // ours
-	kept       map[string]bool               // timers that are still right
+	pools      map[string]*poolFacts
+	shapes     map[string]scheduling.Shape // by pool; see shape
+	sizes      map[string]size             // by pool
+	total      int                         // nodes of the cluster, those that it will have included; only if there is a limit
+	timers     []ledger.Timer              // ours
+	kept       map[string]bool             // timers that are still right
+	overdue    *bool                       // whether the timers have to be written again; see stale
 
-	// usable are the nodes that take pods now.
-	usable map[string]bool
+	usable usable
 	// coming are the nodes of the trial that will take pods once they are ready, or taken back, with what a pod is told about it.
 	coming map[string]string
 	// fresh are the new nodes of the trial that this decision asks for, growths what each pool is asked for.
@@ -131,8 +154,10 @@ type pass struct {
 	reserved map[string]*cluster.Pod
 
 	proposals []plan.Proposal
-	verdicts  []plan.Verdict
-	changes   []ledger.Change
+	// verdicts are those about pods and pools, answers those about nodes, by row; one without an owner is none.
+	verdicts []plan.Verdict
+	answers  []plan.Verdict
+	changes  []ledger.Change
 }
 
 func newPass(a *Autoscaler, s *cluster.Snapshot, now time.Time) *pass {
@@ -140,10 +165,11 @@ func newPass(a *Autoscaler, s *cluster.Snapshot, now time.Time) *pass {
 		clock: &clock{now: now}, spent: a.budget(), a: a, opts: a.opts, s: s, rules: drain.Open(s, a.opts.Drain, now),
 		claims: s.Ledger.Claims(), claimOn: map[string]ledger.Claim{}, replacing: map[string]ledger.Claim{},
 		operations: map[string][]ledger.Operation{}, promised: map[string]bool{}, sizes: map[string]size{},
-		timers: timersOf(s.Ledger), kept: map[string]bool{},
-		displaced: map[types.UID]string{}, nodes: make(map[string]*corev1.Node, s.Nodes.Len()), usable: make(map[string]bool, s.Nodes.Len()), coming: map[string]string{},
-		fresh: map[string]*growth{}, growths: map[string]*growth{}, reserved: map[string]*cluster.Pod{},
+		timers: timersOf(s.Ledger), kept: map[string]bool{}, memos: a.remember(s.Rows), pools: make(map[string]*poolFacts, s.Pools.Len()),
+		displaced: map[types.UID]string{}, usable: usable{rows: s.Rows, in: cleared(a.usable, len(s.Rows))}, coming: map[string]string{},
+		fresh: map[string]*growth{}, growths: map[string]*growth{}, reserved: map[string]*cluster.Pod{}, answers: cleared(a.answers, len(s.Rows)),
 	}
+	a.answers, a.usable = p.answers, p.usable.in
 	for _, c := range p.claims {
 		p.claimOn[c.Node.Key()] = c
 		if c.Replacement != (ledger.NodeRef{}) {
@@ -161,29 +187,37 @@ func newPass(a *Autoscaler, s *cluster.Snapshot, now time.Time) *pass {
 			p.displaced[controller] = b.Message
 		}
 	}
-	for node := range s.Nodes.Values() {
-		if node.Spec.ProviderID != "" {
-			p.nodes[node.Spec.ProviderID] = node
-		}
-	}
 	for pool := range s.Pools.Values() {
 		p.sizes[pool.Name] = p.sizeOf(pool)
+		p.pools[pool.Name] = &poolFacts{pool: pool}
 	}
-	p.total = p.clusterSize()
+	if p.opts.MaxNodesTotal > 0 {
+		p.total = p.clusterSize()
+	}
 	return p
 }
 
-// open opens the trial.
-func (p *pass) open() error {
-	trial, err := p.a.engine.Open(p.s)
-	if err != nil {
-		return err
-	}
-	p.trial, p.shapes = trial, scheduling.Shapes(p.s)
-	return nil
+// poolFacts are what is asked about a pool more than once.
+type poolFacts struct {
+	pool *cluster.Pool
+	// here is how many of its instances exist and stay, as spare counts them, existing how many the target still counts.
+	here, existing int
+	// shut is why no node of the pool may be removed; nil if some may.
+	shut     *verdict
+	shutSaid bool
 }
 
-// say leaves a subject as it is, with the reason.
+// cleared is room for n zero values, taken from before where it is large enough.
+func cleared[T any](before []T, n int) []T {
+	if cap(before) < n {
+		return make([]T, n, n+n/8)
+	}
+	before = before[:n]
+	clear(before)
+	return before
+}
+
+// say leaves a pod or a pool as it is, with the reason.
 func (p *pass) say(kind plan.Kind, name string, why reason.Reason, message string) {
 	p.sayUntil(kind, name, why, message, time.Time{})
 }
@@ -196,15 +230,46 @@ func (p *pass) sayUntil(kind plan.Kind, name string, why reason.Reason, message 
 	})
 }
 
-// decision puts together what was decided, in an order that depends on nothing else.
+// answer leaves the node of a row as it is, with the reason.
+func (p *pass) answer(row int, v *verdict) {
+	p.look(v.due)
+	p.answers[row] = plan.Verdict{
+		Owner: ledger.Autoscaler, Kind: plan.Node, Name: p.s.Rows[row].Node.Name, Reason: v.reason, Message: v.message, Due: v.due,
+	}
+}
+
+// decision puts together what was decided, in an order that depends on nothing else: pods, nodes and pools by their names.
 func (p *pass) decision() plan.Decision {
 	slices.SortStableFunc(p.verdicts, func(a, b plan.Verdict) int {
 		return cmp.Or(cmp.Compare(kindOrder(a.Kind), kindOrder(b.Kind)), cmp.Compare(a.Name, b.Name))
 	})
+	pods := slices.IndexFunc(p.verdicts, func(v plan.Verdict) bool { return v.Kind != plan.Pod })
+	if pods < 0 {
+		pods = len(p.verdicts)
+	}
+	all := append(p.a.verdicts[:0], p.verdicts[:pods]...)
+	for i := range p.answers {
+		if p.answers[i].Owner != "" {
+			all = append(all, p.answers[i])
+		}
+	}
+	all = append(all, p.verdicts[pods:]...)
+	p.a.verdicts = all
+	if len(all) == 0 {
+		all = nil
+	}
 	slices.SortFunc(p.changes, func(a, b ledger.Change) int { return cmp.Compare(a.Key, b.Key) })
 	return plan.Decision{
-		Owner: ledger.Autoscaler, Proposals: append(p.growth(), p.proposals...), Verdicts: p.verdicts, Changes: p.changes, Due: p.due,
+		Owner: ledger.Autoscaler, Proposals: append(p.growth(), p.proposals...), Verdicts: slices.Clip(all), Changes: p.changes, Due: p.due,
 	}
 }
 
-func kindOrder(k plan.Kind) int { return slices.Index([]plan.Kind{plan.Pod, plan.Node, plan.Pool}, k) }
+func kindOrder(k plan.Kind) int {
+	switch k {
+	case plan.Pod:
+		return 0
+	case plan.Node:
+		return 1
+	}
+	return 2
+}

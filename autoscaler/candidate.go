@@ -10,9 +10,7 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
-	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/ledger"
-	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 )
 
@@ -21,8 +19,11 @@ const ScaleDownDisabled = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
 
 // candidate is a node that may be removed if its pods find room elsewhere.
 type candidate struct {
+	// row is the node's place in the snapshot's rows.
+	row  int
 	node *corev1.Node
 	pool *cluster.Pool
+	memo *memo
 	use  usage
 	// moving are the pods that need a new place; empty says that there is nothing on the node to wait for either.
 	moving []*cluster.Pod
@@ -48,9 +49,13 @@ func stays(why reason.Reason, format string, args ...any) *verdict {
 // those that were candidates before, the least used first. All others get their verdict.
 func (p *pass) candidates() []candidate {
 	var all []candidate
-	for name, node := range p.s.Nodes.All() {
-		c := candidate{node: node, pool: p.s.PoolOf(node)}
-		if claim, ok := p.claimOn[cluster.Ref(node).Key()]; ok && ours(claim) {
+	var c candidate
+	for i, row := range p.s.Rows {
+		c = candidate{row: i, node: row.Node, memo: &p.memos[i]}
+		if facts := p.pools[row.Pool]; facts != nil {
+			c.pool = facts.pool
+		}
+		if claim, ok := p.claimed(row.Node); ok && ours(claim) {
 			if claim.Phase == ledger.Deleting {
 				continue // past the point of no return nobody is asked any more
 			}
@@ -59,11 +64,13 @@ func (p *pass) candidates() []candidate {
 			}
 		}
 		if v := p.keeps(&c); v != nil {
-			p.sayUntil(plan.Node, name, v.reason, v.message, v.due)
+			p.answer(i, v)
 			continue
 		}
-		if timer, ok := p.s.Ledger.Timer(c.timer()); ok {
-			c.unneeded = timer.Stopwatch.Observed + 1 // one that has just begun counts as well
+		if len(p.timers) > 0 {
+			if timer, ok := p.s.Ledger.Timer(c.timer()); ok {
+				c.unneeded = timer.Stopwatch.Observed + 1 // one that has just begun counts as well
+			}
 		}
 		all = append(all, c)
 	}
@@ -74,6 +81,15 @@ func (p *pass) candidates() []candidate {
 		)
 	})
 	return all
+}
+
+// claimed is the claim on a node, whoever has it.
+func (p *pass) claimed(node *corev1.Node) (ledger.Claim, bool) {
+	if len(p.claimOn) == 0 {
+		return ledger.Claim{}, false
+	}
+	claim, ok := p.claimOn[cluster.Ref(node).Key()]
+	return claim, ok
 }
 
 // timer is the key of the timer that counts for how long the node has been unneeded.
@@ -93,7 +109,7 @@ func (c candidate) turn() int {
 func (p *pass) keeps(c *candidate) *verdict {
 	for _, rule := range []func(*pass, *candidate) *verdict{
 		(*pass).outsidePools,
-		(*pass).claimed,
+		(*pass).spokenFor,
 		(*pass).marked,
 		(*pass).switchedOff,
 		(*pass).annotated,
@@ -116,10 +132,10 @@ func (p *pass) outsidePools(c *candidate) *verdict {
 	return nil
 }
 
-// claimed keeps nodes that another job has, or that stand in for one.
-func (p *pass) claimed(c *candidate) *verdict {
+// spokenFor keeps nodes that another job has, or that stand in for one.
+func (p *pass) spokenFor(c *candidate) *verdict {
 	ref := cluster.Ref(c.node)
-	if claim, ok := p.claimOn[ref.Key()]; ok && c.claim == nil {
+	if claim, ok := p.claimed(c.node); ok && c.claim == nil {
 		return stays(reason.AlreadyClaimed, "the %s has it (%s)", claim.Owner, claim.Phase)
 	}
 	if claim, ok := p.replacing[ref.Key()]; ok {
@@ -141,46 +157,42 @@ func work(c ledger.Claim) string {
 	return "rollout"
 }
 
-func (p *pass) marked(c *candidate) *verdict {
-	if mark, ok := cluster.ForeignDeletionMark(c.node); ok {
-		return stays(reason.ForeignDeletionMark, "another program marked it for deletion, with the taint %s", mark)
+func (p *pass) marked(c *candidate) *verdict { return c.memo.foreign }
+
+// switchedOff keeps the nodes of pools of which none may be removed.
+func (p *pass) switchedOff(c *candidate) *verdict {
+	facts := p.pools[c.pool.Name]
+	if !facts.shutSaid {
+		facts.shut, facts.shutSaid = p.shut(c.pool), true
 	}
-	return nil
+	return facts.shut
 }
 
-func (p *pass) switchedOff(c *candidate) *verdict {
+func (p *pass) shut(pool *cluster.Pool) *verdict {
 	switch {
 	case !p.opts.ScaleDownEnabled:
 		return stays(reason.ScaleDownOff, "scale-down is off (--scale-down-enabled=false)")
-	case c.pool.Problem != "": // before the switch, which may not be known either
-		return stays(reason.PoolUnknown, "the provider's last answer about pool %s was an error: %s", c.pool.Name, c.pool.Problem)
-	case !c.pool.Settings.Autoscale:
-		return stays(reason.AutoscaleOff, "the autoscale switch of pool %s is off", c.pool.Name)
+	case pool.Problem != "": // before the switch, which may not be known either
+		return stays(reason.PoolUnknown, "the provider's last answer about pool %s was an error: %s", pool.Name, pool.Problem)
+	case !pool.Settings.Autoscale:
+		return stays(reason.AutoscaleOff, "the autoscale switch of pool %s is off", pool.Name)
 	}
-	if why, message, held := c.pool.Holds(cloudprovider.ScaleDown); held {
-		return stays(why, "pool %s: %s", c.pool.Name, message)
+	if why, message, held := pool.Holds(cloudprovider.ScaleDown); held {
+		return stays(why, "pool %s: %s", pool.Name, message)
 	}
 	return nil
 }
 
-func (p *pass) annotated(c *candidate) *verdict {
-	switch {
-	case c.node.Annotations[ScaleDownDisabled] == "true":
-		return stays(reason.ScaleDownDisabled, "it is annotated %s", ScaleDownDisabled)
-	case drain.DoNotDisruptAsked(c.node):
-		return stays(reason.DoNotDisrupt, "it is annotated %s", drain.DoNotDisruptMark)
-	}
-	return nil
-}
+func (p *pass) annotated(c *candidate) *verdict { return c.memo.asks }
 
 // notUp keeps nodes that are starting, and those that are not ready where the option says so. A node of ours is past that.
 func (p *pass) notUp(c *candidate) *verdict {
 	switch {
 	case c.claim != nil:
 		return nil
-	case p.starting(c.node):
+	case p.starting(c.memo):
 		return stays(reason.NodeStarting, "it is still starting")
-	case !cluster.IsReady(c.node) && !p.opts.ScaleDownUnreadyEnabled:
+	case !c.memo.ready && !p.opts.ScaleDownUnreadyEnabled:
 		return stays(reason.ScaleDownOff, "it is not ready, and such nodes are not removed (--scale-down-unready-enabled=false)")
 	}
 	return nil
@@ -188,11 +200,32 @@ func (p *pass) notUp(c *candidate) *verdict {
 
 // used keeps nodes that are used above the threshold. The use of a node that is being emptied only falls.
 func (p *pass) used(c *candidate) *verdict {
-	c.use = p.usageOf(c.node)
-	if threshold := c.pool.Settings.UtilizationThreshold; c.claim == nil && c.use.worst >= threshold {
-		return stays(reason.NotUnderutilized, "%s is requested, and the threshold is %s", c.use.saidWorst(), percent(threshold))
+	c.use = p.usage(c.memo)
+	threshold := c.pool.Settings.UtilizationThreshold
+	if c.claim != nil || c.use.worst < threshold {
+		return nil
 	}
-	return nil
+	if m := c.memo; m.busy.reason == "" || m.threshold != threshold {
+		m.busy, m.threshold = verdict{reason: reason.NotUnderutilized, message: p.a.busy(c.use, threshold)}, threshold
+	}
+	return &c.memo.busy
+}
+
+// busyness is all that the message about a node that is used above the threshold says.
+type busyness struct {
+	of               corev1.ResourceName
+	share, threshold int
+}
+
+// busy is that message. There are not many of them, and they are not made anew for each node.
+func (a *Autoscaler) busy(u usage, threshold float64) string {
+	key := busyness{of: u.of, share: hundredths(u.worst), threshold: hundredths(threshold)}
+	text, known := a.busyness[key]
+	if !known {
+		text = fmt.Sprintf("%s is requested, and the threshold is %s", u.saidWorst(), percent(threshold))
+		a.busyness[key] = text
+	}
+	return text
 }
 
 func (p *pass) expected(c *candidate) *verdict {
@@ -202,22 +235,15 @@ func (p *pass) expected(c *candidate) *verdict {
 	return nil
 }
 
-// heldByPods keeps nodes with a pod that may not be evicted or has to end by itself. A drain of ours that is under way waits for budgets: its
-// own evictions are what uses them up.
+// heldByPods keeps nodes with a pod that may not be evicted or has to end by itself. A drain of ours that is under way waits for budgets.
 func (p *pass) heldByPods(c *candidate) *verdict {
-	c.empty = true
-	for _, v := range p.rules.Of(c.node.Name) {
-		p.look(v.Due)
-		waits := c.claim != nil && v.Reason == reason.NotEnoughBudget
-		switch {
-		case v.Class == drain.Skip:
-			continue
-		case v.Class == drain.Wait, v.Class == drain.Block && !waits:
-			return &verdict{reason: v.Reason, message: v.Message, due: v.Due}
-		case v.Class != drain.Ending && !p.opts.Drain.Expendable(v.Pod):
-			c.moving = append(c.moving, v.Pod)
-		}
-		c.empty = false
+	if c.claim != nil {
+		h := p.ask(c.memo.row, true)
+		p.look(h.due)
+		c.moving, c.empty = h.moving, h.empty
+		return h.by
 	}
-	return nil
+	h := p.heldBy(c.memo)
+	c.moving, c.empty = h.moving, h.empty
+	return h.by
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
@@ -32,7 +31,7 @@ func (p *pass) unborn(pool *cluster.Pool) int {
 			refills++
 		}
 	}
-	gap := pool.Target - p.existing(pool) - explained
+	gap := pool.Target - p.pools[pool.Name].existing - explained
 	return expected + refills + p.trusted(pool, gap-refills)
 }
 
@@ -56,17 +55,6 @@ func (p *pass) newFor(op ledger.Operation, pool *cluster.Pool, taken map[string]
 		}
 		if instance.Pool == pool.Name && !instance.Gone && !taken[id] && !slices.Contains(op.Known, id) {
 			taken[id] = true
-			n++
-		}
-	}
-	return n
-}
-
-// existing counts the instances that the pool's target still counts, as far as is known.
-func (p *pass) existing(pool *cluster.Pool) int {
-	n := 0
-	for instance := range p.s.Instances.Values() {
-		if instance.Pool == pool.Name && !instance.Gone && instance.Status.State != cloudprovider.InstanceDeleting {
 			n++
 		}
 	}

@@ -61,7 +61,7 @@ func (p *pass) refusals(classes []scheduling.Class) (all [][]plan.PoolVerdict, d
 	for pool := range p.s.Pools.Values() {
 		why, message, until := p.closed(pool)
 		lacks := make([]*scheduling.Misfit, len(classes))
-		if shape, known := p.shapes[pool.Name]; known && why != reason.AutoscaleOff {
+		if shape, known := p.shape(pool.Name); known && why != reason.AutoscaleOff {
 			lacks = p.trial.Refuses(first, shape)
 		}
 		for i := range classes {

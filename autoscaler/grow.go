@@ -70,7 +70,7 @@ func (p *pass) fillToMin() {
 		g := p.growthOf(pool)
 		g.delta = min(need, p.roomIn(pool))
 		g.least = g.delta
-		shape, known := p.shapes[pool.Name]
+		shape, known := p.shape(pool.Name)
 		for i := 0; known && i < g.delta; i++ {
 			name := fmt.Sprintf("%s-min-%d", pool.Name, i+1)
 			p.expectNew(shape, name)
@@ -161,9 +161,7 @@ func (p *pass) growFor(classes []scheduling.Class, allZones bool, passedOver map
 		}
 		limits := scheduling.Limits{Most: p.roomInCluster(), Also: p.trial.Where(p.isRoom), Spent: p.spent}
 		if allZones {
-			for _, pool := range open {
-				limits.Shown = append(limits.Shown, p.shapes[pool.Name])
-			}
+			limits.Shown = shapesOf(p.offers(open))
 		}
 		packing := p.trial.Pack(classes, p.offers(best.pools), limits)
 		classes = p.take(packing)
@@ -191,9 +189,19 @@ func (p *pass) openPools(without map[string]bool) []*cluster.Pool {
 func (p *pass) offers(pools []*cluster.Pool) []scheduling.Offer {
 	offers := make([]scheduling.Offer, len(pools))
 	for i, pool := range pools {
-		offers[i] = scheduling.Offer{Shape: p.shapes[pool.Name], Most: p.roomIn(pool), Size: p.sizes[pool.Name].Peak + p.asked(pool)}
+		shape, _ := p.shape(pool.Name) // a pool whose shape nobody knows is closed
+		offers[i] = scheduling.Offer{Shape: shape, Most: p.roomIn(pool), Size: p.sizes[pool.Name].Peak + p.asked(pool)}
 	}
 	return offers
+}
+
+// shapesOf are what new nodes of the offers look like.
+func shapesOf(offers []scheduling.Offer) []scheduling.Shape {
+	shapes := make([]scheduling.Shape, len(offers))
+	for i := range offers {
+		shapes[i] = offers[i].Shape
+	}
+	return shapes
 }
 
 // take puts a packing into the growths of the pools, and gives the classes of the pods that it left.
@@ -227,7 +235,7 @@ func (p *pass) asked(pool *cluster.Pool) int {
 // closed says why a pool can't grow, whatever for; empty if it can.
 func (p *pass) closed(pool *cluster.Pool) (why reason.Reason, message string, due time.Time) {
 	backoff, failed := p.s.Ledger.Backoff(pool.Name)
-	_, known := p.shapes[pool.Name]
+	_, known := p.shape(pool.Name)
 	size := p.sizes[pool.Name].Peak + p.asked(pool)
 	heldBy, held, isHeld := pool.Holds(cloudprovider.Autoscale)
 	switch {

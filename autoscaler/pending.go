@@ -61,7 +61,7 @@ func (p *pass) leaves(pod *cluster.Pod) (reason.Reason, string) {
 		return reason.ExpendablePod, fmt.Sprintf("its priority of %d is below the cutoff of %d", priority(pod), p.opts.Drain.ExpendablePodsPriorityCutoff)
 	case !p.a.engine.Knows(pod):
 		return reason.UnknownScheduler, fmt.Sprintf("the rules of its scheduler, %s, are not known here", pod.Spec.SchedulerName)
-	case p.usable[pod.NominatedNodeName]:
+	case p.isUsable(pod.NominatedNodeName):
 		p.reserve(pod.NominatedNodeName, pod)
 		return reason.FitsExisting, fmt.Sprintf("the scheduler is making room for it on node %s", pod.NominatedNodeName)
 	}

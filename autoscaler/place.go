@@ -11,13 +11,15 @@ import (
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
 
-func (p *pass) isUsable(node string) bool { return p.usable[node] }
 func (p *pass) isComing(node string) bool { return p.coming[node] != "" }
 func (p *pass) isFresh(node string) bool  { return p.fresh[node] != nil }
 func (p *pass) isRoom(node string) bool   { return p.isUsable(node) || p.isComing(node) }
 
 // place puts pods onto room that exists, and then onto room that comes, and gives the classes of those that find none.
 func (p *pass) place(classes []scheduling.Class) []scheduling.Class {
+	if len(classes) == 0 {
+		return nil
+	}
 	return p.placeOn(classes, p.trial.Where(p.isUsable), p.trial.Where(p.isComing))
 }
 

@@ -11,10 +11,53 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
-	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
+
+// usable is the set of nodes that take pods now, by row.
+type usable struct {
+	rows []*cluster.Row
+	in   []bool
+	// all counts them, and plain those that take pods without special tolerations.
+	all, plain int
+}
+
+// has tells whether the node of that name is in the set.
+func (u *usable) has(name string) bool {
+	i := u.row(name)
+	return i >= 0 && u.in[i]
+}
+
+// row is the place of the node of that name; -1 if the snapshot has none.
+func (u *usable) row(name string) int {
+	i, found := slices.BinarySearchFunc(u.rows, name, func(row *cluster.Row, name string) int { return strings.Compare(row.Node.Name, name) })
+	if !found {
+		return -1
+	}
+	return i
+}
+
+func (u *usable) add(m *memo, row int) {
+	u.in[row] = true
+	u.all++
+	if m.ordinary {
+		u.plain++
+	}
+}
+
+func (u *usable) remove(m *memo, row int) {
+	if !u.in[row] {
+		return
+	}
+	u.in[row] = false
+	u.all--
+	if m.ordinary {
+		u.plain--
+	}
+}
+
+func (p *pass) isUsable(node string) bool { return p.usable.has(node) }
 
 // furnish makes the trial show the room that pods have now or will have by what is already under way.
 //
@@ -27,52 +70,109 @@ import (
 //	the new node of a replacement that comes first   none before it is ready: it is meant for the old node's pods
 //	sick, cordoned, being drained                    none
 func (p *pass) furnish() {
-	p.clearExpendable()
-	for name, node := range p.s.Nodes.All() {
-		claim, claimed := p.claimOn[cluster.Ref(node).Key()]
+	for i, row := range p.s.Rows {
+		m, node := &p.memos[i], row.Node
+		if row.Instance != nil {
+			p.countInstance(row.Instance)
+		}
+		claim, claimed := p.claimed(node)
 		switch {
-		case claimed && claim.Phase == ledger.Aborting && cluster.IsReady(node):
-			p.expect(unmarked(node, claim), p.s.PodsOn(name), fmt.Sprintf("node %s will take it once our marks are gone", name))
+		case claimed && claim.Phase == ledger.Aborting && m.ready:
+			p.expect(unmarked(node, claim), row.Pods, fmt.Sprintf("node %s will take it once our marks are gone", node.Name))
 		case claimed && claim.Phase != ledger.Surging:
 		case node.Spec.Unschedulable || node.DeletionTimestamp != nil:
-		case p.starting(node):
-			p.expectStarted(node)
-		case cluster.IsReady(node):
-			p.usable[name] = true
+		case p.starting(m):
+			p.expectStarted(row)
+		case m.ready:
+			p.usable.add(m, i)
 		}
+	}
+	for instance := range p.s.Strays.Values() {
+		p.countInstance(instance)
 	}
 	for pool := range p.s.Pools.Values() {
 		p.expectInstances(pool)
 	}
-	for pod := range p.s.Pending.Values() {
-		if node := pod.NominatedNodeName; p.usable[node] && pod.DeletionTimestamp == nil {
-			p.trial.Put(pod, node) // pods of lower priority are making way for it
-		}
+}
+
+// countInstance counts an instance for its pool.
+func (p *pass) countInstance(i *cluster.Instance) {
+	facts := p.pools[i.Pool]
+	if facts == nil {
+		return
+	}
+	if !i.Gone && i.Status.State != cloudprovider.InstanceDeleting {
+		facts.existing++
+	}
+	if i.Here() && !p.isLeaving(i) {
+		facts.here++
 	}
 }
 
-// clearExpendable takes expendable pods off their nodes: the scheduler lets others take their place.
-func (p *pass) clearExpendable() {
-	for pod := range p.s.Pods.Values() {
-		if pod.NodeName != "" && p.opts.Drain.Expendable(pod) && !drain.IsDaemonSetPod(pod) {
-			p.trial.Take(pod)
+// isLeaving tells whether another job is taking the instance away or replacing it, or we are and can't undo it.
+func (p *pass) isLeaving(i *cluster.Instance) bool {
+	claim, claimed := p.claimOn[i.ID]
+	return claimed && claim.Phase != ledger.Surging && claim.Phase != ledger.Aborting && !(ours(claim) && undoable(claim))
+}
+
+// expectation is a node that the trial is to have.
+type expectation struct {
+	node *corev1.Node
+	pods []*cluster.Pod
+}
+
+// open opens the trial, unless it is open, and furnishes it. In a pass in which no pod wants room and no node may leave nobody needs it.
+func (p *pass) open() error {
+	if p.trial != nil {
+		return nil
+	}
+	trial, err := p.a.engine.Open(p.s)
+	if err != nil {
+		return err
+	}
+	p.trial = trial
+	for i := range p.memos {
+		for _, pod := range p.memos[i].expendable {
+			trial.Take(pod) // the scheduler lets others take its place
 		}
 	}
+	for _, e := range p.later {
+		trial.AddNode(e.node, e.pods)
+	}
+	for pod := range p.s.Pending.Values() {
+		if node := pod.NominatedNodeName; p.isUsable(node) && pod.DeletionTimestamp == nil {
+			trial.Put(pod, node) // pods of lower priority are making way for it
+		}
+	}
+	return nil
+}
+
+// shape is what new nodes of a pool look like; ok is false if nobody tells.
+func (p *pass) shape(pool string) (shape scheduling.Shape, ok bool) {
+	if p.shapes == nil {
+		p.shapes = scheduling.Shapes(p.s)
+	}
+	shape, ok = p.shapes[pool]
+	return shape, ok
 }
 
 // expect puts a node into the trial as it will be. What is said is what a pod that finds room there is told.
 func (p *pass) expect(node *corev1.Node, pods []*cluster.Pod, said string) {
-	p.trial.AddNode(node, pods)
 	p.coming[node.Name] = said
+	if p.trial == nil {
+		p.later = append(p.later, expectation{node, pods})
+		return
+	}
+	p.trial.AddNode(node, pods)
 }
 
 // expectStarted puts a starting node into the trial as it will be once it is ready, with the pods of DaemonSets that will be there.
-func (p *pass) expectStarted(node *corev1.Node) {
+func (p *pass) expectStarted(row *cluster.Row) {
+	node, on := row.Node, row.Pods
 	ready := node.DeepCopy()
-	ready.Spec.Taints = slices.DeleteFunc(ready.Spec.Taints, p.startup)
-	on := p.s.PodsOn(node.Name)
+	ready.Spec.Taints = slices.DeleteFunc(ready.Spec.Taints, func(t corev1.Taint) bool { return startup(t, p.opts.StartupTaints) })
 	said := fmt.Sprintf("node %s is starting, and will take it", node.Name)
-	pool := p.s.PoolOf(node)
+	pool := p.s.PoolAt(row)
 	if pool == nil {
 		p.expect(ready, on, said)
 		return
@@ -80,7 +180,7 @@ func (p *pass) expectStarted(node *corev1.Node) {
 	if p.reservedFor(pool, node.Spec.ProviderID) {
 		return
 	}
-	if shape, ok := p.shapes[pool.Name]; ok {
+	if shape, ok := p.shape(pool.Name); ok {
 		if ready.Status.Allocatable.Cpu().IsZero() {
 			ready.Status.Capacity, ready.Status.Allocatable = shape.Node.Status.Capacity, shape.Node.Status.Allocatable
 		}
@@ -106,12 +206,15 @@ func missingFrom(on []*cluster.Pod, shape scheduling.Shape, node string) []*clus
 // and shows no instance yet.
 func (p *pass) expectInstances(pool *cluster.Pool) {
 	unborn := p.unborn(pool)
-	for instance := range p.s.Instances.Values() {
+	for instance := range p.s.Strays.Values() {
 		if instance.Pool == pool.Name && p.willRegister(instance, pool) {
 			unborn++
 		}
 	}
-	shape, ok := p.shapes[pool.Name]
+	if unborn <= 0 {
+		return
+	}
+	shape, ok := p.shape(pool.Name)
 	for i := 0; ok && i < unborn; i++ {
 		p.expectNew(shape, fmt.Sprintf("%s-coming-%d", pool.Name, i+1))
 	}
@@ -122,7 +225,7 @@ func (p *pass) expectNew(shape scheduling.Shape, name string) {
 	p.expect(nodeOf(shape, name), copies(shape.Pods, name), fmt.Sprintf("a node that pool %s was asked for will take it", shape.Pool))
 }
 
-// willRegister tells whether an instance is expected to become a node that pods can have.
+// willRegister tells whether an instance without a node is expected to become a node that pods can have.
 func (p *pass) willRegister(i *cluster.Instance, pool *cluster.Pool) bool {
 	state := i.Status.State
 	switch {
@@ -130,7 +233,7 @@ func (p *pass) willRegister(i *cluster.Instance, pool *cluster.Pool) bool {
 		return false
 	case state != cloudprovider.InstanceCreating && state != cloudprovider.InstanceRunning:
 		return false
-	case p.nodes[i.ID] != nil || p.reservedFor(pool, i.ID):
+	case p.reservedFor(pool, i.ID):
 		return false
 	}
 	if _, claimed := p.claimOn[i.ID]; claimed {
@@ -163,9 +266,9 @@ var bootTaints = []string{
 // startupPrefixes begin the keys of taints that count as startup taints without being named by a flag, as upstream.
 var startupPrefixes = []string{"startup-taint.cluster-autoscaler.kubernetes.io/", "ignore-taint.cluster-autoscaler.kubernetes.io/"}
 
-// startup tells whether a taint goes by itself when the node is ready for pods.
-func (p *pass) startup(t corev1.Taint) bool {
-	if slices.Contains(bootTaints, t.Key) || slices.Contains(p.opts.StartupTaints, t.Key) {
+// startup tells whether a taint goes by itself when the node is ready for pods; named are those that a flag names.
+func startup(t corev1.Taint, named []string) bool {
+	if slices.Contains(bootTaints, t.Key) || slices.Contains(named, t.Key) {
 		return true
 	}
 	return slices.ContainsFunc(startupPrefixes, func(prefix string) bool { return strings.HasPrefix(t.Key, prefix) })
@@ -176,19 +279,20 @@ const bootSlack = time.Minute
 
 // starting tells whether a node is not ready for pods yet and for no fault of its own: it is young and has never been ready, or it is
 // ready and still carries taints that go by themselves.
-func (p *pass) starting(node *corev1.Node) bool {
+func (p *pass) starting(m *memo) bool {
+	if m.ready && !m.booting {
+		return false
+	}
 	limit := 15 * time.Minute // for nodes outside all pools: --max-node-startup-time's default
-	if pool := p.s.PoolOf(node); pool != nil {
+	if pool := p.s.PoolAt(m.row); pool != nil {
 		limit = pool.Settings.MaxNodeStartupTime
 	}
-	status, since := cluster.Ready(node)
-	tainted := slices.ContainsFunc(node.Spec.Taints, p.startup)
+	node := m.row.Node
+	_, since := cluster.Ready(node)
 	switch {
-	case status == corev1.ConditionTrue && !tainted:
+	case !m.ready && !cluster.NeverReady(node):
 		return false
-	case status != corev1.ConditionTrue && !cluster.NeverReady(node):
-		return false
-	case status == corev1.ConditionTrue && !p.reached(since.Add(bootSlack)):
+	case m.ready && !p.reached(since.Add(bootSlack)):
 		return true // it has just become ready, or ready again: the node controller takes its taints away
 	}
 	return !p.reached(node.CreationTimestamp.Add(limit))

@@ -19,49 +19,44 @@ import (
 
 // shrink proposes the removal of nodes that nobody needs. A node whose pods found room elsewhere is out of the trial from then on, its pods
 // stay where they were put, and so do the nodes that took them: all that is proposed can go together.
-func (p *pass) shrink() {
-	spare := p.spare()
+func (p *pass) shrink() error {
 	candidates := p.candidates()
-	last := make(map[string]bool, len(candidates)) // nodes that may go themselves take pods only if no other can
-	for _, c := range candidates {
-		last[c.node.Name] = true
+	if len(candidates) == 0 {
+		return nil
 	}
+	if err := p.open(); err != nil {
+		return err
+	}
+	spare := p.spare()
+	to := p.destinations(candidates)
 	for _, c := range candidates {
-		v := p.needed(c, spare, last)
+		v := p.needed(c, spare, to)
 		if v == nil {
 			spare[c.pool.Name]--
 			v = p.waits(c)
 		}
 		if v != nil {
-			p.sayUntil(plan.Node, c.node.Name, v.reason, v.message, v.due)
+			p.answer(c.row, v)
 			continue
 		}
 		p.proposals = append(p.proposals, c.proposal())
 	}
-	p.forgetUsages()
+	return nil
 }
 
 // spare is how many nodes each pool may lose. Our removals that can still be undone are counted as being there; instances that have not come
 // yet, and those that another job is taking away or replacing, are not.
 func (p *pass) spare() map[string]int {
-	here := map[string]int{}
-	for instance := range p.s.Instances.Values() {
-		claim, claimed := p.claimOn[instance.ID]
-		leaves := claimed && claim.Phase != ledger.Surging && claim.Phase != ledger.Aborting && !(ours(claim) && undoable(claim))
-		if instance.Here() && !leaves {
-			here[instance.Pool]++
-		}
-	}
 	spare := make(map[string]int, len(p.sizes))
-	for pool := range p.s.Pools.Values() {
-		z := p.sizes[pool.Name]
-		spare[pool.Name] = min(z.Desired+z.removals, here[pool.Name]) - pool.Settings.Min
+	for name, facts := range p.pools {
+		z := p.sizes[name]
+		spare[name] = min(z.Desired+z.removals, facts.here) - facts.pool.Settings.Min
 	}
 	return spare
 }
 
 // needed says why a node can't be done without; nil if it can, and then it is out of the trial.
-func (p *pass) needed(c candidate, spare map[string]int, last map[string]bool) *verdict {
+func (p *pass) needed(c candidate, spare map[string]int, to destinations) *verdict {
 	switch pod := p.reserved[c.node.Name]; {
 	case spare[c.pool.Name] <= 0:
 		return stays(reason.MinSizeReached, "pool %s can't go below its min of %d", c.pool.Name, c.pool.Settings.Min)
@@ -74,7 +69,7 @@ func (p *pass) needed(c candidate, spare map[string]int, last map[string]bool) *
 	p.trial.RemoveNode(c.node.Name)
 	took := map[string]*cluster.Pod{}
 	for _, pod := range c.moving {
-		node, why := p.move(pod, c.node.Name, last)
+		node, why := p.move(pod, to)
 		if node == "" {
 			p.trial.Undo(before)
 			return stays(reason.NoPlaceToMovePods, "pod %s fits no other node%s", pod.Key(), counted(why))
@@ -84,21 +79,42 @@ func (p *pass) needed(c candidate, spare map[string]int, last map[string]bool) *
 	for node, pod := range took {
 		p.reserve(node, pod)
 	}
-	delete(p.usable, c.node.Name)
+	p.usable.remove(c.memo, c.row)
 	return nil
 }
 
-// move puts a pod of a node that goes onto one that stays, if it can be on one that has no prospect of going itself.
-func (p *pass) move(pod *cluster.Pod, from string, last map[string]bool) (node string, why scheduling.Misfits) {
-	node = p.trial.Place(pod, p.trial.Where(func(n string) bool { return p.usable[n] && !last[n] }))
-	if node != "" {
+// move puts a pod of a node that goes onto one that stays, if it can be on one that has no prospect of going itself: those that may go themselves take pods
+// only if no other can.
+func (p *pass) move(pod *cluster.Pod, to destinations) (node string, why scheduling.Misfits) {
+	if node = p.trial.Place(pod, to.staying); node != "" {
 		return node, nil
 	}
-	all := p.trial.Where(func(n string) bool { return p.usable[n] && n != from })
-	if node = p.trial.Place(pod, all); node != "" {
+	if node = p.trial.Place(pod, to.usable); node != "" {
 		return node, nil
 	}
-	return "", p.trial.Why(pod, all)
+	return "", p.trial.Why(pod, to.usable)
+}
+
+// destinations are the nodes to which pods may move: those that take pods now, a node that is out of the trial none of them, and those of them that
+// are no candidates themselves.
+type destinations struct{ staying, usable *scheduling.Set }
+
+func (p *pass) destinations(candidates []candidate) destinations {
+	may := make([]bool, len(p.s.Rows))
+	for _, c := range candidates {
+		may[c.row] = true
+	}
+	to := destinations{staying: p.trial.Set(), usable: p.trial.Set()}
+	for i, row := range p.s.Rows {
+		if !p.usable.in[i] {
+			continue
+		}
+		to.usable.Add(row.Node.Name)
+		if !may[i] {
+			to.staying.Add(row.Node.Name)
+		}
+	}
+	return to
 }
 
 // counted tells how many nodes refused a pod for which reason, the most frequent first: ": 3 Insufficient cpu, 1 node(s) had untolerated taint(s)".
@@ -115,14 +131,19 @@ func counted(why scheduling.Misfits) string {
 
 // isLast tells whether no other node would be left that takes pods: ordinary pods, if this one takes those or did before it was drained.
 func (p *pass) isLast(c candidate) bool {
-	takesAll := c.claim != nil || p.usable[c.node.Name] && ordinary(c.node)
-	for name := range p.usable {
-		node, ok := p.s.Nodes.Get(name)
-		if ok && name != c.node.Name && (ordinary(node) || !takesAll) {
-			return false
+	all, plain := p.usable.all, p.usable.plain
+	takesAll := c.claim != nil
+	if p.usable.in[c.row] {
+		all--
+		if c.memo.ordinary {
+			plain--
+			takesAll = true
 		}
 	}
-	return true
+	if takesAll {
+		return plain == 0
+	}
+	return all == 0
 }
 
 // ordinary tells whether pods without special tolerations can run on the node.
@@ -138,7 +159,7 @@ func (p *pass) waits(c candidate) *verdict {
 		return nil
 	}
 	limit := c.pool.Settings.UnneededTime
-	if !cluster.IsReady(c.node) {
+	if !c.memo.ready {
 		limit = c.pool.Settings.UnreadyTime
 	}
 	watch := p.observe(c.timer())
@@ -193,7 +214,7 @@ func (c candidate) proposal() plan.Proposal {
 	switch {
 	case c.claim != nil: // as it was let through
 		proposal.Reason, proposal.Message = c.claim.Reason, c.claim.Message
-	case !cluster.IsReady(c.node):
+	case !c.memo.ready:
 		proposal.Reason = reason.UnreadyUnneeded
 	case c.empty:
 		proposal.Reason = reason.Empty
@@ -211,7 +232,7 @@ func (c candidate) said() string {
 		moves = "its one pod fits elsewhere"
 	}
 	switch {
-	case !cluster.IsReady(c.node):
+	case !c.memo.ready:
 		return "it is not ready, and " + moves
 	case c.empty:
 		return "it runs nothing but DaemonSet and static pods"

@@ -43,8 +43,8 @@ const forgottenAfter = 6 * time.Hour
 func (p *pass) unanswered(timer ledger.Timer) bool {
 	var pool *cluster.Pool
 	if id, ofNode := strings.CutPrefix(timer.Key, timerUnneeded); ofNode {
-		node, there := p.nodes[id]
-		if !there {
+		node := p.s.NodeBy(id)
+		if node == nil {
 			return false
 		}
 		pool = p.s.PoolOf(node)
@@ -59,6 +59,14 @@ func (p *pass) unanswered(timer ledger.Timer) bool {
 
 // stale tells whether any of our timers that runs has to be written again: then all are, at once.
 func (p *pass) stale() bool {
+	if p.overdue == nil {
+		overdue := p.findStale()
+		p.overdue = &overdue
+	}
+	return *p.overdue
+}
+
+func (p *pass) findStale() bool {
 	for _, timer := range p.timers {
 		if p.unanswered(timer) {
 			continue

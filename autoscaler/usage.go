@@ -2,7 +2,6 @@ package autoscaler
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,71 +11,96 @@ import (
 	"github.com/poolkeeper/poolkeeper/drain"
 )
 
-// usage is what the pods of a node request of it. It stays true for as long as the node and its pods are the same objects.
+// usage is what the pods of a node request of it.
 type usage struct {
-	node *corev1.Node
-	pods []*cluster.Pod
 	// cpu and memory are the shares of those two; worst is the highest share of any resource, and of which.
 	cpu, memory, worst float64
 	of                 corev1.ResourceName
 }
 
-// usageOf is the usage of a node, from the last pass if nothing about it has changed.
-func (p *pass) usageOf(node *corev1.Node) usage {
-	pods := p.s.PodsOn(node.Name)
-	if u, ok := p.a.usages[node.Name]; ok && u.node == node && slices.Equal(u.pods, pods) {
-		return u
-	}
-	u := measure(node, pods, p.opts)
-	p.a.usages[node.Name] = u
-	return u
+// request is what a pod asks for, as far as it counts as use: thousandths of a CPU, bytes, and devices such as GPUs.
+type request struct {
+	cpu, memory int64
+	devices     map[corev1.ResourceName]int64
 }
 
-// forgetUsages drops what is kept of nodes that are gone.
-func (p *pass) forgetUsages() {
-	if len(p.a.usages) <= p.s.Nodes.Len() {
-		return
+// requestsMost is how many templates' requests are kept; past it they are found out anew.
+const requestsMost = 1 << 14
+
+// requestOf is what a pod asks for. Pods with one template ask for the same, so that it is found out once.
+func (a *Autoscaler) requestOf(pod *cluster.Pod) request {
+	if r, known := a.requests[pod.PodTemplate]; known {
+		return r
 	}
-	for name := range p.a.usages {
-		if _, there := p.s.Nodes.Get(name); !there {
-			delete(p.a.usages, name)
+	if len(a.requests) >= requestsMost {
+		clear(a.requests)
+	}
+	var r request
+	for name, quantity := range resource.PodRequests(pod.Object(), resource.PodResourcesOptions{}) {
+		switch {
+		case name == corev1.ResourceCPU:
+			r.cpu = quantity.MilliValue()
+		case name == corev1.ResourceMemory:
+			r.memory = quantity.Value()
+		case isDevice(name):
+			if r.devices == nil {
+				r.devices = map[corev1.ResourceName]int64{}
+			}
+			r.devices[name] = quantity.Value()
 		}
 	}
+	a.requests[pod.PodTemplate] = r
+	return r
 }
 
-// measure adds up what the pods request: CPU, memory, and devices such as GPUs. Pods that are ending or expendable don't count.
-func measure(node *corev1.Node, pods []*cluster.Pod, opts Options) usage {
-	u := usage{node: node, pods: pods}
-	asked, left := map[corev1.ResourceName]float64{}, map[corev1.ResourceName]float64{}
+// add adds what a pod asks for.
+func (r *request) add(more request) {
+	r.cpu += more.cpu
+	r.memory += more.memory
+	for name, n := range more.devices {
+		if r.devices == nil {
+			r.devices = map[corev1.ResourceName]int64{}
+		}
+		r.devices[name] += n
+	}
+}
+
+// measure adds up what the pods of a node request. Pods that are ending or expendable don't count.
+func (a *Autoscaler) measure(node *corev1.Node, pods []*cluster.Pod) usage {
+	var asked, left request
 	for _, pod := range pods {
-		if pod.DeletionTimestamp != nil || opts.Drain.Expendable(pod) && !drain.IsDaemonSetPod(pod) {
-			continue
-		}
-		sum := asked
-		if leftOut(pod, opts) {
-			sum = left
-		}
-		for name, quantity := range resource.PodRequests(pod.Object(), resource.PodResourcesOptions{}) {
-			sum[name] += quantity.AsApproximateFloat64()
+		switch {
+		case pod.DeletionTimestamp != nil, a.opts.Drain.Expendable(pod) && !drain.IsDaemonSetPod(pod):
+		case leftOut(pod, a.opts):
+			left.add(a.requestOf(pod))
+		default:
+			asked.add(a.requestOf(pod))
 		}
 	}
+	var u usage
 	for name, quantity := range node.Status.Allocatable {
-		has := quantity.AsApproximateFloat64() - left[name]
-		if has <= 0 || name != corev1.ResourceCPU && name != corev1.ResourceMemory && !isDevice(name) {
-			continue
-		}
-		share := asked[name] / has
-		switch name {
-		case corev1.ResourceCPU:
-			u.cpu = share
-		case corev1.ResourceMemory:
-			u.memory = share
-		}
-		if share > u.worst || share == u.worst && (u.of == "" || name < u.of) {
-			u.worst, u.of = share, name
+		switch {
+		case name == corev1.ResourceCPU:
+			u.cpu = u.count(name, asked.cpu, quantity.MilliValue()-left.cpu)
+		case name == corev1.ResourceMemory:
+			u.memory = u.count(name, asked.memory, quantity.Value()-left.memory)
+		case isDevice(name):
+			u.count(name, asked.devices[name], quantity.Value()-left.devices[name])
 		}
 	}
 	return u
+}
+
+// count gives the share of a resource that is asked for, and keeps it in mind if it is the highest.
+func (u *usage) count(name corev1.ResourceName, asked, has int64) float64 {
+	if has <= 0 {
+		return 0
+	}
+	share := float64(asked) / float64(has)
+	if share > u.worst || share == u.worst && (u.of == "" || name < u.of) {
+		u.worst, u.of = share, name
+	}
+	return share
 }
 
 // leftOut tells whether the pod, and what it takes of the node, are not counted.

@@ -32,7 +32,9 @@ func length(d time.Duration) string {
 }
 
 // percent is a share as a whole number of percent. It is never rounded up to a threshold that it is below.
-func percent(share float64) string { return fmt.Sprintf("%d%%", int(share*100+1e-9)) }
+func percent(share float64) string { return fmt.Sprintf("%d%%", hundredths(share)) }
+
+func hundredths(share float64) int { return int(share*100 + 1e-9) }
 
 // enumerate is "a", "a and b", "a, b and c".
 func enumerate(words []string) string {

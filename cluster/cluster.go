@@ -52,6 +52,9 @@ type Cluster struct {
 	results       []Result
 	serverVersion string
 
+	// budgetChanges and workloadChanges count the changes of these tables.
+	budgetChanges, workloadChanges uint64
+
 	generation uint64
 	last       *Snapshot
 	beats      bool
@@ -120,6 +123,7 @@ func (c *Cluster) Snapshot() *Snapshot {
 		ResourceSlices: freeze(&c.slices), ResourceClaims: freeze(&c.claims), Heartbeats: freeze(&c.heartbeats),
 		Pools: freeze(&c.pools), Instances: freeze(&c.instances), Members: freeze(&c.members),
 		Rows: c.rows, Strays: freeze(&c.strays), nodesBy: freeze(&c.nodesBy),
+		BudgetsVersion: c.budgetChanges, WorkloadsVersion: c.workloadChanges,
 		Ledger: c.ledger, Results: c.results, ServerVersion: c.serverVersion,
 	}
 	return c.last

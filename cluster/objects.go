@@ -24,7 +24,9 @@ func (c *Cluster) set(now time.Time, object Object) {
 	case *Pod:
 		c.setPod(key, o)
 	case *policyv1.PodDisruptionBudget:
-		put(c, &c.budgets, key, o)
+		if put(c, &c.budgets, key, o) {
+			c.budgetChanges++
+		}
 	case *appsv1.DaemonSet:
 		put(c, &c.daemonSets, key, o)
 	case *appsv1.ReplicaSet:
@@ -70,11 +72,15 @@ func (c *Cluster) unset(object Object) {
 	case *corev1.Pod, *Pod:
 		c.unsetPod(key)
 	case *policyv1.PodDisruptionBudget:
-		drop(c, &c.budgets, key)
+		if drop(c, &c.budgets, key) {
+			c.budgetChanges++
+		}
 	case *appsv1.DaemonSet:
 		drop(c, &c.daemonSets, key)
 	case *appsv1.ReplicaSet, *appsv1.StatefulSet, *batchv1.Job, *corev1.ReplicationController:
-		drop(c, &c.workloads, string(object.GetUID()))
+		if drop(c, &c.workloads, string(object.GetUID())) {
+			c.workloadChanges++
+		}
 	case *corev1.Namespace:
 		drop(c, &c.namespaces, key)
 	case *corev1.PersistentVolume:
@@ -102,18 +108,19 @@ func (c *Cluster) unset(object Object) {
 	}
 }
 
-// put keeps an object under its key. An object that differs from the one before in nothing but its resource version, such as a node whose
+// put keeps an object under its key, and tells whether that is a change. An object that differs from the one before in nothing but its resource version, such as a node whose
 // kubelet just said that nothing changed, is not a change, and the one before stays.
 func put[T any, P interface {
 	*T
 	metav1.Object
-}](c *Cluster, table *btree.Map[string, P], key string, object P) {
+}](c *Cluster, table *btree.Map[string, P], key string, object P) bool {
 	old, had := table.Get(key)
 	if had && equal[T](old, object) {
-		return
+		return false
 	}
 	table.Set(key, object)
 	c.changed()
+	return true
 }
 
 // equal compares two objects but for their resource versions.
@@ -130,10 +137,12 @@ func equal[T any, P interface {
 	return equality.Semantic.DeepEqual(a, likeA)
 }
 
-func drop[V any](c *Cluster, table *btree.Map[string, V], key string) {
-	if _, had := table.Delete(key); had {
+func drop[V any](c *Cluster, table *btree.Map[string, V], key string) bool {
+	_, had := table.Delete(key)
+	if had {
 		c.changed()
 	}
+	return had
 }
 
 func (c *Cluster) setNode(key string, node *corev1.Node) {
@@ -157,6 +166,7 @@ func (c *Cluster) setWorkload(w *Workload) {
 		return
 	}
 	c.workloads.Set(string(w.UID), w)
+	c.workloadChanges++
 	c.changed()
 }
 

@@ -37,6 +37,8 @@ type Snapshot struct {
 	Pending Table[*Pod]
 	// Budgets by namespace/name.
 	Budgets Table[*policyv1.PodDisruptionBudget]
+	// BudgetsVersion and WorkloadsVersion grow with every change of these tables: whoever keeps what follows from them compares these.
+	BudgetsVersion, WorkloadsVersion uint64
 	// DaemonSets by namespace/name.
 	DaemonSets Table[*appsv1.DaemonSet]
 	// Workloads are the other controllers of pods, by UID.

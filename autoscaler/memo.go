@@ -1,0 +1,143 @@
+package autoscaler
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/drain"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// memo is what was found out about one node by nothing but its row and the options: it holds for as long as the row is the same. What depends on more
+// says so.
+type memo struct {
+	row *cluster.Row
+	// ready, ordinary and booting say that the node is ready, that pods without special tolerations can run on it, and that it carries taints that
+	// go by themselves.
+	ready, ordinary, booting bool
+	// asks is why the node itself asks to be left alone; nil if it doesn't.
+	asks *verdict
+	// foreign is the verdict about a node that another program is about to delete; nil for all others.
+	foreign *verdict
+	// expendable are the pods in whose place others may come.
+	expendable []*cluster.Pod
+
+	use      usage
+	measured bool
+	// busy is the verdict about a node that is used above the threshold.
+	busy      verdict
+	threshold float64
+
+	held held
+}
+
+// held is what the pods of a node say about its removal. It holds while the budgets and the controllers of the snapshot are the same too, and by time
+// from when it was found out until it is due.
+type held struct {
+	known              bool
+	budgets, workloads uint64
+	from, due          time.Time
+
+	// by is what keeps the node; nil if nothing does.
+	by     *verdict
+	moving []*cluster.Pod
+	empty  bool
+}
+
+// remember brings the memos in line with the rows of the snapshot, and gives them, one for each row.
+func (a *Autoscaler) remember(rows []*cluster.Row) []memo {
+	if !slices.EqualFunc(a.memos, rows, func(m memo, row *cluster.Row) bool { return m.row.Node.Name == row.Node.Name }) {
+		a.memos = realigned(a.memos, rows)
+	}
+	for i, row := range rows {
+		if a.memos[i].row != row {
+			a.memos[i] = a.look(row)
+		}
+	}
+	return a.memos
+}
+
+// realigned are the memos after nodes have come or gone: a new one has none yet.
+func realigned(before []memo, rows []*cluster.Row) []memo {
+	after := make([]memo, len(rows), len(rows)+len(rows)/8)
+	for i, row := range rows {
+		for len(before) > 0 && before[0].row.Node.Name < row.Node.Name {
+			before = before[1:]
+		}
+		if len(before) > 0 && before[0].row == row {
+			after[i] = before[0]
+		}
+	}
+	return after
+}
+
+// look finds out what the row alone says.
+func (a *Autoscaler) look(row *cluster.Row) memo {
+	node := row.Node
+	m := memo{
+		row: row, ready: cluster.IsReady(node), ordinary: ordinary(node),
+		booting: slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return startup(t, a.opts.StartupTaints) }),
+	}
+	switch {
+	case node.Annotations[ScaleDownDisabled] == "true":
+		m.asks = stays(reason.ScaleDownDisabled, "it is annotated %s", ScaleDownDisabled)
+	case drain.DoNotDisruptAsked(node):
+		m.asks = stays(reason.DoNotDisrupt, "it is annotated %s", drain.DoNotDisruptMark)
+	}
+	if mark, ok := cluster.ForeignDeletionMark(node); ok {
+		m.foreign = stays(reason.ForeignDeletionMark, "another program marked it for deletion, with the taint %s", mark)
+	}
+	for _, pod := range row.Pods {
+		if a.opts.Drain.Expendable(pod) && !drain.IsDaemonSetPod(pod) {
+			m.expendable = append(m.expendable, pod)
+		}
+	}
+	return m
+}
+
+// usage is what the node's pods request of it.
+func (p *pass) usage(m *memo) usage {
+	if !m.measured {
+		m.use, m.measured = p.a.measure(m.row.Node, m.row.Pods), true
+	}
+	return m.use
+}
+
+// heldBy is what the node's pods say about its removal, when nothing of it is under way.
+func (p *pass) heldBy(m *memo) *held {
+	h := &m.held
+	s := p.s
+	holds := h.known && h.budgets == s.BudgetsVersion && h.workloads == s.WorkloadsVersion && !p.now.Before(h.from) && (h.due.IsZero() || p.now.Before(h.due))
+	if !holds {
+		m.held = p.ask(m.row, false)
+		m.held.known, m.held.from, m.held.budgets, m.held.workloads = true, p.now, s.BudgetsVersion, s.WorkloadsVersion
+	}
+	p.clock.look(h.due)
+	return h
+}
+
+// ask asks the pods of a node. Where our own removal is under way, a budget that has nothing to spare holds nothing: our own evictions are what uses it
+// up.
+func (p *pass) ask(row *cluster.Row, underWay bool) held {
+	h := held{empty: true}
+	due := clock{now: p.now}
+	for _, v := range p.rules.Of(row.Node.Name) {
+		due.look(v.Due)
+		waits := underWay && v.Reason == reason.NotEnoughBudget
+		switch {
+		case v.Class == drain.Skip:
+			continue
+		case v.Class == drain.Wait, v.Class == drain.Block && !waits:
+			h.by, h.due = &verdict{reason: v.Reason, message: v.Message, due: v.Due}, due.due
+			return h
+		case v.Class != drain.Ending && !p.opts.Drain.Expendable(v.Pod):
+			h.moving = append(h.moving, v.Pod)
+		}
+		h.empty = false
+	}
+	h.due = due.due
+	return h
+}
