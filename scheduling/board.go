@@ -89,6 +89,8 @@ type board struct {
 	needs       []*needs
 	// byNamespace says that some term goes by the labels of namespaces.
 	byNamespace bool
+	// cells are the numbers in the arrays of tallies on large axes.
+	cells int
 
 	journal []change
 	calls   []func()
@@ -101,7 +103,8 @@ type board struct {
 	released []int32
 	// resets counts the moments from which nothing that was found shut is known to be.
 	resets int
-	sets   []*Set
+	// emptied are the slots of nodes that were added and taken back, since the start of the trial: sets must not take the next node there for the last.
+	emptied []int32
 }
 
 // placed is a pod on a node.

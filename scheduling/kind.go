@@ -56,13 +56,13 @@ type packer struct {
 }
 
 func (t *trial) packs() *packer {
-	if t.packer == nil {
-		t.packer = &packer{
+	if t.engine.packer == nil || t.engine.packer.trial != t {
+		t.engine.packer = &packer{
 			trial: t, kinds: map[*cluster.PodTemplate]*kind{}, numbers: map[string]int{},
 			frees: map[*corev1.Node]*free{}, models: map[*corev1.Node]*model{},
 		}
 	}
-	return t.packer
+	return t.engine.packer
 }
 
 // byDimension is amounts as a list with a place for each dimension up to the last that is asked for.

@@ -39,6 +39,7 @@ func (t *trial) Pack(classes []Class, offers []Offer, limits Limits) Packing {
 
 // packing is a Pack under way.
 type packing struct {
+<<<<<<< HEAD
 	trial  *trial
 	k      *packer
 	offers []offered
@@ -55,6 +56,13 @@ type packing struct {
 	shown map[string]string
 	keys  []string
 	// number is that of the last name that was given to a new node.
+=======
+	trial *trial
+	shape Shape
+	most  int
+	model *model
+	// number is that of the last name that was tried.
+>>>>>>> main
 	number int
 	out    Packing
 }
