@@ -39,7 +39,6 @@ func (t *trial) Pack(classes []Class, offers []Offer, limits Limits) Packing {
 
 // packing is a Pack under way.
 type packing struct {
-<<<<<<< HEAD
 	trial  *trial
 	k      *packer
 	offers []offered
@@ -47,7 +46,8 @@ type packing struct {
 	blind   string
 	limits  Limits
 	parcels []parcel
-	opened  []opened
+	// opened are the new nodes.
+	opened []opened
 	// from is, for each vector of requests, the first of the new nodes that may have room for it: room only gets less.
 	from map[*amount]int
 	// next is where the search for pods that care about single hosts begins, so that it does not meet the same neighbours each time.
@@ -56,13 +56,6 @@ type packing struct {
 	shown map[string]string
 	keys  []string
 	// number is that of the last name that was given to a new node.
-=======
-	trial *trial
-	shape Shape
-	most  int
-	model *model
-	// number is that of the last name that was tried.
->>>>>>> main
 	number int
 	out    Packing
 }
