@@ -40,27 +40,26 @@ func (g *ownGroup) remove(ctx context.Context, doing string, nodes []*corev1.Nod
 		case keepsMin && int(pool.Size)-len(going) < least:
 			return cloudprovider.Errorf(cloudprovider.ClassLimit, "", "the size is %d, the min is %d, and %d would go", pool.Size, least, len(going))
 		}
-		for _, n := range going {
-			if err := g.deleteNode(ctx, n); err != nil {
-				return err
-			}
-		}
-		return nil
+		return g.deleteAll(ctx, going, int(pool.Size))
 	})
 }
 
-// deleteNode deletes one node of the service. One that is gone or going already is done, and doesn't lower the size again.
-func (g *ownGroup) deleteNode(ctx context.Context, n *k8s.Node) error {
-	_, err := g.provider.k8s.DeleteNode(&k8s.DeleteNodeRequest{Region: g.provider.config.Region, NodeID: n.ID}, scw.WithContext(ctx))
-	if err != nil && !absent(err) && !leaving(err) {
-		return err
-	}
-	g.adopt(func(known *poolView) {
-		known.mark(n.ID, k8s.NodeStatusDeleting)
-		if err == nil && known.pool.Size > 0 {
-			known.pool.Size--
+// deleteAll deletes nodes of the service from a pool of that size. Those that are gone or going already are done, and don't lower the size again. What the
+// size is then is told by what was read before and what was done since: a Refresh in the middle may have seen part of it already.
+func (g *ownGroup) deleteAll(ctx context.Context, nodes []*k8s.Node, size int) error {
+	for _, n := range nodes {
+		_, err := g.provider.k8s.DeleteNode(&k8s.DeleteNodeRequest{Region: g.provider.config.Region, NodeID: n.ID}, scw.WithContext(ctx))
+		switch {
+		case err == nil:
+			size = max(size-1, 0)
+		case !absent(err) && !leaving(err):
+			return err
 		}
-	})
+		g.adopt(func(known *poolView) {
+			known.mark(n.ID, k8s.NodeStatusDeleting)
+			known.pool.Size = uint32(size)
+		})
+	}
 	return nil
 }
 
