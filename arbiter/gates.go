@@ -67,6 +67,7 @@ func upgradingNatively() []gate {
 	return []gate{
 		{"view", (*pass).answers},
 		{"freshness", (*pass).fresh},
+		{"halted", (*pass).notHalted}, // a no of the provider is not asked for again in the same window
 		{"breaker", (*pass).calm},
 		{"in-flight", (*pass).settled},     // the size is not changed while the provider replaces nodes
 		{"claimed", (*pass).poolUnclaimed}, // nor is a node of the pool disrupted by us

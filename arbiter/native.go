@@ -70,6 +70,13 @@ func (p *pass) atWork(pool *cluster.Pool) *verdict {
 
 func (p *pass) notNative(_ plan.Proposal, pool *cluster.Pool) *verdict { return p.atWork(pool) }
 
+func (p *pass) notHalted(proposal plan.Proposal, pool *cluster.Pool) *verdict {
+	if r, ok := p.ledger.Rollout(pool.Name); ok && r.State == ledger.Halted && r.Target == proposal.Version {
+		return &verdict{reason: reason.RolloutHalted, message: r.Message}
+	}
+	return nil
+}
+
 func (p *pass) poolUnclaimed(_ plan.Proposal, pool *cluster.Pool) *verdict {
 	for _, c := range p.ledger.Claims() {
 		if c.Pool == pool.Name {

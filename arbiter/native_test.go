@@ -85,13 +85,13 @@ func TestAProvidersClearNoHaltsTheRolloutAndADoubtfulOneDoesNot(t *testing.T) {
 	} {
 		w := New(Pool("web", 0, 5), asked("web"))
 		w.Add(cluster.StepEnded{Result: cluster.Result{Step: "native/web/v1.36.3", Pool: "web", At: w.Now, Err: "no", Class: class}})
-		p, changes := arbiter.Arbitrate(w.Snapshot(), nil, arbiter.Defaults(), w.Now)
+		p, changes := arbiter.Arbitrate(w.Snapshot(), decisions(natively("web")), arbiter.Defaults(), w.Now) // the upgrader has not seen it yet
 		r := rollout(w, changes)
 		if r.State != want || r.Native.Asked.IsZero() != (want == ledger.Halted) {
 			t.Errorf("after an error of class %s the ledger has %+v", class, r)
 		}
-		if len(p.Notes) != 1 || !p.Notes[0].Warning {
-			t.Errorf("the notes are %+v", p.Notes)
+		if len(p.Notes) != 1 || !p.Notes[0].Warning || len(p.Steps) > 0 == (want == ledger.Halted) {
+			t.Errorf("%s: the notes are %+v, the steps %+v", class, p.Notes, p.Steps)
 		}
 	}
 }

@@ -89,6 +89,8 @@ type board struct {
 	needs       []*needs
 	// byNamespace says that some term goes by the labels of namespaces.
 	byNamespace bool
+	// cells are the numbers in the arrays of tallies on large axes.
+	cells int
 
 	journal []change
 	calls   []func()

@@ -102,12 +102,12 @@ func (b *board) unite(f *form, info *framework.PodInfo) {
 		t := &info.RequiredAntiAffinityTerms[i]
 		theirs, own := b.theirTerm(t), b.ownTerm(t)
 		f.apart = append(f.apart, b.tallyOf("theirs"+termText(t), func() *tally {
-			tally := newTally(b.axisOf(t.TopologyKey), nil, false, crowd{theirs})
+			tally := b.newTally(b.axisOf(t.TopologyKey), nil, false, crowd{theirs})
 			tally.theirs = true
 			return tally
 		}))
 		f.away = append(f.away, b.tallyOf("own"+termText(t), func() *tally {
-			return newTally(b.axisOf(t.TopologyKey), nil, false, crowd{own})
+			return b.newTally(b.axisOf(t.TopologyKey), nil, false, crowd{own})
 		}))
 	}
 	b.uniteNear(f, info.RequiredAffinityTerms)
@@ -131,7 +131,7 @@ func (b *board) uniteNear(f *form, terms []fwk.AffinityTerm) {
 	}
 	for _, key := range keys {
 		f.near = append(f.near, b.tallyOf("near"+key+"\x00"+strings.Join(text, "\x01"), func() *tally {
-			return newTally(b.axisOf(key), nil, false, all)
+			return b.newTally(b.axisOf(key), nil, false, all)
 		}))
 	}
 	f.first = all.matches(b, f.look)
@@ -175,7 +175,7 @@ func (b *board) uniteSpread(f *form) {
 			if !selector.Empty() { // An empty selector counts nobody (countPodsMatchSelector).
 				who = crowd{{namespaces: []string{f.pod.Namespace}, pods: selector}}
 			}
-			return newTally(g.axis, g, true, who)
+			return b.newTally(g.axis, g, true, who)
 		})}
 		if c.MinDomains != nil {
 			s.minDomains = *c.MinDomains
@@ -274,6 +274,7 @@ func (b *board) need(f *form) {
 	if f.only != nil {
 		f.outside = refuseFor(names.NodeAffinity, fmt.Sprintf("node(s) didn't satisfy plugin(s) %v", []string{names.NodeAffinity}))
 	}
+	f.choosy = f.refused != nil || f.only != nil
 	n := &needs{selection: b.selectionFor(spec), tolerance: b.toleranceFor(spec)}
 	n.features, _ = ndf.DefaultFramework.InferForPodScheduling(&ndf.PodInfo{Spec: spec}, b.kubernetes)
 	name := n.tolerance.name + n.features.String()
@@ -284,6 +285,7 @@ func (b *board) need(f *form) {
 		f.needs = known
 		return
 	}
+	n.featured, n.personal = !n.features.IsEmpty(), n.selection != nil && n.selection.personal
 	n.cordon = n.tolerance.bearsCordon(b)
 	b.needBy[name] = n
 	b.needs = append(b.needs, n)

@@ -44,6 +44,8 @@ type form struct {
 	// only are the nodes that it names, nil for all.
 	only    sets.Set[string]
 	outside *refusal
+	// choosy says that it is refused, or names nodes.
+	choosy bool
 	*needs
 	spread []spreading
 	// near are the tallies of all pods that its affinity terms want, one for each key; first says that it may be the first of them.
@@ -70,6 +72,8 @@ type needs struct {
 	tolerance *tolerance
 	cordon    bool // It may run on an unschedulable node.
 	features  ndf.FeatureSet
+	featured  bool    // It needs some.
+	personal  bool    // The selection has to be asked for each node.
 	kept      []uint8 // By class.
 }
 

@@ -199,6 +199,7 @@ func (b *board) classify() {
 	}
 	for _, n := range b.needs {
 		n.kept = n.kept[:0]
+		n.personal = n.selection != nil && n.selection.personal
 	}
 	b.epoch++
 }

@@ -85,8 +85,12 @@ func (g *ground) move(b *board, slot, by int32) {
 	}
 }
 
-// denseMost is how many domains an axis has at most for tallies on it to be plain arrays from the start.
-const denseMost = 256
+// Tallies are plain arrays as long as there are not too many of them: on axes of few domains always, on others until the arrays together have cellsMost
+// numbers. Those that come after are maps, until so many domains have pods that an array is smaller.
+const (
+	denseMost = 256
+	cellsMost = 4 << 20
+)
 
 // tally counts the pods of a crowd by the domains of an axis. Pods on nodes outside the ground, and on nodes without the label, don't count.
 type tally struct {
@@ -108,9 +112,12 @@ type tally struct {
 	used   int32
 }
 
-func newTally(a *axis, g *ground, living bool, c crowd) *tally {
+func (b *board) newTally(a *axis, g *ground, living bool, c crowd) *tally {
 	t := &tally{axis: a, ground: g, living: living, crowd: c}
-	if len(a.size) > denseMost {
+	if len(a.size) <= denseMost {
+		return t
+	}
+	if b.cells += len(a.size); b.cells > cellsMost {
 		t.sparse = map[int32]int32{}
 	}
 	return t

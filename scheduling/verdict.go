@@ -56,14 +56,18 @@ func (b *board) early(f *form, slot int32) verdict {
 	if f.needs == nil {
 		b.need(f)
 	}
-	if f.refused != nil {
-		return ruleRefused
+	if f.choosy {
+		if f.refused != nil {
+			return ruleRefused
+		}
+		if f.only != nil && !f.only.Has(b.names[slot]) {
+			return ruleOutside
+		}
 	}
-	if f.only != nil && !f.only.Has(b.names[slot]) {
-		return ruleOutside
-	}
-	if v := verdict(b.object(f.needs, slot) &^ withoutFeatures); v != fits {
-		return v
+	if n, class := f.needs, b.class[slot]; n.personal || int(class) >= len(n.kept) || n.kept[class] != asked {
+		if v := verdict(b.object(n, slot) &^ withoutFeatures); v != fits {
+			return v
+		}
 	}
 	if len(f.ports) > 0 && b.portTaken(f, slot) {
 		return rulePorts
@@ -73,10 +77,21 @@ func (b *board) early(f *form, slot int32) verdict {
 
 // short is the verdict about resources (noderesources/fit.go, fitsRequest).
 func (b *board) short(f *form, slot int32) verdict {
-	row, v := b.row(slot), fits
+	row := b.row(slot)
+	for i := range f.asks {
+		if a := &f.asks[i]; a.n > row[a.dim] {
+			return f.missing(row)
+		}
+	}
+	return fits
+}
+
+// missing is the verdict about a node that has too little of something.
+func (f *form) missing(row []int64) verdict {
+	v := ruleShort
 	for i, a := range f.asks {
 		if a.n > row[a.dim] {
-			v |= ruleShort | 1<<(8+min(i, mostShort))
+			v |= 1 << (8 + min(i, mostShort))
 		}
 	}
 	return v
@@ -107,7 +122,7 @@ func (b *board) late(f *form, slot int32) verdict {
 			return ruleShunned
 		}
 	}
-	if b.object(f.needs, slot)&withoutFeatures != 0 {
+	if f.featured && b.object(f.needs, slot)&withoutFeatures != 0 {
 		return ruleFeatures
 	}
 	return fits
@@ -156,7 +171,7 @@ const asked uint8 = 0x40
 
 // object is what the node's own object says: a rule, or fits, and perhaps withoutFeatures.
 func (b *board) object(n *needs, slot int32) uint8 {
-	personal := n.selection != nil && n.selection.personal
+	personal := n.personal
 	class := b.class[slot]
 	if int(class) < len(n.kept) && n.kept[class]&asked != 0 {
 		kept := n.kept[class] &^ asked
@@ -178,7 +193,7 @@ func (b *board) object(n *needs, slot int32) uint8 {
 	case n.selection != nil && !personal && !n.selection.matches(b, slot):
 		answer = uint8(ruleSelection)
 	}
-	if !n.features.IsEmpty() && !has(node, n.features) {
+	if n.featured && !has(node, n.features) {
 		answer |= withoutFeatures
 	}
 	n.kept[class] = answer | asked

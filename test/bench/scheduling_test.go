@@ -108,19 +108,94 @@ func BenchmarkPack(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen opens a trial on a snapshot of 1,000 nodes and 10,000 pods of which one pod is new.
+// BenchmarkOpen opens a trial on a snapshot of which 1% of the pods changed since the last one; everything is everything, from nothing.
 func BenchmarkOpen(b *testing.B) {
-	world := New(manyNodes(1000)...)
+	for _, n := range []int{1000, 5000} {
+		world := newIdleWorld(n)
+		b.Run(fmt.Sprintf("%d nodes, 1%%", n), func(b *testing.B) {
+			engine := newEngine(b)
+			if _, err := engine.Open(world.cluster.Snapshot()); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				world.change()
+				s := world.cluster.Snapshot()
+				b.StartTimer()
+				if _, err := engine.Open(s); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("%d nodes, everything", n), func(b *testing.B) {
+			s := world.cluster.Snapshot()
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				engine := newEngine(b)
+				b.StartTimer()
+				if _, err := engine.Open(s); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func newEngine(b *testing.B) scheduling.Engine {
+	b.Helper()
 	engine, err := scheduling.New(scheduling.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		world.Add(Pod(fmt.Sprintf("new-%d", i), Asks("1m", "1Mi"), On(fmt.Sprintf("node-%04d", i%1000))))
-		if _, err := engine.Open(world.Snapshot()); err != nil {
-			b.Fatal(err)
-		}
+	return engine
+}
+
+// kinds are pods that differ in what has to be looked at.
+func kinds() map[string]*cluster.Pod {
+	app := Label("app", "old-3")
+	return map[string]*cluster.Pod{
+		"plain":    Compact("p", app, Asks("100m", "64Mi")),
+		"selector": Compact("p", app, Asks("100m", "64Mi"), Select(corev1.LabelTopologyZone, "zone-1")),
+		"spread":   Compact("p", app, Asks("100m", "64Mi"), Spread(corev1.LabelTopologyZone, 5000, "app", "old-3"), Spread(corev1.LabelHostname, 500, "app", "old-3")),
+		"apart":    Compact("p", app, Asks("100m", "64Mi"), Apart(corev1.LabelHostname, "app", "else")),
+		"beside":   Compact("p", app, Asks("100m", "64Mi"), Beside(corev1.LabelTopologyZone, "app", "old-3")),
+		"too big":  Compact("p", app, Asks("64", "64Mi")),
+	}
+}
+
+// BenchmarkFits asks whether a pod fits a node: the call, the node's name and the verdict.
+func BenchmarkFits(b *testing.B) {
+	trial := openTrial(b, Snapshot(manyNodes(1000)...))
+	names := make([]string, 1000)
+	for i := range names {
+		names[i] = fmt.Sprintf("node-%04d", i)
+	}
+	for name, pod := range kinds() {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				trial.Fits(pod, names[i])
+				i = (i + 1) % len(names)
+			}
+		})
+	}
+}
+
+// BenchmarkPut puts a pod on a node and takes it back.
+func BenchmarkPut(b *testing.B) {
+	trial := openTrial(b, Snapshot(manyNodes(1000)...))
+	for name, pod := range kinds() {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				before := trial.Mark()
+				trial.Put(pod, "node-0500")
+				trial.Undo(before)
+			}
+		})
 	}
 }
 
