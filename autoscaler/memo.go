@@ -22,8 +22,8 @@ type memo struct {
 	asks *verdict
 	// foreign is the verdict about a node that another program is about to delete; nil for all others.
 	foreign *verdict
-	load load
-	use  usage
+	load    load
+	use     usage
 	// busy is the verdict about a node that is used above the threshold.
 	busy      verdict
 	threshold float64
