@@ -123,7 +123,12 @@ promise: tools ## Random workloads on a real control plane: every pod that a pla
 
 .PHONY: verdicts
 verdicts: ## Compare the fast path with the kube-scheduler's plugins, and print what was met (VERDICTS=100000000 for more than CI does, SEED=7, CASE=12)
-	@VERDICTS=$(VERDICTS) SEED=$(SEED) CASE=$(CASE) go test -count=1 -timeout 0 -v -run 'FastPath|Frameworks|IsWrong' ./test/agreement
+	@VERDICTS=$(VERDICTS) SEED=$(SEED) CASE=$(CASE) GOGC=400 go test -count=1 -timeout 0 -v -run 'FastPath|SchedulersFramework|IsWrong' ./test/agreement
+
+.PHONY: conformance
+conformance: ## Run the conformance suite over every provider, and print which passes what
+	@grep -rl --include='*_test.go' 'conformance\.Run(' cloudprovider | xargs -n1 dirname | sort -u | sed 's|^|./|' \
+		| xargs go test -count=1 -v -run 'Provider|Conform' | go run ./cloudprovider/conformance/table
 
 .PHONY: tools
 tools: ## Build the programs that the tests run; kept outside the tree, so this takes long only once

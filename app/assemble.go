@@ -55,6 +55,7 @@ func Assemble(rules Rules, s Surroundings) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	scaler.KeepTime(s.Now)
 	act := actuator.New(s.API, PoolsOf(s.Providers), actuator.Options{Now: s.Now, MayAct: s.MayAct, Ledger: s.Ledger})
 	return New(Parts{
 		Providers: s.Providers,

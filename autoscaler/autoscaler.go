@@ -28,6 +28,9 @@ type Autoscaler struct {
 	opts      Options
 	engine    scheduling.Engine
 	expanders []expander
+	// names are the names of the expanders.
+	names     []string
+	stopwatch func() time.Time
 	// memos are what was found out about each node of the last snapshot, and askings about each template of pods.
 	memos    []memo
 	askings  map[*cluster.PodTemplate]asking
@@ -50,11 +53,11 @@ func New(opts Options, engine scheduling.Engine) (*Autoscaler, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	expanders, err := expandersOf(opts.Expander)
+	names, expanders, err := expandersOf(opts.Expander)
 	if err != nil {
 		return nil, err
 	}
-	return &Autoscaler{opts: opts, engine: engine, expanders: expanders, askings: map[*cluster.PodTemplate]asking{}, busyness: map[busyness]string{}}, nil
+	return &Autoscaler{opts: opts, engine: engine, expanders: expanders, names: names, askings: map[*cluster.PodTemplate]asking{}, busyness: map[busyness]string{}}, nil
 }
 
 // Decide says what should become of the sizes. The snapshots of all calls have to be those of one [cluster.Cluster]. The decision's verdicts are good
@@ -111,6 +114,8 @@ func (p *pass) baffled(err error) plan.Decision {
 // pass is one decision in the making.
 type pass struct {
 	*clock
+	// spent tells whether the time for the decision is up.
+	spent func() bool
 	a     *Autoscaler
 	opts  Options
 	s     *cluster.Snapshot
@@ -142,6 +147,9 @@ type pass struct {
 	// fresh are the new nodes of the trial that this decision asks for, growths what each pool is asked for.
 	fresh   map[string]*growth
 	growths map[string]*growth
+	// added are the names of fresh in the order in which they came, given the pods that are on them.
+	added []string
+	given []scheduling.Placement
 	// reserved are the nodes that pods are expected on, with one of them.
 	reserved map[string]*cluster.Pod
 
@@ -154,7 +162,7 @@ type pass struct {
 
 func newPass(a *Autoscaler, s *cluster.Snapshot, now time.Time) *pass {
 	p := &pass{
-		clock: &clock{now: now}, a: a, opts: a.opts, s: s, rules: drain.Open(s, a.opts.Drain, now),
+		clock: &clock{now: now}, spent: a.budget(), a: a, opts: a.opts, s: s, rules: drain.Open(s, a.opts.Drain, now),
 		claims: s.Ledger.Claims(), claimOn: map[string]ledger.Claim{}, replacing: map[string]ledger.Claim{},
 		operations: map[string][]ledger.Operation{}, promised: map[string]bool{}, sizes: map[string]size{},
 		timers: timersOf(s.Ledger), kept: map[string]bool{}, memos: a.remember(s.Rows), pools: make(map[string]*poolFacts, s.Pools.Len()),

@@ -9,9 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/component-helpers/resource"
-
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
@@ -28,14 +25,24 @@ const (
 	Random = "random"
 )
 
-// option is what one pool could do for pods that find no room.
+// option is what a family of like pools could do for pods that find no room. The pool that is in the name of the others is the first.
 type option struct {
-	pool  *cluster.Pool
-	shape scheduling.Shape
-	nodes int
-	pods  []*cluster.Pod
-	// size is how large the pool is to be without it.
+	scheduling.Estimate
+	pools []*cluster.Pool
+	// lot is the option's number if chance decides, size how large its smallest pool is to be without it.
+	lot  float64
 	size int
+}
+
+// rejected is an option that was not chosen.
+type rejected struct {
+	nodes, pods int
+	best        string
+}
+
+// String is what is said about its pools.
+func (r rejected) String() string {
+	return fmt.Sprintf("%s would take %s, but the expander preferred pool %s", count(r.nodes, "new node", "new nodes"), count(r.pods, "pod", "pods"), r.best)
 }
 
 // expander gives an option a score: the lowest is the best.
@@ -47,33 +54,50 @@ func Expanders() []string { return slices.Sorted(maps.Keys(expanders())) }
 func expanders() map[string]expander {
 	return map[string]expander{
 		LeastWaste: waste,
-		MostPods:   func(o option) float64 { return -float64(len(o.pods)) },
-		LeastNodes: func(o option) float64 { return float64(o.nodes) },
-		Random:     lot,
+		MostPods:   func(o option) float64 { return -float64(o.Pods) },
+		LeastNodes: func(o option) float64 { return float64(o.Nodes) },
+		Random:     func(o option) float64 { return o.lot },
 	}
 }
 
 // expandersOf reads the value of --expander.
-func expandersOf(list string) ([]expander, error) {
-	var chain []expander
+func expandersOf(list string) (names []string, chain []expander, err error) {
 	all := expanders()
 	for name := range strings.SplitSeq(list, ",") {
 		name = strings.TrimSpace(name)
 		e, ok := all[name]
 		if !ok {
-			return nil, fmt.Errorf("--expander: there is no expander %q; choose one or more of %s, separated by commas", name, strings.Join(Expanders(), ", "))
+			return nil, nil, fmt.Errorf("--expander: there is no expander %q; choose one or more of %s, separated by commas", name, strings.Join(Expanders(), ", "))
 		}
-		chain = append(chain, e)
+		names, chain = append(names, name), append(chain, e)
 	}
-	return chain, nil
+	return names, chain, nil
 }
 
-func newOption(pool *cluster.Pool, shape scheduling.Shape, packing scheduling.Packing, size int) option {
-	o := option{pool: pool, shape: shape, nodes: len(packing.Nodes), size: size}
-	for _, placed := range packing.Placed {
-		o.pods = append(o.pods, placed.Pod)
+// options are what each family of pools that may grow could do for the classes. Within a family the pools are in the order in which they are to be
+// taken where they are equally large.
+func (p *pass) options(classes []scheduling.Class, open []*cluster.Pool) []option {
+	offers := p.offers(open)
+	families := p.trial.Families(offers)
+	all := make([]option, len(families))
+	groups := make([][]scheduling.Offer, len(families))
+	for i, family := range families {
+		o := &all[i]
+		o.size, o.lot = offers[family[0]].Size, 1<<32
+		for _, at := range family {
+			o.pools = append(o.pools, open[at])
+			groups[i] = append(groups[i], offers[at])
+			o.size = min(o.size, offers[at].Size)
+		}
+		if slices.Contains(p.a.names, Random) {
+			slices.SortStableFunc(o.pools, func(a, b *cluster.Pool) int { return cmp.Compare(lot(a, classes), lot(b, classes)) })
+			o.lot = lot(o.pools[0], classes)
+		}
 	}
-	return o
+	for i, estimate := range p.trial.Estimates(classes, groups, p.roomInCluster()) {
+		all[i].Estimate = estimate
+	}
+	return slices.DeleteFunc(all, func(o option) bool { return o.Pods == 0 })
 }
 
 // choose is the best option. What no expander decides goes to the pool that is smallest, which keeps like pools in balance, and then by name.
@@ -82,7 +106,7 @@ func (p *pass) choose(options []option) option {
 		options = best(options, score)
 	}
 	return slices.MinFunc(options, func(a, b option) int {
-		return cmp.Or(cmp.Compare(a.size, b.size), cmp.Compare(a.pool.Name, b.pool.Name))
+		return cmp.Or(cmp.Compare(a.size, b.size), cmp.Compare(a.pools[0].Name, b.pools[0].Name))
 	})
 }
 
@@ -104,24 +128,17 @@ func best(options []option, score expander) []option {
 
 // waste is the share of the new nodes' CPU that nobody asked for, plus the share of memory. What DaemonSets take counts as waste.
 func waste(o option) float64 {
-	asked := map[corev1.ResourceName]float64{}
-	for _, pod := range o.pods {
-		for name, quantity := range resource.PodRequests(pod.Object(), resource.PodResourcesOptions{}) {
-			asked[name] += quantity.AsApproximateFloat64()
-		}
-	}
 	sum := 0.0
-	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
-		one := o.shape.Node.Status.Allocatable[name]
-		if has := one.AsApproximateFloat64() * float64(o.nodes); has > 0 {
-			sum += (has - asked[name]) / has
+	for i := range o.Has {
+		if o.Has[i] > 0 {
+			sum += float64(o.Has[i]-o.Asked[i]) / float64(o.Has[i])
 		}
 	}
 	return sum
 }
 
 // lot draws a number by the pool and the first pod.
-func lot(o option) float64 {
-	sum := sha256.Sum256([]byte(o.pool.Name + "/" + string(o.pods[0].UID)))
+func lot(pool *cluster.Pool, classes []scheduling.Class) float64 {
+	sum := sha256.Sum256([]byte(pool.Name + "/" + string(classes[0].Pods[0].UID)))
 	return float64(binary.BigEndian.Uint32(sum[:]))
 }

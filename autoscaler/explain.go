@@ -15,47 +15,67 @@ import (
 
 // explain says about pods that nothing helps what each pool lacks. The pods of a class share one answer.
 func (p *pass) explain(classes []scheduling.Class) {
-	for _, class := range classes {
-		pools, due := p.refusals(class)
-		why, message := conclude(pools)
+	if len(classes) == 0 {
+		return
+	}
+	if p.spent() {
+		p.postpone(classes, fmt.Sprintf("the time for one decision (--pass-budget=%s) was up before its turn came", p.opts.PassBudget))
+		return
+	}
+	pools, dues := p.refusals(classes)
+	for i, class := range classes {
+		why, message := conclude(pools[i])
+		if slices.ContainsFunc(pools[i], func(v plan.PoolVerdict) bool { return v.Reason == "" }) {
+			p.postpone([]scheduling.Class{class}, "new nodes would have room for it only if the scheduler placed the others otherwise than it does")
+			continue
+		}
+		due := dues[i]
 		p.look(due)
 		for _, pod := range class.Pods {
 			p.verdicts = append(p.verdicts, plan.Verdict{
-				Owner: ledger.Autoscaler, Kind: plan.Pod, Name: cluster.Key(pod), Reason: why, Message: message, Due: due, Pools: pools,
+				Owner: ledger.Autoscaler, Kind: plan.Pod, Name: pod.Key(), Reason: why, Message: message, Due: due, Pools: pools[i],
 			})
 		}
 	}
 }
 
-// refusals are why each pool can't help a class: by what a new node lacks, and only where that is nothing, by what keeps the pool from growing.
-func (p *pass) refusals(class scheduling.Class) (pools []plan.PoolVerdict, due time.Time) {
-	for pool := range p.s.Pools.Values() {
-		why, message, until := p.closed(pool)
-		if misfit := p.misfit(class, pool); misfit != "" && why != reason.AutoscaleOff {
-			pools = append(pools, plan.PoolVerdict{Pool: pool.Name, Reason: reason.MisfitsPool, Message: misfit})
-			continue
+// nextPass is after how long the next pass goes on with what this one left.
+const nextPass = time.Second
+
+// postpone leaves pods to the next pass.
+func (p *pass) postpone(classes []scheduling.Class, message string) {
+	for _, class := range classes {
+		for _, pod := range class.Pods {
+			p.sayUntil(plan.Pod, pod.Key(), reason.NextPass, message, p.now.Add(nextPass))
 		}
-		if !until.IsZero() && (due.IsZero() || until.Before(due)) {
-			due = until
-		}
-		pools = append(pools, plan.PoolVerdict{Pool: pool.Name, Reason: why, Message: message})
 	}
-	return pools, due
 }
 
-// misfit is what a new node of the pool lacks for the class; empty if it lacks nothing, or nobody knows what such a node is like.
-func (p *pass) misfit(class scheduling.Class, pool *cluster.Pool) string {
-	shape, known := p.shape(pool.Name)
-	if !known {
-		return ""
+// refusals are why each pool can't help each class: by what a new node lacks, and only where that is nothing, by what keeps the pool from growing.
+func (p *pass) refusals(classes []scheduling.Class) (all [][]plan.PoolVerdict, dues []time.Time) {
+	first := make([]*cluster.Pod, len(classes))
+	all, dues = make([][]plan.PoolVerdict, len(classes)), make([]time.Time, len(classes))
+	for i := range classes {
+		first[i] = classes[i].Pods[0]
 	}
-	before := p.trial.Mark()
-	packing := p.trial.Pack([]scheduling.Class{{Pods: class.Pods[:1]}}, shape, 0)
-	p.trial.Undo(before)
-	if len(packing.Left) == 0 || packing.Left[0].Full {
-		return ""
+	for pool := range p.s.Pools.Values() {
+		why, message, until := p.closed(pool)
+		lacks := make([]*scheduling.Misfit, len(classes))
+		if shape, known := p.shape(pool.Name); known && why != reason.AutoscaleOff {
+			lacks = p.trial.Refuses(first, shape)
+		}
+		for i := range classes {
+			if lacks[i] != nil {
+				all[i] = append(all[i], plan.PoolVerdict{Pool: pool.Name, Reason: reason.MisfitsPool, Message: lacks[i].Message})
+				continue
+			}
+			if !until.IsZero() && (dues[i].IsZero() || until.Before(dues[i])) {
+				dues[i] = until
+			}
+			all[i] = append(all[i], plan.PoolVerdict{Pool: pool.Name, Reason: why, Message: message})
+		}
 	}
-	return packing.Left[0].Why.Message
+	return all, dues
 }
 
 // obstacles keep a pool from helping a pod that it would fit. The first that any pool has is the answer: what passes by itself comes first,

@@ -14,6 +14,7 @@ import (
 
 // growth is by how much a pool is to grow, and for which pods.
 type growth struct {
+	pool *cluster.Pool
 	// delta is the number of nodes, and least how many of them the pool's min asks for.
 	delta, least int
 	pods         []*cluster.Pod
@@ -48,7 +49,7 @@ func (p *pass) growth() []plan.Proposal {
 // growthOf is the growth of a pool, which is begun if there is none.
 func (p *pass) growthOf(pool *cluster.Pool) *growth {
 	if p.growths[pool.Name] == nil {
-		p.growths[pool.Name] = &growth{}
+		p.growths[pool.Name] = &growth{pool: pool}
 	}
 	return p.growths[pool.Name]
 }
@@ -74,6 +75,7 @@ func (p *pass) fillToMin() {
 			name := fmt.Sprintf("%s-min-%d", pool.Name, i+1)
 			p.expectNew(shape, name)
 			p.fresh[name] = g
+			p.added = append(p.added, name)
 		}
 	}
 }
@@ -81,19 +83,23 @@ func (p *pass) fillToMin() {
 // grow asks for new nodes for pods that find no other room, highest priority first, so that limits leave out the others. It gives the pods that
 // nothing helps.
 func (p *pass) grow(classes []scheduling.Class) []scheduling.Class {
-	var left []scheduling.Class
-	passedOver := map[string]string{}
-	for _, tier := range tiers(p.ripe(classes)) {
-		tier = p.placeOn(tier, p.isFresh) // what is left of the nodes for pods of higher priority
-		hide := p.showDomains(tier)
-		tier = p.growFor(tier, passedOver)
-		hide()
-		left = append(left, p.growFor(tier, passedOver)...) // a domain that could not be had holds nobody back
-	}
+	passedOver := map[string]rejected{}
+	left := p.growByTier(p.ripe(classes), passedOver)
+	left = append(left, p.keepPromises(passedOver)...)
 	for pool := range p.s.Pools.Values() {
-		if message := passedOver[pool.Name]; message != "" && p.growths[pool.Name] == nil {
-			p.say(plan.Pool, pool.Name, reason.NotBestOption, message)
+		if r, ok := passedOver[pool.Name]; ok && p.growths[pool.Name] == nil {
+			p.say(plan.Pool, pool.Name, reason.NotBestOption, r.String())
 		}
+	}
+	return left
+}
+
+// growByTier is growFor, priority by priority.
+func (p *pass) growByTier(classes []scheduling.Class, passedOver map[string]rejected) (left []scheduling.Class) {
+	for _, tier := range tiers(classes) {
+		tier = p.placeOn(tier, p.trial.Where(p.isFresh)) // what is left of the nodes for pods of higher priority
+		tier = p.growFor(tier, true, passedOver)
+		left = append(left, p.growFor(tier, false, passedOver)...) // a domain that could not be had holds nobody back
 	}
 	return left
 }
@@ -137,65 +143,79 @@ func tiers(classes []scheduling.Class) [][]scheduling.Class {
 	return all
 }
 
-// growFor lets one pool after the other grow, each time the best for what is left, until no pool helps any more.
-func (p *pass) growFor(classes []scheduling.Class, passedOver map[string]string) []scheduling.Class {
-	for {
-		swaying, rest := split(classes)
-		classes = append(p.place(swaying), rest...)
-		options := p.options(classes)
+// growFor lets one family of like pools after the other grow, each time the best for what is left, until none helps any more. If all zones are
+// shown, pods that have to be spread go by all those that pools could bring.
+func (p *pass) growFor(classes []scheduling.Class, allZones bool, passedOver map[string]rejected) []scheduling.Class {
+	useless := map[string]bool{}
+	for len(classes) > 0 && !p.spent() {
+		open := p.openPools(useless)
+		options := p.options(classes, open)
 		if len(options) == 0 {
 			return classes
 		}
 		best := p.choose(options)
 		for _, o := range options {
-			passedOver[o.pool.Name] = fmt.Sprintf("%s would take %s, but the expander preferred pool %s",
-				count(o.nodes, "new node", "new nodes"), p.crowd(o.pods), best.pool.Name)
+			for _, pool := range o.pools {
+				passedOver[pool.Name] = rejected{nodes: o.Nodes, pods: o.Pods, best: best.pools[0].Name}
+			}
 		}
-		classes = p.take(best, classes)
+		limits := scheduling.Limits{Most: p.roomInCluster(), Also: p.trial.Where(p.isRoom), Spent: p.spent}
+		if allZones {
+			limits.Shown = shapesOf(p.offers(open))
+		}
+		packing := p.trial.Pack(classes, p.offers(best.pools), limits)
+		classes = p.take(packing)
+		if len(packing.Placed) == 0 {
+			for _, pool := range best.pools {
+				useless[pool.Name] = true // arithmetic promised more than the rules allow
+			}
+		}
 	}
+	return classes
 }
 
-// split parts the classes that may fit what there is, now that others have been placed, from the rest.
-func split(classes []scheduling.Class) (swaying, rest []scheduling.Class) {
-	for _, class := range classes {
-		if swayed(class.Pods[0]) {
-			swaying = append(swaying, class)
-			continue
-		}
-		rest = append(rest, class)
-	}
-	return swaying, rest
-}
-
-// options are what each pool that may grow could do for the classes.
-func (p *pass) options(classes []scheduling.Class) []option {
-	var options []option
+// openPools are the pools that may grow, but for some.
+func (p *pass) openPools(without map[string]bool) []*cluster.Pool {
+	var open []*cluster.Pool
 	for pool := range p.s.Pools.Values() {
-		if why, _, _ := p.closed(pool); why != "" || len(classes) == 0 {
-			continue
-		}
-		shape, _ := p.shape(pool.Name)
-		before := p.trial.Mark()
-		packing := p.trial.Pack(classes, shape, p.roomIn(pool))
-		p.trial.Undo(before)
-		if len(packing.Placed) > 0 {
-			options = append(options, newOption(pool, shape, packing, p.sizes[pool.Name].Peak+p.asked(pool)))
+		if why, _, _ := p.closed(pool); why == "" && !without[pool.Name] {
+			open = append(open, pool)
 		}
 	}
-	return options
+	return open
 }
 
-// take puts the option into the trial and into the growth of its pool, and gives the classes of the pods that it left.
-func (p *pass) take(o option, classes []scheduling.Class) []scheduling.Class {
-	packing := p.trial.Pack(classes, o.shape, p.roomIn(o.pool))
-	g := p.growthOf(o.pool)
-	g.delta += len(packing.Nodes)
+// offers are what pools may add.
+func (p *pass) offers(pools []*cluster.Pool) []scheduling.Offer {
+	offers := make([]scheduling.Offer, len(pools))
+	for i, pool := range pools {
+		shape, _ := p.shape(pool.Name) // a pool whose shape nobody knows is closed
+		offers[i] = scheduling.Offer{Shape: shape, Most: p.roomIn(pool), Size: p.sizes[pool.Name].Peak + p.asked(pool)}
+	}
+	return offers
+}
+
+// shapesOf are what new nodes of the offers look like.
+func shapesOf(offers []scheduling.Offer) []scheduling.Shape {
+	shapes := make([]scheduling.Shape, len(offers))
+	for i := range offers {
+		shapes[i] = offers[i].Shape
+	}
+	return shapes
+}
+
+// take puts a packing into the growths of the pools, and gives the classes of the pods that it left.
+func (p *pass) take(packing scheduling.Packing) []scheduling.Class {
 	for _, node := range packing.Nodes {
-		p.fresh[node] = g
-		p.coming[node] = fmt.Sprintf("a new node of pool %s will take it", o.pool.Name)
+		pool, _ := p.s.Pools.Get(node.Pool)
+		g := p.growthOf(pool)
+		g.delta++
+		p.fresh[node.Name] = g
+		p.added = append(p.added, node.Name)
+		p.coming[node.Name] = fmt.Sprintf("a new node of pool %s will take it", node.Pool)
 	}
 	for _, placed := range packing.Placed {
-		g.pods = append(g.pods, placed.Pod)
+		p.settle(placed.Pod, placed.Node)
 	}
 	left := make([]scheduling.Class, 0, len(packing.Left))
 	for _, leftover := range packing.Left {

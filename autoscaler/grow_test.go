@@ -67,7 +67,7 @@ func TestPodsThatFindNoRoomBringNodes(t *testing.T) {
 			},
 			want: `
 				grow small by 1 (Unschedulable): 1 node for 3 pods of default/web
-				pool large (NotBestOption): 1 new node would take 3 pods of default/web, but the expander preferred pool small`,
+				pool large (NotBestOption): 1 new node would take 3 pods, but the expander preferred pool small`,
 		},
 		{
 			name: "several pools grow at once, each for its pods",

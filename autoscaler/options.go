@@ -21,6 +21,9 @@ type Options struct {
 	MaxNodesTotal int
 	// MaxNodesPerScaleUp is the most nodes that one decision adds to a pool (--max-nodes-per-scaleup).
 	MaxNodesPerScaleUp int
+	// PassBudget is how long one decision about new nodes may take; past it the nodes that were found until then are asked for, and the pods that
+	// were not looked at have their turn in the next pass (--pass-budget). 0 means no limit.
+	PassBudget time.Duration
 	// StartupTaints are the keys of taints that a node carries until it is ready for pods (--startup-taint); see also [startupPrefixes].
 	StartupTaints []string
 
@@ -43,7 +46,7 @@ type Options struct {
 // Defaults are the options that hold where nothing else is said.
 func Defaults() Options {
 	return Options{
-		Expander: LeastWaste, MaxNodesPerScaleUp: 1000,
+		Expander: LeastWaste, MaxNodesPerScaleUp: 1000, PassBudget: 2 * time.Second,
 		ScaleDownEnabled: true, ScaleDownUnreadyEnabled: true,
 		ScaleDownDelayAfterAdd: 10 * time.Minute, ScaleDownDelayAfterFailure: 3 * time.Minute, ScaleDownDelayTypeLocal: true,
 		Drain: drain.Defaults(),
@@ -53,7 +56,7 @@ func Defaults() Options {
 // Validate names every option that can't be used, with its flag and the remedy.
 func (o Options) Validate() error {
 	var errs []error
-	if _, err := expandersOf(o.Expander); err != nil {
+	if _, _, err := expandersOf(o.Expander); err != nil {
 		errs = append(errs, err)
 	}
 	if o.MaxNodesTotal < 0 {
@@ -67,6 +70,7 @@ func (o Options) Validate() error {
 		value time.Duration
 	}{
 		{"--new-pod-scale-up-delay", o.NewPodScaleUpDelay},
+		{"--pass-budget", o.PassBudget},
 		{"--scale-down-delay-after-add", o.ScaleDownDelayAfterAdd},
 		{"--scale-down-delay-after-delete", o.ScaleDownDelayAfterDelete},
 		{"--scale-down-delay-after-failure", o.ScaleDownDelayAfterFailure},

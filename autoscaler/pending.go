@@ -32,6 +32,11 @@ func (p *pass) wants() []scheduling.Class {
 		}
 		pods = append(pods, pod)
 	}
+	return p.classesOf(pods)
+}
+
+// classesOf sorts pods into classes, those that are served first first.
+func (p *pass) classesOf(pods []*cluster.Pod) []scheduling.Class {
 	slices.SortStableFunc(pods, func(a, b *cluster.Pod) int { return p.rank(a).compare(p.rank(b)) })
 	var classes []scheduling.Class
 	for start := 0; start < len(pods); {

@@ -2,6 +2,7 @@ package autoscaler
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
@@ -10,20 +11,21 @@ import (
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
 
-// where chooses nodes of the trial.
-type where func(node string) bool
-
 func (p *pass) isComing(node string) bool { return p.coming[node] != "" }
 func (p *pass) isFresh(node string) bool  { return p.fresh[node] != nil }
+func (p *pass) isRoom(node string) bool   { return p.isUsable(node) || p.isComing(node) }
 
 // place puts pods onto room that exists, and then onto room that comes, and gives the classes of those that find none.
 func (p *pass) place(classes []scheduling.Class) []scheduling.Class {
-	return p.placeOn(classes, p.isUsable, p.isComing)
+	if len(classes) == 0 {
+		return nil
+	}
+	return p.placeOn(classes, p.trial.Where(p.isUsable), p.trial.Where(p.isComing))
 }
 
 // placeOn puts pods onto nodes, the places in the order given. Pods that may fit once others have been placed are tried again as long as that
 // goes on.
-func (p *pass) placeOn(classes []scheduling.Class, places ...where) []scheduling.Class {
+func (p *pass) placeOn(classes []scheduling.Class, places ...*scheduling.Set) []scheduling.Class {
 	for first, placed := true, true; placed; first = false {
 		placed = false
 		var left []scheduling.Class
@@ -43,31 +45,15 @@ func (p *pass) placeOn(classes []scheduling.Class, places ...where) []scheduling
 }
 
 // placeClass places the pods of a class until one finds no room, and gives how many did. What has no room for one has none for its equals.
-func (p *pass) placeClass(class scheduling.Class, among []where) int {
-	places := make([]*scheduling.Set, len(among))
-	for i := range among {
-		places[i] = p.trial.Where(among[i])
+func (p *pass) placeClass(class scheduling.Class, places []*scheduling.Set) int {
+	if !slices.ContainsFunc(places, func(s *scheduling.Set) bool { return s.Len() > 0 }) {
+		return 0
 	}
-	for i, pod := range class.Pods {
-		at, node := p.firstRoom(pod, places)
-		if node == "" {
-			return i
-		}
-		if !swayed(pod) {
-			places = places[at:]
-		}
-		p.settle(pod, node)
+	placed := p.trial.PlaceClass(class, places...)
+	for i := range placed {
+		p.settle(placed[i].Pod, placed[i].Node)
 	}
-	return len(class.Pods)
-}
-
-func (p *pass) firstRoom(pod *cluster.Pod, places []*scheduling.Set) (at int, node string) {
-	for at, among := range places {
-		if node := p.trial.Place(pod, among); node != "" {
-			return at, node
-		}
-	}
-	return 0, ""
+	return len(placed)
 }
 
 // settle records where a pod found room.
@@ -75,7 +61,7 @@ func (p *pass) settle(pod *cluster.Pod, node string) {
 	name := pod.Key()
 	switch growth := p.fresh[node]; {
 	case growth != nil:
-		growth.pods = append(growth.pods, pod)
+		p.given = append(p.given, scheduling.Placement{Pod: pod, Node: node})
 	case p.isComing(node):
 		p.reserve(node, pod)
 		p.say(plan.Pod, name, reason.WaitingForNodes, p.coming[node])
@@ -105,7 +91,7 @@ func (p *pass) takeBack(classes []scheduling.Class) []scheduling.Class {
 		}
 		before := p.trial.Mark()
 		p.expect(unmarked(node, claim), p.s.PodsOn(name), fmt.Sprintf("node %s is taken back for it", name))
-		left := p.placeOn(classes, func(n string) bool { return n == name })
+		left := p.placeOn(classes, p.trial.Set(name))
 		if pods(left) == pods(classes) {
 			p.trial.Undo(before)
 			delete(p.coming, name)

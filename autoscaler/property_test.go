@@ -191,7 +191,7 @@ func TestEveryPodThatNodesAreAskedForFitsOnThem(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			packing := trial.Pack(scheduling.Classes(pods), shapes[p.Pool], p.Delta)
+			packing := trial.Pack(scheduling.Classes(pods), []scheduling.Offer{{Shape: shapes[p.Pool], Most: p.Delta}}, scheduling.Limits{Most: p.Delta})
 			if len(packing.Left) > 0 {
 				t.Fatalf("%s: on %d new nodes there is no room for %d of %d pods", p.Pool, p.Delta, len(packing.Left), len(pods))
 			}

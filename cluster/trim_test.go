@@ -201,8 +201,16 @@ func TestTrimming(t *testing.T) {
 			}}},
 			&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
 				"cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
-				"kubernetes.io/config.mirror":                    "m",
+				"kubernetes.io/config.mirror":                    "",
 			}}},
+		},
+		"a pod that runs on the node that it is pinned to doesn't name it, and fits no other": {
+			&corev1.Pod{Spec: corev1.PodSpec{NodeName: "n", Affinity: pinnedTo("n")}},
+			&corev1.Pod{Spec: corev1.PodSpec{NodeName: "n", Affinity: pinnedTo("")}},
+		},
+		"a pod that waits for the node that it is pinned to names it": {
+			&corev1.Pod{Spec: corev1.PodSpec{Affinity: pinnedTo("n")}},
+			&corev1.Pod{Spec: corev1.PodSpec{Affinity: pinnedTo("n")}},
 		},
 		"a container keeps host ports and drops the others": {
 			&corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{
@@ -282,6 +290,15 @@ func TestTrimming(t *testing.T) {
 			}
 		})
 	}
+}
+
+func pinnedTo(node string) *corev1.Affinity {
+	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+			MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "disk", Operator: corev1.NodeSelectorOpExists}},
+			MatchFields:      []corev1.NodeSelectorRequirement{{Key: "metadata.name", Operator: corev1.NodeSelectorOpIn, Values: []string{node}}},
+		}}},
+	}}
 }
 
 func TestAKindThatNoDecisionNeedsIsLeftOut(t *testing.T) {

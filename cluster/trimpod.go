@@ -1,10 +1,12 @@
 package cluster
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // scratch is room for trimming one pod after the other without taking memory for each. What is in it is good until the next trim.
@@ -28,8 +30,11 @@ func (s *scratch) trim(o *corev1.Pod) *scratch {
 	s.initStatuses = resized(s.initStatuses[:0], o.Status.InitContainerStatuses, o.Spec.InitContainers)
 	s.conditions = resizing(s.conditions[:0], o.Status.Conditions)
 
-	s.pod.Namespace, s.pod.Labels, s.pod.Annotations = o.Namespace, o.Labels, filtered(o.Annotations, marks)
+	s.pod.Namespace, s.pod.Labels, s.pod.Annotations = o.Namespace, o.Labels, marksOf(o.Annotations)
 	s.pod.Spec = podSpec(&o.Spec)
+	if isPinned(&o.Spec) {
+		s.pod.Spec.Affinity = unpinned(o.Spec.Affinity)
+	}
 	s.pod.Spec.Containers, s.pod.Spec.InitContainers, s.pod.Spec.Volumes = s.containers, s.initContainers, s.volumes
 	s.pod.Status = corev1.PodStatus{
 		Conditions:                           s.conditions,
@@ -79,7 +84,54 @@ func (s *scratch) forget() {
 // marks tells whether an annotation of a pod is a rule for somebody who decides: the ecosystem's marks, and what makes a mirror pod.
 func marks(key string) bool {
 	domain, _, found := strings.Cut(key, "/")
-	return found && ours(domain) || strings.HasPrefix(key, "kubernetes.io/config.")
+	return found && ours(domain) || key == corev1.MirrorPodAnnotationKey
+}
+
+// marksOf are those of a pod's annotations that are marks. What makes a mirror pod has a value that is another on each node and means nothing to
+// us: it is left out, so that static pods of one kind are equal.
+func marksOf(annotations map[string]string) map[string]string {
+	kept := filtered(annotations, marks)
+	if kept[corev1.MirrorPodAnnotationKey] == "" {
+		return kept
+	}
+	kept = maps.Clone(kept)
+	kept[corev1.MirrorPodAnnotationKey] = ""
+	return kept
+}
+
+// isPinned tells whether the pod runs on the one node that its affinity allows, by name, as pods of DaemonSets do.
+func isPinned(o *corev1.PodSpec) bool {
+	if o.NodeName == "" || o.Affinity == nil || o.Affinity.NodeAffinity == nil {
+		return false
+	}
+	required := o.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	if required == nil || len(required.NodeSelectorTerms) == 0 {
+		return false
+	}
+	for i := range required.NodeSelectorTerms {
+		fields := required.NodeSelectorTerms[i].MatchFields
+		if len(fields) != 1 || !isName(&fields[0]) || fields[0].Values[0] != o.NodeName {
+			return false
+		}
+	}
+	return true
+}
+
+func isName(r *corev1.NodeSelectorRequirement) bool {
+	return r.Key == metav1.ObjectNameField && r.Operator == corev1.NodeSelectorOpIn && len(r.Values) == 1
+}
+
+// unpinned is the affinity with no name in the place of the node's: such a pod fits no other node, which is all that the name says once the pod
+// is where it has to be; and so the pods of a DaemonSet are equal.
+func unpinned(a *corev1.Affinity) *corev1.Affinity {
+	all, node, required := *a, *a.NodeAffinity, corev1.NodeSelector{}
+	for _, term := range node.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
+		term.MatchFields = []corev1.NodeSelectorRequirement{{Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: []string{""}}}
+		required.NodeSelectorTerms = append(required.NodeSelectorTerms, term)
+	}
+	node.RequiredDuringSchedulingIgnoredDuringExecution = &required
+	all.NodeAffinity = &node
+	return &all
 }
 
 // podSpec keeps what a node has to offer to the pod, and what counts when the pod leaves, save containers and volumes.

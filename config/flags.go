@@ -113,6 +113,8 @@ func (f *flags) addAutoscaler(fs *pflag.FlagSet) {
 	fs.DurationVar(&a.NewPodScaleUpDelay, "new-pod-scale-up-delay", a.NewPodScaleUpDelay, "how old a pod has to be before nodes are added for it")
 	fs.IntVar(&a.MaxNodesTotal, "max-nodes-total", a.MaxNodesTotal, "the most nodes that the cluster may have, those outside all pools among them; 0 means no limit")
 	fs.IntVar(&a.MaxNodesPerScaleUp, "max-nodes-per-scaleup", a.MaxNodesPerScaleUp, "the most nodes that one decision adds to a pool")
+	fs.DurationVar(&a.PassBudget, "pass-budget", a.PassBudget,
+		"how long one decision about sizes may take; past it what was found until then goes out, and the rest follows in the next pass; 0 means no limit")
 	fs.StringArrayVar(&f.startupTaints, "startup-taint", nil, "the key of a taint that a node carries until it is ready for pods; can be given several times")
 	fs.StringArrayVar(&f.ignoreTaints, "ignore-taint", nil, "the same as --startup-taint")
 	fs.StringSliceVar(&f.allowed, "allowed-scheduler-names", nil, "schedulers besides the default one whose pods count; they have to go by the default profile's rules")

@@ -2,7 +2,7 @@ package config
 
 // Remarks that several flags share.
 const (
-	noLimit   = "A pass has no time limit."
+	noLimit   = "One limit holds for the whole decision: --pass-budget."
 	noRatios  = "Like pools are not compared; ties between pools go to the smaller one, which keeps them in balance."
 	perCloud  = "It is about one cloud's provider that is not part of Poolkeeper."
 	deadThere = "Upstream reads it and does nothing with it either."

@@ -30,6 +30,8 @@ type engine struct {
 	board *board
 	// onlyPlugins asks the plugins about every pod.
 	onlyPlugins bool
+	// packer is what the packings of the open trial share; nil before the first.
+	packer *packer
 }
 
 // New makes an engine. It starts nothing and talks to nobody. An error means that the plugins could not be built, which no input causes.

@@ -66,17 +66,6 @@ type spreading struct {
 	self int64
 }
 
-// needs are what a form reads of a node's own object; forms share them, and the answers that are kept with them.
-type needs struct {
-	selection *selection // nil: any node
-	tolerance *tolerance
-	cordon    bool // It may run on an unschedulable node.
-	features  ndf.FeatureSet
-	featured  bool    // It needs some.
-	personal  bool    // The selection has to be asked for each node.
-	kept      []uint8 // By class.
-}
-
 // formOf is the form of a pod.
 func (b *board) formOf(pod *cluster.Pod) *form {
 	if f, ok := b.byTemplate[pod.PodTemplate]; ok {

@@ -114,15 +114,12 @@ func (b *board) shrink() {
 	for _, a := range b.axisList {
 		a.of = a.of[:last]
 	}
-	for _, s := range b.sets {
-		s.slots.remove(int32(last)) //nolint:gosec // As many as nodes.
-	}
+	b.emptied = append(b.emptied, int32(last)) //nolint:gosec // As many as nodes.
 }
 
 // removeNode takes a node away with its pods.
 func (b *board) removeNode(slot int32) {
 	b.lower(slot)
-	b.resets++ // What was shut by its pods, or by its being the only one, may be open.
 	b.enterJournal(change{did: didRemove, slot: slot})
 }
 
@@ -161,7 +158,6 @@ func (b *board) back(c change, i int) {
 		}
 	case didAdd:
 		b.lower(c.slot)
-		b.resets++
 		b.shrink()
 	case didRemove:
 		b.raise(c.slot)

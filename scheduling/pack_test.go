@@ -163,7 +163,7 @@ func TestPackOpensAsManyNodesAsThePodsNeed(t *testing.T) {
 			if test.most != nil {
 				most = *test.most
 			}
-			got := trial.Pack(scheduling.Classes(cluster.PodsOf(test.pods)), shape, most)
+			got := trial.Pack(scheduling.Classes(cluster.PodsOf(test.pods)), of(shape), scheduling.Limits{Most: most})
 			if diff := cmp.Diff(test.want, short(got, test.want)); diff != "" {
 				t.Errorf("Pack (-want +got):\n%s", diff)
 			}
@@ -172,7 +172,7 @@ func TestPackOpensAsManyNodesAsThePodsNeed(t *testing.T) {
 }
 
 func TestAShapeWithoutANodeTakesNoPods(t *testing.T) {
-	got := open(t).Pack(scheduling.Classes(cluster.PodsOf(Pods(2, "p"))), scheduling.Shape{Pool: "web"}, 3)
+	got := open(t).Pack(scheduling.Classes(cluster.PodsOf(Pods(2, "p"))), of(scheduling.Shape{Pool: "web"}), scheduling.Limits{Most: 3})
 	if diff := cmp.Diff(`0 nodes; left 2 of p-1: nobody tells what a new node of pool "web" looks like`, short(got, "")); diff != "" {
 		t.Errorf("Pack (-want +got):\n%s", diff)
 	}
@@ -188,14 +188,19 @@ func TestUndoTakesBackAPack(t *testing.T) {
 	shape, _ := scheduling.ShapeOf(s, pool, pool.Template)
 	classes := scheduling.Classes(cluster.PodsOf(Pods(9, "p")))
 	start := trial.Mark()
-	first := trial.Pack(classes, shape, 9)
+	first := trial.Pack(classes, of(shape), scheduling.Limits{Most: 9})
 	trial.Undo(start)
 	if m := trial.Fits(Compact("q"), "web-new-1"); m == nil {
 		t.Error("the new node is still there")
 	}
-	if diff := cmp.Diff(first, trial.Pack(classes, shape, 9)); diff != "" {
+	if diff := cmp.Diff(first, trial.Pack(classes, of(shape), scheduling.Limits{Most: 9})); diff != "" {
 		t.Errorf("the same again (-first +second):\n%s", diff)
 	}
+}
+
+// of is the offer of a pool without a limit of its own.
+func of(shape scheduling.Shape) []scheduling.Offer {
+	return []scheduling.Offer{{Shape: shape, Most: 99}}
 }
 
 // short puts a packing into words: nodes, where each pod went if want says that too, and what was left.

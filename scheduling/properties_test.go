@@ -109,7 +109,7 @@ func TestAPackingIsWhatTheSchedulerWouldDo(t *testing.T) {
 		s := c.snapshot()
 		classes := scheduling.Classes(c.pending())
 		most := rapid.IntRange(0, 5).Draw(t, "most")
-		got := mustOpen(t, newEngine(t), s).Pack(classes, shape, most)
+		got := mustOpen(t, newEngine(t), s).Pack(classes, of(shape), scheduling.Limits{Most: most})
 
 		used := map[string]int{}
 		seen := map[string]bool{}
@@ -128,7 +128,11 @@ func TestAPackingIsWhatTheSchedulerWouldDo(t *testing.T) {
 		if len(got.Nodes) > most {
 			t.Fatalf("%d nodes where %d are allowed", len(got.Nodes), most)
 		}
-		if diff := cmp.Diff(slices.Sorted(slices.Values(got.Nodes)), slices.Sorted(maps.Keys(used))); diff != "" && len(got.Nodes) > 0 {
+		var opened []string
+		for _, fresh := range got.Nodes {
+			opened = append(opened, fresh.Name)
+		}
+		if diff := cmp.Diff(slices.Sorted(slices.Values(opened)), slices.Sorted(maps.Keys(used))); diff != "" && len(got.Nodes) > 0 {
 			t.Fatalf("nodes that were opened, and nodes with a pod (-opened +used):\n%s", diff)
 		}
 		for _, left := range got.Left {
@@ -161,9 +165,9 @@ func TestTheSameClassesInAnotherOrderGiveTheSamePacking(t *testing.T) {
 		c := drawCluster(t, true)
 		shape, s, engine := c.drawShape(t), c.snapshot(), newEngine(t)
 		classes := scheduling.Classes(c.pending())
-		want := mustOpen(t, engine, s).Pack(classes, shape, 4)
+		want := mustOpen(t, engine, s).Pack(classes, of(shape), scheduling.Limits{Most: 4})
 		slices.Reverse(classes)
-		if diff := cmp.Diff(want, mustOpen(t, newEngine(t), s).Pack(classes, shape, 4)); diff != "" {
+		if diff := cmp.Diff(want, mustOpen(t, newEngine(t), s).Pack(classes, of(shape), scheduling.Limits{Most: 4})); diff != "" {
 			t.Fatalf("(-in order +reversed):\n%s", diff)
 		}
 	})
@@ -368,8 +372,9 @@ func (c *model) change(t *rapid.T, trial scheduling.Trial) {
 		c.remove(node)
 	case "pack":
 		shape := c.drawShape(t)
-		packing := trial.Pack(scheduling.Classes(c.pending()), shape, 2)
-		for _, name := range packing.Nodes {
+		packing := trial.Pack(scheduling.Classes(c.pending()), of(shape), scheduling.Limits{Most: 2})
+		for _, fresh := range packing.Nodes {
+			name := fresh.Name
 			c.nodes[name] = freshNode(shape, name)
 			for _, pod := range renamed(shape.Pods, name) {
 				object := pod.Object()

@@ -20,8 +20,7 @@ const spareForms = 4096
 func (b *board) reopen(s *cluster.Snapshot) {
 	b.undo(0)
 	clear(b.where)
-	clear(b.sets)
-	b.sets, b.released, b.indexed = b.sets[:0], b.released[:0], 0
+	b.emptied, b.released, b.indexed = b.emptied[:0], b.released[:0], 0
 	b.resets++
 	b.states++
 	b.version = b.states

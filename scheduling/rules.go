@@ -123,7 +123,10 @@ func (r *rules) ask(pod *corev1.Pod, spoken *form) *question {
 	q.devices = r.view.asDevices(pod)
 	skipped := make(map[string]bool, len(r.before))
 	r.view.nodes.showsWhole = spoken == nil
-	infos := r.view.nodes.all().list
+	var infos []fwk.NodeInfo // The plugins for volumes do without.
+	if spoken == nil {
+		infos = r.view.nodes.all().list
+	}
 	var result *fwk.PreFilterResult
 	var narrowed []string
 	for _, plugin := range r.before {

@@ -58,9 +58,17 @@ type Trial interface {
 	// AddNode adds a node with its pods, RemoveNode takes one away with the pods on it.
 	AddNode(node *corev1.Node, pods []*cluster.Pod)
 	RemoveNode(name string)
-	// Pack finds how many new nodes of the shape the classes need, first fit with the largest pods first, and puts nodes and pods into
-	// the trial. It stops at most new nodes. Take it back with Undo.
-	Pack(classes []Class, shape Shape, most int) Packing
+	// Families sorts offers into those whose new nodes hold the same and have the same taints, by their places.
+	Families(offers []Offer) [][]int
+	// Estimates tells, for each family of offers, what it alone could do for the classes with so many nodes at most, by arithmetic.
+	Estimates(classes []Class, families [][]Offer, most int) []Estimate
+	// Pack finds how many new nodes of the offers the classes need, first fit with the hardest and the largest pods first, and puts nodes and
+	// pods into the trial. Offers are taken in balance, and those that pods would like before others. Take it back with Undo.
+	Pack(classes []Class, offers []Offer, limits Limits) Packing
+	// Rehearse takes the pods off their nodes and puts them, in the order given, onto the given nodes as the kube-scheduler would choose among them.
+	Rehearse(pods []*cluster.Pod, on []string) Packing
+	// Refuses tells what a new node of the shape, with nothing on it but what comes with it, lacks for each of the pods; nil where that is nothing.
+	Refuses(pods []*cluster.Pod, shape Shape) []*Misfit
 	// Mark remembers the present state; Undo goes back to it. Marks nest.
 	Mark() Mark
 	Undo(to Mark)
@@ -86,14 +94,34 @@ type Shape struct {
 	CSINode *storagev1.CSINode
 }
 
-// Packing is how classes of pods fit on new nodes of one shape.
+// Limits are what a packing has to keep to.
+type Limits struct {
+	// Most is how many nodes may be added in all.
+	Most int
+	// Shown are the shapes of all pools that may grow: pods that have to be spread are spread over the domains that these could bring, too. Without them
+	// only domains that have a node count, as for the kube-scheduler.
+	Shown []Shape
+	// Also are nodes of the trial on which pods may find room that they did not find before: pods that have to be spread, or that want to be
+	// beside others, try them before a new node. Nil is none.
+	Also *Set
+	// Spent tells whether the time for the packing is up; nil never is. What was found until then is given back.
+	Spent func() bool
+}
+
+// NewNode is a node that was added to the trial.
+type NewNode struct{ Name, Pool string }
+
+// Packing is how pods fit on new nodes.
 type Packing struct {
-	// Nodes are the names, in the trial, of the new nodes that got at least one pod.
-	Nodes []string
-	// Placed are the pods that found room on them, in the order in which they were placed, and the node of each.
+	// Nodes are the nodes that got at least one pod.
+	Nodes []NewNode
+	// Placed are the pods that found room on them, or on the other nodes that were allowed, in the order in which they were placed, and the node of
+	// each.
 	Placed []Placement
 	// Left are the pods that did not, class by class, with why.
 	Left []Leftover
+	// Partial says that time was up before all pods had been looked at.
+	Partial bool
 }
 
 // Placement is a pod on a node of the trial.

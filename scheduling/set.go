@@ -1,20 +1,35 @@
 package scheduling
 
-// Set is a set of a trial's nodes. It is made by [Trial.Set], and good for that trial.
+// Set is a set of a trial's nodes. It is made by [Trial.Set] and its like, and good for that trial.
 type Set struct {
 	board *board
 	slots slots
+	// upTo is how many of the emptied slots have been struck off.
+	upTo int
+}
+
+func (b *board) newSet(s slots) *Set { return &Set{board: b, slots: s, upTo: len(b.emptied)} }
+
+// now are the slots that are in the set.
+func (s *Set) now() slots {
+	for _, slot := range s.board.emptied[min(s.upTo, len(s.board.emptied)):] {
+		s.slots.remove(slot)
+	}
+	s.upTo = len(s.board.emptied)
+	return s.slots
 }
 
 // Add puts a node into the set; a name that no node has is ignored.
 func (s *Set) Add(node string) {
-	if slot := s.board.slot(node); slot != none && !s.slots.has(slot) {
+	s.now()
+	if slot := s.board.slot(node); slot != none {
 		s.slots.add(slot)
 	}
 }
 
-// Remove takes a node out of the set.
+// Remove takes a node out of the set; a name that no node has is ignored.
 func (s *Set) Remove(node string) {
+	s.now()
 	if slot := s.board.slot(node); slot != none {
 		s.slots.remove(slot)
 	}
@@ -23,8 +38,8 @@ func (s *Set) Remove(node string) {
 // Has tells whether the node is in the set.
 func (s *Set) Has(node string) bool {
 	slot := s.board.slot(node)
-	return slot != none && s.slots.has(slot)
+	return slot != none && s.now().has(slot)
 }
 
-// Len is the number of nodes in the set.
-func (s *Set) Len() int { return s.slots.len() }
+// Len is the number of nodes in the set. One that was taken out of the trial still counts.
+func (s *Set) Len() int { return s.now().len() }

@@ -105,7 +105,7 @@ func TestATemplateThatSaysLittleStillHoldsPods(t *testing.T) {
 	if !ok {
 		t.Fatal("no shape")
 	}
-	got := open(t).Pack(scheduling.Classes(cluster.PodsOf(Pods(2, "p"))), shape, 9)
+	got := open(t).Pack(scheduling.Classes(cluster.PodsOf(Pods(2, "p"))), of(shape), scheduling.Limits{Most: 9})
 	if len(got.Nodes) != 1 || len(got.Left) != 0 {
 		t.Errorf("two pods of one CPU took %v and left %v", got.Nodes, got.Left)
 	}

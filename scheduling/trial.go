@@ -92,19 +92,29 @@ func (t *trial) PlaceClass(class Class, among ...*Set) []Placement {
 func (t *trial) first(pod *cluster.Pod, f *form, among *Set) int32 {
 	var set slots
 	if among != nil {
-		set = among.slots
-		if set == nil {
-			return none
-		}
+		set = among.now()
 	}
 	if t.quick(f) {
 		return t.board.first(f, set)
 	}
 	q := t.ask(pod, f)
+	var closed slots
+	if q.spoken != nil {
+		closed = t.board.stillShut(f)
+	}
 	for i := range t.board.nodes {
 		slot := int32(i) //nolint:gosec // As many as nodes.
-		if t.board.alive.has(slot) && (among == nil || set.has(slot)) && t.engine.rules.answer(q, slot) == nil {
+		if !t.board.alive.has(slot) || among != nil && !set.has(slot) || closed.has(slot) {
+			continue
+		}
+		if t.engine.rules.answer(q, slot) == nil {
 			return slot
+		}
+		if q.spoken == nil || q.refused != nil {
+			continue
+		}
+		if v := t.board.early(f, slot); v != fits && t.board.lasting(f, slot, v) {
+			f.shut.slots.add(slot)
 		}
 	}
 	return none
@@ -120,9 +130,13 @@ func (t *trial) Why(pod *cluster.Pod, among *Set) Misfits {
 	f, out := t.board.formOf(pod), Misfits{}
 	var verdicts map[verdict]int
 	quick := t.quick(f)
+	var set slots
+	if among != nil {
+		set = among.now()
+	}
 	for i := range t.board.nodes {
 		slot := int32(i) //nolint:gosec // As many as nodes.
-		if !t.board.alive.has(slot) || among != nil && !among.slots.has(slot) {
+		if !t.board.alive.has(slot) || among != nil && !set.has(slot) {
 			continue
 		}
 		if !quick {
@@ -236,8 +250,7 @@ func (t *trial) RemoveNode(name string) {
 
 // Set implements [Trial].
 func (t *trial) Set(names ...string) *Set {
-	s := &Set{board: t.board, slots: slots{}}
-	t.board.sets = append(t.board.sets, s)
+	s := t.board.newSet(slots{})
 	for _, name := range names {
 		s.Add(name)
 	}
@@ -246,9 +259,7 @@ func (t *trial) Set(names ...string) *Set {
 
 // All implements [Trial].
 func (t *trial) All() *Set {
-	s := t.Set()
-	s.slots = slices.Clone(t.board.alive)
-	return s
+	return t.board.newSet(slices.Clone(t.board.alive))
 }
 
 // Where implements [Trial].
@@ -282,42 +293,4 @@ func (t *trial) Undo(to Mark) {
 	if t.stale() == nil {
 		t.board.undo(max(int(to), 0))
 	}
-}
-
-// reserve holds what the pod would take of the volumes on the node.
-func (t *trial) reserve(pod *corev1.Pod, node *corev1.Node) {
-	if !hasClaims(&pod.Spec) || t.stale() != nil {
-		return
-	}
-	t.engine.volumes.apply(t.reserved)
-	if r := t.engine.volumes.find(pod, node); r != nil {
-		t.reservations(append(slices.Clip(t.reserved), r))
-	}
-}
-
-// release gives back what some pods took.
-func (t *trial) release(whose func(r *reservation) bool) {
-	if slices.ContainsFunc(t.reserved, whose) {
-		t.reservations(slices.DeleteFunc(slices.Clone(t.reserved), whose))
-	}
-}
-
-func (t *trial) reservations(now []*reservation) {
-	before := t.reserved
-	t.reserved = now
-	t.board.call(func() { t.reserved = before })
-}
-
-// csiNode is the CSINode of a node, new or of the snapshot.
-func (t *trial) csiNode(name string) (*storagev1.CSINode, bool) {
-	if node, ok := t.csi[name]; ok {
-		return node, true
-	}
-	return t.snapshot.CSINodes.Get(name)
-}
-
-// setCSINode gives a new node its CSINode.
-func (t *trial) setCSINode(node *storagev1.CSINode) {
-	t.csi[node.Name] = node
-	t.board.call(func() { delete(t.csi, node.Name) })
 }

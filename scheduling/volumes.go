@@ -5,6 +5,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/volumebinding"
 )
 
@@ -73,4 +74,42 @@ func hasClaims(spec *corev1.PodSpec) bool {
 	return slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool {
 		return v.PersistentVolumeClaim != nil || v.Ephemeral != nil
 	})
+}
+
+// reserve holds what the pod would take of the volumes on the node.
+func (t *trial) reserve(pod *corev1.Pod, node *corev1.Node) {
+	if !hasClaims(&pod.Spec) || t.stale() != nil {
+		return
+	}
+	t.engine.volumes.apply(t.reserved)
+	if r := t.engine.volumes.find(pod, node); r != nil {
+		t.reservations(append(slices.Clip(t.reserved), r))
+	}
+}
+
+// release gives back what some pods took.
+func (t *trial) release(whose func(r *reservation) bool) {
+	if slices.ContainsFunc(t.reserved, whose) {
+		t.reservations(slices.DeleteFunc(slices.Clone(t.reserved), whose))
+	}
+}
+
+func (t *trial) reservations(now []*reservation) {
+	before := t.reserved
+	t.reserved = now
+	t.board.call(func() { t.reserved = before })
+}
+
+// csiNode is the CSINode of a node, new or of the snapshot.
+func (t *trial) csiNode(name string) (*storagev1.CSINode, bool) {
+	if node, ok := t.csi[name]; ok {
+		return node, true
+	}
+	return t.snapshot.CSINodes.Get(name)
+}
+
+// setCSINode gives a new node its CSINode.
+func (t *trial) setCSINode(node *storagev1.CSINode) {
+	t.csi[node.Name] = node
+	t.board.call(func() { delete(t.csi, node.Name) })
 }

@@ -257,13 +257,13 @@ func TestNewNodesHoldAsManyVolumesAsThoseThatAreThere(t *testing.T) {
 		t.Fatal("the pool has no shape")
 	}
 	start := trial.Mark()
-	packing := trial.Pack(scheduling.Classes(cluster.PodsOf(pods)), shape, 9)
+	packing := trial.Pack(scheduling.Classes(cluster.PodsOf(pods)), of(shape), scheduling.Limits{Most: 9})
 	if len(packing.Nodes) != 3 || len(packing.Left) != 0 {
 		t.Errorf("five volumes, two to a node, took %v and left %v", packing.Nodes, packing.Left)
 	}
 	trial.Undo(start)
 	shape.CSINode = nil
-	packing = trial.Pack(scheduling.Classes(cluster.PodsOf(pods)), shape, 9)
+	packing = trial.Pack(scheduling.Classes(cluster.PodsOf(pods)), of(shape), scheduling.Limits{Most: 9})
 	if len(packing.Nodes) != 1 || len(packing.Left) != 0 {
 		t.Errorf("five volumes on nodes without a limit took %v and left %v", packing.Nodes, packing.Left)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -68,6 +69,35 @@ func create(t conformance.TB, m *memory, o *unstructured.Unstructured) *unstruct
 	return created
 }
 
+// annotated gives an object an annotation.
+func annotated(key, value string) func(*unstructured.Unstructured) {
+	return func(o *unstructured.Unstructured) {
+		annotations := o.GetAnnotations()
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[key] = value
+		o.SetAnnotations(annotations)
+	}
+}
+
+// change changes an object of the management cluster, as somebody else would.
+func change(t conformance.TB, m *memory, o *unstructured.Unstructured, how ...func(*unstructured.Unstructured)) *unstructured.Unstructured {
+	t.Helper()
+	door := m.Resource(standin.Resource(resources[o.GetKind()])).Namespace(namespace)
+	live, err := door.Get(t.Context(), o.GetName(), metav1.GetOptions{})
+	if err == nil {
+		for _, h := range how {
+			h(live)
+		}
+		live, err = door.Update(t.Context(), live, metav1.UpdateOptions{})
+	}
+	if err != nil {
+		t.Fatalf("change %s %s: %v", o.GetKind(), o.GetName(), err)
+	}
+	return live
+}
+
 func cluster() *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": clusterapi.Group + "/" + standin.Version, "kind": "Cluster", "metadata": map[string]any{"name": "prod", "namespace": namespace},
@@ -84,21 +114,22 @@ func TestMachinePoolsWithMachinesAreAProvider(t *testing.T) {
 
 func conform(t *testing.T, kind, other string) {
 	t.Helper()
-	conformance.Run(t, conformance.Harness{New: func(t conformance.TB) conformance.Fixture { return newFixture(t, kind, other) }})
+	conformance.Run(t, conformance.Harness{Name: "clusterapi " + kind, New: func(t conformance.TB) conformance.Fixture { return newFixture(t, kind, other) }})
 }
 
 func newFixture(t conformance.TB, kind, other string) conformance.Fixture {
 	t.Helper()
 	m := newMemory()
 	create(t, m, cluster())
-	create(t, m, resource(kind, "front"))
+	front := create(t, m, resource(kind, "front", annotated("cluster.x-k8s.io/autoscaling-options-scaledownunneededtime", "5m")))
 	create(t, m, resource(other, "back"))
 	cloud := &standin.Standin{Client: m}
 	connect := func() cloudprovider.CloudProvider {
 		return clusterapi.NewFromClient(clusterapi.Config{}, m, mapper())
 	}
+	name := kind + "/" + namespace + "/front"
 	return conformance.Fixture{
-		Provider: connect(), Group: kind + "/" + namespace + "/front", Other: other + "/" + namespace + "/back", Reconnect: connect,
+		Provider: connect(), Group: name, Other: other + "/" + namespace + "/back", Reconnect: connect,
 		Settle: func() {
 			if err := cloud.Settle(context.Background()); err != nil {
 				t.Fatalf("settle: %v", err)
@@ -128,5 +159,22 @@ func newFixture(t conformance.TB, kind, other string) conformance.Fixture {
 			}
 		},
 		Withhold: func() { cloud.Withhold = true },
+		Lose:     func() { m.set(func() { m.lost = true }) },
+		Hide:     func(id string) { m.set(func() { m.hidden = strings.TrimPrefix(id, standin.Scheme+namespace+"/") }) },
+		Cut:      func(cut bool) { m.set(func() { m.cut = cut }) },
+		Refuse: func(class cloudprovider.Class, retryAfter time.Duration) {
+			m.set(func() {
+				m.away = apierrors.NewTooManyRequests("too many requests", int(retryAfter.Seconds()))
+				if class == cloudprovider.ClassUnauthorized {
+					m.away = apierrors.NewUnauthorized("who are you?")
+				}
+			})
+		},
+		Versions: []string{"v1.35.4", "v1.36.3"},
+		Options:  map[string]*cloudprovider.Options{name: {ScaleDownUnneededTime: new(5 * time.Minute)}},
+		Hold: func() []cloudprovider.Job {
+			change(t, m, front, annotated("cluster.x-k8s.io/paused", ""))
+			return []cloudprovider.Job{cloudprovider.Autoscale, cloudprovider.Autoheal, cloudprovider.AutoUpgrade}
+		},
 	}
 }

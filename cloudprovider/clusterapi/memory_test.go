@@ -27,8 +27,11 @@ type memory struct {
 	version int64
 	reads   int
 	away    error
-	// lost makes the next write happen, and its answer get lost.
+	// lost makes the next write of what is no Machine happen, and its answer get lost.
 	lost bool
+	// hidden is a Machine that lists leave out; cut makes them break off after the first page.
+	hidden string
+	cut    bool
 	// before is called, without the lock, before each write.
 	before func(verb, resource, name string)
 	log    []string
@@ -83,17 +86,25 @@ func (d door) Get(ctx context.Context, name string, _ metav1.GetOptions, _ ...st
 	return o.DeepCopy(), nil
 }
 
-func (d door) List(ctx context.Context, _ metav1.ListOptions) (*unstructured.UnstructuredList, error) {
+func (d door) List(ctx context.Context, options metav1.ListOptions) (*unstructured.UnstructuredList, error) {
 	d.memory.mutex.Lock()
 	defer d.memory.mutex.Unlock()
 	if err := d.read(ctx); err != nil {
 		return nil, err
 	}
+	if options.Continue != "" {
+		return nil, apierrors.NewResourceExpired("the list has expired")
+	}
 	list := &unstructured.UnstructuredList{}
 	for _, key := range slices.Sorted(maps.Keys(d.memory.objects[d.gvr])) {
-		if o := d.memory.objects[d.gvr][key]; d.namespace == "" || o.GetNamespace() == d.namespace {
+		o := d.memory.objects[d.gvr][key]
+		if (d.namespace == "" || o.GetNamespace() == d.namespace) && o.GetName() != d.memory.hidden {
 			list.Items = append(list.Items, *o.DeepCopy())
 		}
+	}
+	if d.memory.cut && len(list.Items) > 1 {
+		list.Items = list.Items[:1]
+		list.SetContinue("next")
 	}
 	return list, nil
 }
@@ -112,7 +123,7 @@ func (d door) write(ctx context.Context, verb, name string, do func() error) err
 	if err == nil {
 		d.memory.log = append(d.memory.log, verb+" "+d.gvr.Resource)
 	}
-	if err == nil && d.memory.lost {
+	if err == nil && d.memory.lost && d.gvr.Resource != "machines" {
 		d.memory.lost = false
 		return context.DeadlineExceeded
 	}

@@ -14,7 +14,10 @@ package conformance
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -35,6 +38,8 @@ type TB interface {
 
 // Harness says how to get at a provider.
 type Harness struct {
+	// Name is what the report calls the provider; its own name if empty.
+	Name string
 	// New makes a cloud of its own for one check, and a provider on it that has not been refreshed yet.
 	New func(t TB) Fixture
 	// Except names checks that the provider is known not to pass, each with the reason. They are skipped and the reason is shown.
@@ -64,6 +69,21 @@ type Fixture struct {
 	FailCreation func(class cloudprovider.Class)
 	// Withhold makes the cloud accept a bigger target of Group from now on, and make no instances for it.
 	Withhold func()
+	// Lose makes the next write take effect at the cloud and its answer get lost, as when a time-out passes on the way back.
+	Lose func()
+	// Hide makes the cloud's lists leave out an instance that exists, from now on.
+	Hide func(id string)
+	// Cut makes the cloud's lists break off in the middle, until it is called with false.
+	Cut func(cut bool)
+	// Refuse makes the cloud refuse every request, for [cloudprovider.ClassTransient] with that time to be left alone, or for
+	// [cloudprovider.ClassUnauthorized].
+	Refuse func(class cloudprovider.Class, retryAfter time.Duration)
+	// Options are what the groups' own options are, by the group's name; a group that is not there has none. Nil if the cloud knows no options.
+	Options map[string]*cloudprovider.Options
+	// Hold makes Group one on which the provider has to ask for jobs to be left alone, from the next Refresh on, and gives these jobs.
+	Hold func() []cloudprovider.Job
+	// Versions are some that groups can have, oldest first, where the provider is no [cloudprovider.VersionLister].
+	Versions []string
 	// Strangers are nodes that are not of this provider, on top of those that the suite knows of.
 	Strangers []*corev1.Node
 }
@@ -71,9 +91,21 @@ type Fixture struct {
 // Run runs all checks, each as a test of its own.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
-	for _, c := range checks() {
-		t.Run(c.name, func(t *testing.T) { c.run(t, h) })
+	var tallies []tally
+	for _, s := range sections() {
+		sum := tally{Section: s.name}
+		for _, c := range s.checks {
+			t.Run(c.name, func(t *testing.T) {
+				defer sum.count(t)
+				c.run(t, h)
+			})
+		}
+		tallies = append(tallies, sum)
 	}
+	if h.Name == "" {
+		h.Name = h.New(t).Provider.Name()
+	}
+	report(t, h.Name, tallies)
 	for name := range h.Except {
 		if !known(name) {
 			t.Errorf("Harness.Except names %q, which is no check", name)
@@ -113,11 +145,44 @@ func known(name string) bool {
 	return false
 }
 
-// checks is the suite.
+// section is a part of the suite.
+type section struct {
+	name   string
+	checks []check
+}
+
+// sections is the suite. What not every cloud can do has a section for each capability.
+func sections() []section {
+	all := []section{
+		{"sizes", sizes()},
+		{"deletions", deletions()},
+		{"identity", identities()},
+		{"templates", looks()},
+		{"errors", troubles()},
+		{"unknowns", unknowns()},
+		{"restarts", restarts()},
+		{"concurrency", crowds()},
+	}
+	for _, c := range slices.Concat(options(), capabilities(), versions(), groups()) {
+		name, _, special := strings.Cut(c.name, ":")
+		if !special {
+			name = "options"
+		}
+		at := slices.IndexFunc(all, func(s section) bool { return s.name == name })
+		if at < 0 {
+			at = len(all)
+			all = append(all, section{name: name})
+		}
+		all[at].checks = append(all[at].checks, c)
+	}
+	return all
+}
+
+// checks are all checks of the suite.
 func checks() []check {
 	var all []check
-	for _, section := range [][]check{sizes(), deletions(), identities(), looks(), troubles(), restarts(), crowds(), capabilities(), versions(), groups()} {
-		all = append(all, section...)
+	for _, s := range sections() {
+		all = append(all, s.checks...)
 	}
 	return all
 }

@@ -53,6 +53,17 @@ var breakages = map[string]string{
 	"an instance that failed to be made can be deleted":                           "a failed instance stays",
 	"a cloud at rest stays at rest however often it is looked at":                 "looking changes something",
 
+	"an increase whose answer was lost is not made twice, and shows in the next Refresh": "what got lost is done again",
+	"a deletion whose answer was lost can be repeated and counts once":                   "a repeated deletion lowers again",
+	"an instance that a list leaves out is not said to be gone":                          "HasInstance asks the last Refresh",
+	"a list that breaks off is an error and not a shorter list":                          "a broken list is a shorter list",
+	"a cloud that wants to be left alone is transient, and for how long is told":         "how long to leave the cloud alone is not told",
+	"credentials that are refused are told from a cloud that is away":                    "refused credentials look like a cloud that is away",
+
+	"a group's own options are its own, and those of no other group":                              "options are those of all groups",
+	"JobHolder: a group at rest holds no job":                                                     "a group at rest holds jobs",
+	"JobHolder: a job that is to be left alone is named once, with a reason, on that group alone": "a held job has no message",
+
 	"after a restart everything looks the same":           "a new daemon takes instances for new ones",
 	"what was under way when the daemon died goes on":     "what is under way dies with the daemon",
 	"a deletion that is repeated after a restart is done": "what has gone was never there",
@@ -157,6 +168,9 @@ func TestAProviderThatLacksACapabilityOrAHookIsSkippedWithANote(t *testing.T) {
 		"a cloud that is out of machines says so":                 "hook FailCreation",
 		"after a restart everything looks the same":               "hook Reconnect",
 		"a decrease takes back what the cloud does not deliver":   "hook Withhold",
+
+		"a deletion whose answer was lost can be repeated and counts once": "hook Lose",
+		"JobHolder: a group at rest holds no job":                          "JobHolder",
 	} {
 		if !strings.Contains(skipped[name], want) {
 			t.Errorf("%s: skipped with %q, want %q in it", name, skipped[name], want)
@@ -206,5 +220,21 @@ func TestAFixtureThatIsNotAsTheChecksNeedItIsAFailureThatSaysWhy(t *testing.T) {
 				t.Errorf("failures %q, want %q in them", got.failures, c.want)
 			}
 		})
+	}
+}
+
+func TestTheReportCountsEachSectionsChecks(t *testing.T) {
+	s := tally{Section: "sizes", Passed: 5, Skipped: 1}
+	if got, want := s.line("lab"), "conformance-report|lab|sizes|5|1|0"; got != want {
+		t.Errorf("the line is %q, want %q", got, want)
+	}
+	for _, c := range checks() {
+		name, _, special := strings.Cut(c.name, ":")
+		at := slices.IndexFunc(sections(), func(s section) bool {
+			return slices.ContainsFunc(s.checks, func(other check) bool { return other.name == c.name })
+		})
+		if special && sections()[at].name != name {
+			t.Errorf("%q is in section %s; a capability has a section of its own", c.name, sections()[at].name)
+		}
 	}
 }

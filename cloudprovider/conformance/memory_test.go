@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 )
@@ -20,7 +21,12 @@ type lab struct {
 	away   bool
 	fails  cloudprovider.Class
 	holds  bool
-	lives  int // of the daemon
+	loses  bool   // the answer of the next write
+	hidden string // an ID that lists leave out
+	cut    bool   // lists break off
+	denial error  // of every request
+	halted bool   // jobs on the front are to be left alone
+	lives  int    // of the daemon
 	meet   rendezvous
 }
 
@@ -149,7 +155,31 @@ func (l *lab) fixture() Fixture {
 		Break:        func(broken bool) { l.set(func() { l.away = broken }) },
 		FailCreation: func(class cloudprovider.Class) { l.set(func() { l.fails = class }) },
 		Withhold:     func() { l.set(func() { l.holds = true }) },
+		Lose:         func() { l.set(func() { l.loses = true }) },
+		Hide:         func(id string) { l.set(func() { l.hidden = id }) },
+		Cut:          func(cut bool) { l.set(func() { l.cut = cut }) },
+		Refuse:       l.refuse,
+		Options:      map[string]*cloudprovider.Options{"front": frontOptions()},
+		Hold: func() []cloudprovider.Job {
+			l.set(func() { l.halted = true })
+			return []cloudprovider.Job{cloudprovider.Autoheal}
+		},
 	}
+}
+
+func frontOptions() *cloudprovider.Options {
+	return &cloudprovider.Options{ScaleDownUnneededTime: new(5 * time.Minute)}
+}
+
+func (l *lab) refuse(class cloudprovider.Class, retryAfter time.Duration) {
+	denial := &cloudprovider.Error{Class: class, RetryAfter: retryAfter, Err: errors.New("refused")}
+	if l.is("how long to leave the cloud alone is not told") {
+		denial.RetryAfter = 0
+	}
+	if l.is("refused credentials look like a cloud that is away") {
+		denial.Class = cloudprovider.ClassTransient
+	}
+	l.set(func() { l.denial = denial })
 }
 
 func (l *lab) set(change func()) {

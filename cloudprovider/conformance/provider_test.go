@@ -41,6 +41,9 @@ func (p *labProvider) enter(ctx context.Context) error {
 	if p.lab.is("contexts are ignored") {
 		err = nil
 	}
+	if err == nil {
+		err = p.lab.denial
+	}
 	if err == nil && p.lab.away {
 		err = errAway
 		if p.lab.is("errors have no type") {
@@ -67,6 +70,9 @@ func (p *labProvider) Refresh(ctx context.Context) error {
 	}
 	defer p.lab.mutex.Unlock()
 	p.lab.reads++
+	if p.lab.cut && !p.lab.is("a broken list is a shorter list") {
+		return errAway
+	}
 	p.order = slices.Clone(p.lab.order)
 	if p.lab.is("the order of groups changes") && count%2 == 0 {
 		slices.Reverse(p.order)
@@ -92,7 +98,10 @@ func (p *labProvider) count() int {
 // see takes in what is known of the group.
 func (p *labProvider) see(name string) {
 	g := *p.lab.pool(name)
-	g.machines = slices.Clone(g.machines)
+	g.machines = slices.DeleteFunc(slices.Clone(g.machines), func(m machine) bool { return m.id == p.lab.hidden })
+	if p.lab.cut {
+		g.machines = g.machines[:1]
+	}
 	p.seen[name] = g
 	if p.lab.is("every instance is read by itself") {
 		p.lab.reads += len(g.machines)
@@ -226,7 +235,24 @@ func (g *labGroup) GetOptions(context.Context, cloudprovider.Options) (*cloudpro
 	if g.lab.is("options are zero where there are none") {
 		return &cloudprovider.Options{MaxNodeStartupTime: new(time.Duration)}, nil
 	}
+	if g.name == "front" || g.lab.is("options are those of all groups") {
+		return frontOptions(), nil
+	}
 	return nil, nil
+}
+
+func (g *labGroup) HeldJobs() []cloudprovider.HeldJob {
+	g.lab.mutex.Lock()
+	defer g.lab.mutex.Unlock()
+	switch {
+	case g.lab.is("a group at rest holds jobs"):
+		return []cloudprovider.HeldJob{{Job: cloudprovider.Autoscale, Cause: cloudprovider.CloudAtWork, Message: "busy"}}
+	case !g.lab.halted || g.name != "front":
+		return nil
+	case g.lab.is("a held job has no message"):
+		return []cloudprovider.HeldJob{{Job: cloudprovider.Autoheal, Cause: cloudprovider.CloudAtWork}}
+	}
+	return []cloudprovider.HeldJob{{Job: cloudprovider.Autoheal, Cause: cloudprovider.CloudAtWork, Message: "busy"}}
 }
 
 func (g *labGroup) CapacityType() cloudprovider.CapacityType {

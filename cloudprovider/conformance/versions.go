@@ -68,9 +68,14 @@ func (p *probe) current(able cloudprovider.VersionTeller) string {
 func (p *probe) another(able cloudprovider.VersionTeller) string {
 	p.Helper()
 	now := p.current(able)
-	for _, one := range slices.Backward(p.listed()) {
-		if one.Name != now {
-			return one.Name
+	if len(p.Versions) == 0 {
+		for _, one := range p.listed() {
+			p.Versions = append(p.Versions, one.Name)
+		}
+	}
+	for _, name := range slices.Backward(p.Versions) {
+		if name != now {
+			return name
 		}
 	}
 	p.Skipf("the provider offers no other version than %s", now)

@@ -62,5 +62,17 @@ func newFixture(t conformance.TB) conformance.Fixture {
 			set(fault)
 		},
 		Withhold: func() { set("pending") },
+		Lose: func() {
+			memory.mutex.Lock()
+			defer memory.mutex.Unlock()
+			memory.lost = true
+		},
+		Refuse: func(class cloudprovider.Class, retryAfter time.Duration) {
+			refusal := apierrors.NewUnauthorized("who are you?")
+			if class == cloudprovider.ClassTransient {
+				refusal = apierrors.NewTooManyRequests("too many requests", int(retryAfter.Seconds()))
+			}
+			memory.fail(refusal)
+		},
 	}
 }

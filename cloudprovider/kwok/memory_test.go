@@ -31,6 +31,8 @@ type memory struct {
 	calls map[string]int
 	// broken is what every request fails with.
 	broken error
+	// lost makes the next update of a ConfigMap happen, and its answer get lost.
+	lost bool
 	// before is called before a ConfigMap is written, without the lock: another writer.
 	before func(name string)
 }
@@ -118,6 +120,10 @@ func (m *memory) UpdateConfigMap(ctx context.Context, cm *corev1.ConfigMap) (*co
 	made.UID = old.UID
 	m.stamp(&made.ObjectMeta)
 	m.configMaps[key] = made
+	if m.lost {
+		m.lost = false
+		return nil, context.DeadlineExceeded
+	}
 	return made.DeepCopy(), nil
 }
 

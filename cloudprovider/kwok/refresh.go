@@ -10,8 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/poolkeeper/poolkeeper/cloudprovider"
 )
 
 // Refresh implements [cloudprovider.CloudProvider]. It reads one ConfigMap of each pool and lists the Nodes, then does what is due at the cloud by
@@ -54,7 +52,7 @@ func (p *Provider) Refresh(ctx context.Context) error {
 func (p *Provider) listNodes(ctx context.Context) (map[string]*corev1.Node, error) {
 	list, err := p.store.api.ListNodes(ctx, PoolLabel)
 	if err != nil {
-		return nil, &cloudprovider.Error{Class: classOfAPI(err), Doing: "list nodes", Err: err}
+		return nil, ofAPI(err, "list nodes")
 	}
 	nodes := make(map[string]*corev1.Node, len(list))
 	for _, node := range list {
@@ -157,7 +155,7 @@ func (p *Provider) register(ctx context.Context, pool Pool, one *instance, v *vi
 		}
 	}
 	if err != nil {
-		return "", &cloudprovider.Error{Class: classOfAPI(err), Doing: "register node " + name, Err: err}
+		return "", ofAPI(err, "register node "+name)
 	}
 	return node.UID, nil
 }
@@ -173,7 +171,7 @@ func (p *Provider) leave(ctx context.Context, one *instance, node *corev1.Node, 
 	}
 	err := p.store.api.DeleteNode(ctx, node.Name, node.UID)
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		return &cloudprovider.Error{Class: classOfAPI(err), Doing: "delete node " + node.Name, Err: err}
+		return ofAPI(err, "delete node "+node.Name)
 	}
 	return nil
 }
@@ -197,5 +195,5 @@ func (p *Provider) markNode(ctx context.Context, one *instance, node *corev1.Nod
 	if err == nil || apierrors.IsNotFound(err) {
 		return nil
 	}
-	return &cloudprovider.Error{Class: classOfAPI(err), Doing: "mark node " + node.Name, Err: err}
+	return ofAPI(err, "mark node "+node.Name)
 }

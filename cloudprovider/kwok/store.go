@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -93,7 +94,16 @@ func (s store) empty(pool string) *corev1.ConfigMap {
 
 // failed types an error of the API server.
 func (s store) failed(doing, pool string, err error) error {
-	return &cloudprovider.Error{Class: classOfAPI(err), Doing: fmt.Sprintf("%s ConfigMap %s/%s", doing, s.namespace, ConfigMapName(pool)), Err: err}
+	return ofAPI(err, fmt.Sprintf("%s ConfigMap %s/%s", doing, s.namespace, ConfigMapName(pool)))
+}
+
+// ofAPI is an error of the API server in the contract's words.
+func ofAPI(err error, doing string) error {
+	e := &cloudprovider.Error{Class: classOfAPI(err), Doing: doing, Err: err}
+	if seconds, says := apierrors.SuggestsClientDelay(err); says {
+		e.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	return e
 }
 
 // classOfAPI sorts the API server's errors. What is not a plain refusal may pass.

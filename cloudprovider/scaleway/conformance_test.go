@@ -13,10 +13,10 @@ import (
 func TestScalewayIsAProvider(t *testing.T) {
 	withoutSurroundings(t)
 	t.Run("with the autoscaler endpoints", func(t *testing.T) {
-		conformance.Run(t, conformance.Harness{New: func(t conformance.TB) conformance.Fixture { return newFixture(t, fake.Options{}, false) }})
+		conformance.Run(t, conformance.Harness{Name: "scaleway", New: func(t conformance.TB) conformance.Fixture { return newFixture(t, fake.Options{}, false) }})
 	})
 	t.Run("with the instance catalogue, and failures that come late", func(t *testing.T) {
-		conformance.Run(t, conformance.Harness{New: func(t conformance.TB) conformance.Fixture {
+		conformance.Run(t, conformance.Harness{Name: "scaleway Kosmos", New: func(t conformance.TB) conformance.Fixture {
 			return newFixture(t, fake.Options{NoAutoscalerEndpoints: true, Kosmos: true}, true)
 		}})
 	})

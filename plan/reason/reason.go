@@ -55,6 +55,7 @@ const (
 	NoPoolFits        Reason = "NoPoolFits"
 	MisfitsPool       Reason = "MisfitsPool"
 	NotBestOption     Reason = "NotBestOption"
+	NextPass          Reason = "NextPass"
 	MaxSizeReached    Reason = "MaxSizeReached"
 	MaxNodesTotal     Reason = "MaxNodesTotal"
 	PoolInBackoff     Reason = "PoolInBackoff"

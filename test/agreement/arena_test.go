@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/cluster/clustertest"
@@ -29,10 +30,14 @@ type arena struct {
 	// raw are the pods as they were drawn, by key, and fresh those that no snapshot has, as the engines know them.
 	raw   map[string]*corev1.Pod
 	fresh map[string]pod
+	// others are the objects besides nodes and pods, by kind and name.
+	others map[string]metav1.Object
 	// keys and nodes are all that is asked about, in that order.
 	keys, nodes []string
 	// answers are those of the last comparison: of each pod and, within it, of each node.
 	answers []*scheduling.Misfit
+	// at is where everything should be in the trials.
+	at      whereabouts
 	tally   *tally
 	corners []corner
 	// trail is the name of the state that the case is in.
@@ -43,6 +48,7 @@ type arena struct {
 type moment struct {
 	plugins, fast scheduling.Mark
 	answers       []*scheduling.Misfit
+	at            whereabouts
 }
 
 // disagreement is what makes a case fail.
@@ -84,6 +90,11 @@ func meet(c *picture, t *tally, using engines) (found *disagreement) {
 		if d := a.do(step, s); d != nil {
 			return d
 		}
+		if i+1 == len(c.Script) || c.Script[i+1].Do == doOpen {
+			if d := a.anew(step); d != nil {
+				return d
+			}
+		}
 	}
 	return nil
 }
@@ -91,7 +102,7 @@ func meet(c *picture, t *tally, using engines) (found *disagreement) {
 // begin makes the cluster's first state.
 func (a *arena) begin() {
 	a.world = clustertest.New()
-	a.raw, a.fresh = map[string]*corev1.Pod{}, map[string]pod{}
+	a.raw, a.fresh, a.others = map[string]*corev1.Pod{}, map[string]pod{}, map[string]metav1.Object{}
 	seen := map[string]bool{}
 	know := func(nodes []*corev1.Node, pods []*corev1.Pod) {
 		for _, n := range nodes {
@@ -126,6 +137,7 @@ func (a *arena) begin() {
 	}
 	maps.Insert(a.fresh, strangers.Snapshot().Pods.All())
 	for _, o := range c.Others {
+		a.others[kindOf(o)] = o
 		a.world.Add(o)
 	}
 	a.happen(c.Nodes, c.Pods)
@@ -145,6 +157,7 @@ func (a *arena) happen(nodes []*corev1.Node, pods []*corev1.Pod) {
 // open opens the next trials.
 func (a *arena) open(step int) *disagreement {
 	a.snapshot, a.marks = a.world.Snapshot(), nil
+	a.at = whereaboutsIn(a.snapshot)
 	var err error
 	if _, err = a.plugins.Open(&cluster.Snapshot{}); err == nil {
 		a.byPlugins, err = a.plugins.Open(a.snapshot)

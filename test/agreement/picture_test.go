@@ -34,6 +34,10 @@ type step struct {
 	New *corev1.Node
 	// Pods come with the node, or are new or different in the next snapshot.
 	Pods []*corev1.Pod
+	// Others are new or different in the next snapshot, and Gone are in it no more.
+	Others, Gone []metav1.Object
+	// Anew has the next snapshot come from a cluster that nothing is known of, as after a restart: equal things are not the same things.
+	Anew bool
 }
 
 // What is done in a trial, and, by "open", in the cluster before the next trial.
@@ -185,6 +189,18 @@ func (d dice) open(c *picture, m mood, number int) step {
 		s.Node = pick(d, m.names...)
 	}
 	s.Pods = d.pods(fmt.Sprintf("o%d-", number), d.between(0, 3), m)
+	if len(c.Pods) > 0 && d.one(4) { // Another pod by an old name, as of a StatefulSet.
+		s.Pods = append(s.Pods, d.settle(d.pod(pick(d, c.Pods...).Name, m), m))
+	}
+	switch d.IntN(6) {
+	case 0:
+		s.Others = some(d, 1, 3, d.namespaces()...)
+	case 1:
+		s.Gone = some(d, 1, 2, slices.Clone(c.Others)...)
+	case 2:
+		s.Others = some(d, 1, 2, d.deviceClasses()...)
+	}
+	s.Anew = d.one(6)
 	if len(c.Pods) > 0 && d.one(2) {
 		old := pick(d, c.Pods...)
 		s.Pods = append(s.Pods, d.settle(like(old, old.Name), m))

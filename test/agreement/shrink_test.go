@@ -32,6 +32,17 @@ func shrink(c *picture, d *disagreement, using engines) (*picture, *disagreement
 		} {
 			again = s.without(part) || again
 		}
+		for i := range s.best.Script {
+			for _, part := range []func(c *picture) any{
+				func(c *picture) any { return &c.Script[i].Pods }, func(c *picture) any { return &c.Script[i].Others },
+				func(c *picture) any { return &c.Script[i].Gone },
+			} {
+				again = s.without(part) || again
+			}
+			if s.best.Script[i].Anew {
+				again = s.try(func(c *picture) { c.Script[i].Anew = false }) || again
+			}
+		}
 		again = s.simpler() || again
 	}
 	return s.best, s.found
@@ -161,7 +172,7 @@ func (c *picture) copy() *picture {
 	}
 	for i := range out.Script {
 		s := &out.Script[i]
-		s.New = s.New.DeepCopy()
+		s.New, s.Others, s.Gone = s.New.DeepCopy(), slices.Clone(s.Others), slices.Clone(s.Gone)
 		s.Pods = nil
 		for _, p := range c.Script[i].Pods {
 			s.Pods = append(s.Pods, p.DeepCopy())

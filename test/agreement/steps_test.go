@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/cluster/clustertest"
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
 
@@ -114,8 +117,33 @@ func (a *arena) change(s step) {
 	if s.New != nil {
 		a.world.Add(s.New)
 	}
+	for _, o := range s.Others {
+		a.others[kindOf(o)] = o
+		a.world.Add(o)
+	}
+	for _, o := range s.Gone {
+		delete(a.others, kindOf(o))
+		a.world.Remove(o)
+	}
 	a.happen(nil, s.Pods)
+	if !s.Anew {
+		return
+	}
+	before := a.world.Snapshot()
+	a.world = clustertest.New()
+	for _, key := range slices.Sorted(maps.Keys(a.others)) {
+		a.world.Add(a.others[key])
+	}
+	for n := range before.Nodes.Values() {
+		a.world.Add(n)
+	}
+	for key := range before.Pods.All() {
+		a.world.Add(a.raw[key])
+	}
 }
+
+// kindOf is the kind and the name of an object.
+func kindOf(o metav1.Object) string { return fmt.Sprintf("%T %s", o, cluster.Key(o)) }
 
 // leave adds the step to the trail that names the state that it leads to.
 func (a *arena) leave(s step) {

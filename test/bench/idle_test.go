@@ -93,7 +93,7 @@ type house struct {
 	reporter *report.Reporter
 }
 
-func newHouse(b *testing.B) *house {
+func newHouse(b testing.TB) *house {
 	b.Helper()
 	engine, err := scheduling.New(scheduling.Options{})
 	if err != nil {

@@ -27,10 +27,10 @@ import (
 func TestAFakeCloudBehindTheWireIsAProvider(t *testing.T) {
 	files := sign(t, newAuthority(t), t.TempDir())
 	t.Run("with the extension", func(t *testing.T) {
-		conformance.Run(t, conformance.Harness{New: func(t conformance.TB) conformance.Fixture { return newFixture(t, files, true) }})
+		conformance.Run(t, conformance.Harness{Name: "externalgrpc extended", New: func(t conformance.TB) conformance.Fixture { return newFixture(t, files, true) }})
 	})
 	t.Run("as by the cluster-autoscaler's protocol alone", func(t *testing.T) {
-		conformance.Run(t, conformance.Harness{New: func(t conformance.TB) conformance.Fixture { return newFixture(t, files, false) }})
+		conformance.Run(t, conformance.Harness{Name: "externalgrpc", New: func(t conformance.TB) conformance.Fixture { return newFixture(t, files, false) }})
 	})
 }
 

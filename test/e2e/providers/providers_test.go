@@ -13,6 +13,7 @@ func clouds() map[string]func(*stage, wish) cloud {
 		"externalgrpc":       externalCloud,
 		"externalgrpc-usual": usualExternalCloud,
 		"kwok":               kwokCloud,
+		"scaleway":           scalewayCloud,
 	}
 }
 
