@@ -48,6 +48,9 @@ type Trial interface {
 	All() *Set
 	// Where is the set of the nodes that are there now and that the function says yes to.
 	Where(keep func(node string) bool) *Set
+	// Rows is the set of the snapshot's nodes that are marked, by their place in [cluster.Snapshot.Rows]. One that was taken away and added again is not
+	// in it.
+	Rows(marked []bool) *Set
 	// Put puts the pod on the node without asking whether it fits.
 	Put(pod *cluster.Pod, node string)
 	// Take takes the pod off the node that it is on.
