@@ -31,9 +31,9 @@ type Autoscaler struct {
 	// names are the names of the expanders.
 	names     []string
 	stopwatch func() time.Time
-	// memos are what was found out about each node of the last snapshot, and requests about each template of pods.
+	// memos are what was found out about each node of the last snapshot, and askings about each template of pods.
 	memos    []memo
-	requests map[*cluster.PodTemplate]request
+	askings  map[*cluster.PodTemplate]asking
 	busyness map[busyness]string
 	last     memory
 	// verdicts and answers are room for the next decision, so that a pass needs none of its own.
@@ -57,7 +57,7 @@ func New(opts Options, engine scheduling.Engine) (*Autoscaler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Autoscaler{opts: opts, engine: engine, expanders: expanders, names: names, requests: map[*cluster.PodTemplate]request{}, busyness: map[busyness]string{}}, nil
+	return &Autoscaler{opts: opts, engine: engine, expanders: expanders, names: names, askings: map[*cluster.PodTemplate]asking{}, busyness: map[busyness]string{}}, nil
 }
 
 // Decide says what should become of the sizes. The snapshots of all calls have to be those of one [cluster.Cluster]. The decision's verdicts are good

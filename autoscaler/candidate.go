@@ -60,7 +60,8 @@ func (p *pass) candidates() []candidate {
 				continue // past the point of no return nobody is asked any more
 			}
 			if undoable(claim) {
-				c.claim = &claim
+				mine := claim
+				c.claim = &mine
 			}
 		}
 		if v := p.keeps(&c); v != nil {
@@ -134,8 +135,11 @@ func (p *pass) outsidePools(c *candidate) *verdict {
 
 // spokenFor keeps nodes that another job has, or that stand in for one.
 func (p *pass) spokenFor(c *candidate) *verdict {
+	if len(p.claims) == 0 && len(p.operations) == 0 {
+		return nil
+	}
 	ref := cluster.Ref(c.node)
-	if claim, ok := p.claimed(c.node); ok && c.claim == nil {
+	if claim, ok := p.claimOn[ref.Key()]; ok && c.claim == nil {
 		return stays(reason.AlreadyClaimed, "the %s has it (%s)", claim.Owner, claim.Phase)
 	}
 	if claim, ok := p.replacing[ref.Key()]; ok {
@@ -200,7 +204,7 @@ func (p *pass) notUp(c *candidate) *verdict {
 
 // used keeps nodes that are used above the threshold. The use of a node that is being emptied only falls.
 func (p *pass) used(c *candidate) *verdict {
-	c.use = p.usage(c.memo)
+	c.use = c.memo.use
 	threshold := c.pool.Settings.UtilizationThreshold
 	if c.claim != nil || c.use.worst < threshold {
 		return nil

@@ -22,11 +22,8 @@ type memo struct {
 	asks *verdict
 	// foreign is the verdict about a node that another program is about to delete; nil for all others.
 	foreign *verdict
-	// expendable are the pods in whose place others may come.
-	expendable []*cluster.Pod
-
-	use      usage
-	measured bool
+	load    load
+	use     usage
 	// busy is the verdict about a node that is used above the threshold.
 	busy      verdict
 	threshold float64
@@ -49,12 +46,12 @@ type held struct {
 
 // remember brings the memos in line with the rows of the snapshot, and gives them, one for each row.
 func (a *Autoscaler) remember(rows []*cluster.Row) []memo {
-	if !slices.EqualFunc(a.memos, rows, func(m memo, row *cluster.Row) bool { return m.row.Node.Name == row.Node.Name }) {
+	if !slices.EqualFunc(a.memos, rows, func(m memo, row *cluster.Row) bool { return m.row == row || m.row.Node.Name == row.Node.Name }) {
 		a.memos = realigned(a.memos, rows)
 	}
 	for i, row := range rows {
 		if a.memos[i].row != row {
-			a.memos[i] = a.look(row)
+			a.look(&a.memos[i], row)
 		}
 	}
 	return a.memos
@@ -67,18 +64,27 @@ func realigned(before []memo, rows []*cluster.Row) []memo {
 		for len(before) > 0 && before[0].row.Node.Name < row.Node.Name {
 			before = before[1:]
 		}
-		if len(before) > 0 && before[0].row == row {
+		if len(before) > 0 && before[0].row.Node.Name == row.Node.Name {
 			after[i] = before[0]
 		}
 	}
 	return after
 }
 
-// look finds out what the row alone says.
-func (a *Autoscaler) look(row *cluster.Row) memo {
-	node := row.Node
-	m := memo{
-		row: row, ready: cluster.IsReady(node), ordinary: ordinary(node),
+// look finds out what the new row of a node says by itself. Of the old one only the load is used.
+func (a *Autoscaler) look(m *memo, row *cluster.Row) {
+	node, load := row.Node, m.load
+	if m.row == nil {
+		a.follow(&load, nil, row.Pods)
+	} else {
+		a.follow(&load, m.row.Pods, row.Pods)
+	}
+	if m.row != nil && m.row.Node == node { // most often only pods have changed
+		m.row, m.load, m.use, m.busy, m.held = row, load, load.of(node), verdict{}, held{}
+		return
+	}
+	*m = memo{
+		row: row, load: load, use: load.of(node), ready: cluster.IsReady(node), ordinary: ordinary(node),
 		booting: slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return startup(t, a.opts.StartupTaints) }),
 	}
 	switch {
@@ -90,20 +96,14 @@ func (a *Autoscaler) look(row *cluster.Row) memo {
 	if mark, ok := cluster.ForeignDeletionMark(node); ok {
 		m.foreign = stays(reason.ForeignDeletionMark, "another program marked it for deletion, with the taint %s", mark)
 	}
-	for _, pod := range row.Pods {
-		if a.opts.Drain.Expendable(pod) && !drain.IsDaemonSetPod(pod) {
-			m.expendable = append(m.expendable, pod)
-		}
-	}
-	return m
 }
 
-// usage is what the node's pods request of it.
-func (p *pass) usage(m *memo) usage {
-	if !m.measured {
-		m.use, m.measured = p.a.measure(m.row.Node, m.row.Pods), true
+// expendable are the pods of the node in whose place others may come.
+func (p *pass) expendable(m *memo) []*cluster.Pod {
+	if m.load.expendable == 0 {
+		return nil
 	}
-	return m.use
+	return slices.DeleteFunc(slices.Clone(m.row.Pods), func(pod *cluster.Pod) bool { return !p.opts.Drain.Expendable(pod) || drain.IsDaemonSetPod(pod) })
 }
 
 // heldBy is what the node's pods say about its removal, when nothing of it is under way.

@@ -132,7 +132,7 @@ func (p *pass) open() error {
 	}
 	p.trial = trial
 	for i := range p.memos {
-		for _, pod := range p.memos[i].expendable {
+		for _, pod := range p.expendable(&p.memos[i]) {
 			trial.Take(pod) // the scheduler lets others take its place
 		}
 	}

@@ -100,21 +100,11 @@ func (p *pass) move(pod *cluster.Pod, to destinations) (node string, why schedul
 type destinations struct{ staying, usable *scheduling.Set }
 
 func (p *pass) destinations(candidates []candidate) destinations {
-	may := make([]bool, len(p.s.Rows))
+	stay := slices.Clone(p.usable.in)
 	for _, c := range candidates {
-		may[c.row] = true
+		stay[c.row] = false
 	}
-	to := destinations{staying: p.trial.Set(), usable: p.trial.Set()}
-	for i, row := range p.s.Rows {
-		if !p.usable.in[i] {
-			continue
-		}
-		to.usable.Add(row.Node.Name)
-		if !may[i] {
-			to.staying.Add(row.Node.Name)
-		}
-	}
-	return to
+	return destinations{staying: p.trial.Rows(stay), usable: p.trial.Rows(p.usable.in)}
 }
 
 // counted tells how many nodes refused a pod for which reason, the most frequent first: ": 3 Insufficient cpu, 1 node(s) had untolerated taint(s)".

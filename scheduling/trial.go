@@ -273,6 +273,18 @@ func (t *trial) Where(keep func(node string) bool) *Set {
 	return s
 }
 
+// Rows implements [Trial]. The snapshot's nodes are in the slots of their rows.
+func (t *trial) Rows(marked []bool) *Set {
+	s := t.Set()
+	s.slots = make(slots, (len(marked)+63)/64)
+	for row, is := range marked {
+		if is {
+			s.slots[row>>6] |= 1 << (row & 63)
+		}
+	}
+	return s
+}
+
 // Mark implements [Trial].
 func (t *trial) Mark() Mark { return Mark(t.board.mark()) }
 

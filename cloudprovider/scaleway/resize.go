@@ -50,7 +50,7 @@ func (g *ownGroup) adopt(change func(*poolView)) {
 		if known.pool.Name == g.name {
 			p.writes++
 			pool := *known.pool
-			changed := &poolView{pool: &pool, nodes: slices.Clone(known.nodes), write: p.writes}
+			changed := &poolView{pool: &pool, nodes: slices.Clone(known.nodes), missed: known.missed, write: p.writes}
 			change(changed)
 			pools[i] = changed
 		}

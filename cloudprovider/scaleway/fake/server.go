@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -69,10 +70,10 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 	c.advance()
 	fault := c.faultFor(r)
 	var said answer
-	if fault == nil || fault.Late {
+	if fault == nil || fault.Late || fault.Cut {
 		said = c.respond(r, body)
 	}
-	if fault != nil {
+	if fault != nil && !fault.Cut {
 		said = fault.answer()
 	}
 	c.log = append(c.log, Request{At: c.now, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Body: string(body), Status: said.status})
@@ -80,9 +81,7 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 	c.mutex.Unlock()
 
 	w.Header().Set("X-Request-Id", fmt.Sprintf("fake-%d", id))
-	for key, values := range said.header {
-		w.Header()[key] = values
-	}
+	maps.Copy(w.Header(), said.header)
 	if text, plain := said.body.(string); plain {
 		w.WriteHeader(said.status)
 		_, _ = io.WriteString(w, text)
@@ -90,9 +89,17 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(said.status)
-	if said.body != nil {
-		_ = json.NewEncoder(w).Encode(said.body)
+	if said.body == nil {
+		return
 	}
+	text, err := json.Marshal(said.body)
+	if err != nil {
+		panic(err) // the bodies are our own
+	}
+	if fault != nil && fault.Cut {
+		text = text[:len(text)/2]
+	}
+	_, _ = w.Write(text)
 }
 
 // respond answers a request that no fault befell.
@@ -179,9 +186,7 @@ func page[T any](q *call, name string, all []T) answer {
 // refusal is an error as the API writes it.
 func refusal(status int, kind string, more map[string]any) answer {
 	body := map[string]any{"type": kind}
-	for key, value := range more {
-		body[key] = value
-	}
+	maps.Copy(body, more)
 	if _, said := body["message"]; !said {
 		body["message"] = strings.ReplaceAll(kind, "_", " ")
 	}
