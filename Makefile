@@ -121,6 +121,10 @@ test-long: tools ## What is too slow for CI: the property tests with a hundred t
 promise: tools ## Random workloads on a real control plane: every pod that a plan promised room for has to be bound (WORKLOADS=50, PROMISE_SEED=7)
 	@WORKLOADS=$(WORKLOADS) PROMISE_SEED=$(PROMISE_SEED) go test -count=1 -v -timeout 60m -run Promised ./test/e2e/scenarios
 
+.PHONY: idle-rpc
+idle-rpc: tools ## What the daemon costs in an idle minute with an external provider: 500 nodes in 5 pools on a real control plane
+	@POOLKEEPER_LONG=1 go test -count=1 -v -timeout 20m ./test/e2e/idle
+
 .PHONY: verdicts
 verdicts: ## Compare the fast path with the kube-scheduler's plugins, and print what was met (VERDICTS=100000000 for more than CI does, SEED=7, CASE=12)
 	@VERDICTS=$(VERDICTS) SEED=$(SEED) CASE=$(CASE) GOGC=400 go test -count=1 -timeout 0 -v -run 'FastPath|SchedulersFramework|IsWrong' ./test/agreement

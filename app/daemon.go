@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/poolkeeper/poolkeeper/arbiter"
@@ -97,6 +98,9 @@ type Daemon struct {
 	cluster *cluster.Cluster
 	wake    wake
 	reader  *reader
+	// reads are the reads of the providers, in their order, and said is what they said last.
+	reads   []reading
+	said    said
 	running map[string]bool
 	// failed is until when a step that failed is not started again, by its ID.
 	failed map[string]time.Time
@@ -104,12 +108,15 @@ type Daemon struct {
 	last   plan.Plan
 }
 
+// reading is where the reads of a provider are: whether one is under way, whether another is to follow it, and whether one has ever ended.
+type reading struct{ under, again, ended bool }
+
 // New is a daemon that has seen nothing yet.
 func New(parts Parts) *Daemon {
 	return &Daemon{
-		parts: parts, cluster: cluster.New(), running: map[string]bool{}, failed: map[string]time.Time{}, wake: wake{timing: parts.Timing},
+		parts: parts, cluster: cluster.New(), reads: make([]reading, len(parts.Providers)), said: said{}, running: map[string]bool{}, failed: map[string]time.Time{}, wake: wake{timing: parts.Timing},
 		reader: &reader{
-			providers: parts.Providers, settings: parts.Settings, defaults: parts.Defaults, timeout: parts.Timing.ProviderTimeout,
+			settings: parts.Settings, defaults: parts.Defaults, timeout: parts.Timing.ProviderTimeout,
 		},
 	}
 }
@@ -130,25 +137,53 @@ func (d *Daemon) Due() time.Time { return d.wake.due() }
 func (d *Daemon) Run(ctx context.Context, now time.Time) {
 	if d.wake.readDue(now) {
 		d.wake.reading(now)
-		s := d.cluster.Snapshot()
-		d.parts.Spawn(func(ctx context.Context) Delivery {
-			observed := d.reader.read(ctx, s, d.parts.Now)
-			return func(now time.Time) { d.observed(now, observed) }
-		})
+		d.read(now)
 	}
 	if d.wake.passDue(now) && d.wake.hasRead() {
 		d.Pass(ctx, now)
 	}
 }
 
-// observed takes in what a read of the providers gave.
-func (d *Daemon) observed(now time.Time, observed []cluster.ProviderObserved) {
-	d.wake.readDone(now)
-	for _, o := range observed {
-		if o.Err != "" { // at the start no pool is known that could show it
-			d.parts.Reporter.Trouble(now, "read the provider "+o.Provider, errors.New(o.Err))
+// read begins a read of every provider, each in work of its own: one that is slow keeps no other waiting. One whose last read has not ended is read
+// again when it has.
+func (d *Daemon) read(now time.Time) {
+	for i := range d.reads {
+		if d.reads[i].under {
+			d.reads[i].again = true
+			continue
 		}
-		d.Apply(now, o)
+		d.readOne(i)
+	}
+	if len(d.reads) == 0 {
+		d.wake.readDone(now)
+	}
+}
+
+func (d *Daemon) readOne(i int) {
+	d.reads[i].under, d.reads[i].again = true, false
+	s, provider := d.cluster.Snapshot(), d.parts.Providers[i]
+	d.parts.Spawn(func(ctx context.Context) Delivery {
+		observed := d.reader.read(ctx, provider, s, d.parts.Now)
+		return func(now time.Time) { d.observed(now, i, observed) }
+	})
+}
+
+// observed takes in what a read of a provider gave. Nothing is decided before each was read once, or has failed to be.
+func (d *Daemon) observed(now time.Time, i int, o cluster.ProviderObserved) {
+	d.reads[i].under, d.reads[i].ended = false, true
+	d.wake.readFree()
+	if !slices.ContainsFunc(d.reads, func(r reading) bool { return !r.ended }) {
+		d.wake.readDone(now)
+	}
+	if o.Err != "" { // at the start no pool is known that could show it
+		d.parts.Reporter.Trouble(now, "read the provider "+o.Provider, errors.New(o.Err))
+	}
+	for _, problem := range d.said.take(&o) {
+		d.Apply(now, problem)
+	}
+	d.Apply(now, o)
+	if d.reads[i].again {
+		d.readOne(i)
 	}
 }
 

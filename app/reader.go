@@ -2,9 +2,8 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,50 +20,19 @@ type SettingsFunc func(pool string, minSize, maxSize int, options *cloudprovider
 // DefaultsFunc gives what a provider puts a node group's own options on top of.
 type DefaultsFunc func() cloudprovider.Options
 
-// reader reads the providers in bulk. It runs beside the loop, one read at a time, and only hands over what it read.
+// reader reads the providers in bulk. It runs beside the loop, one read of a provider at a time, and only hands over what it read.
 type reader struct {
-	providers []cloudprovider.CloudProvider
-	settings  SettingsFunc
-	defaults  DefaultsFunc // nil if there are none
-	timeout   time.Duration
+	settings SettingsFunc
+	defaults DefaultsFunc // nil if there are none
+	timeout  time.Duration
+
+	mutex sync.Mutex
 	// looked is the last instance that each provider was asked directly about, so that the next read goes on after it.
 	looked map[string]string
 }
 
-// read reads every provider. One that fails is unknown; it doesn't stop the others.
-func (r *reader) read(ctx context.Context, s *cluster.Snapshot, now func() time.Time) []cluster.ProviderObserved {
-	all := make([]cluster.ProviderObserved, 0, len(r.providers))
-	for _, provider := range r.providers {
-		all = append(all, r.readOne(ctx, provider, s, now))
-	}
-	keepApart(all, s)
-	return all
-}
-
-// keepApart gives all pools of one name a problem. A step finds its pool by the name alone, and must not reach the wrong cloud, also not
-// while the right one can't be read.
-func keepApart(all []cluster.ProviderObserved, s *cluster.Snapshot) {
-	owners := map[string][]string{}
-	for pool := range s.Pools.Values() {
-		owners[pool.Name] = []string{pool.Provider}
-	}
-	for _, o := range all {
-		for _, pool := range o.Pools {
-			if !slices.Contains(owners[pool.Name], o.Provider) {
-				owners[pool.Name] = append(owners[pool.Name], o.Provider)
-			}
-		}
-	}
-	for _, o := range all {
-		for _, pool := range o.Pools {
-			if both := owners[pool.Name]; len(both) > 1 {
-				pool.Problem = fmt.Sprintf("providers %s both have a pool %s; rename one of them", strings.Join(both, " and "), pool.Name)
-			}
-		}
-	}
-}
-
-func (r *reader) readOne(ctx context.Context, provider cloudprovider.CloudProvider, s *cluster.Snapshot, now func() time.Time) cluster.ProviderObserved {
+// read reads a provider. One that fails is unknown.
+func (r *reader) read(ctx context.Context, provider cloudprovider.CloudProvider, s *cluster.Snapshot, now func() time.Time) cluster.ProviderObserved {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	o := cluster.ProviderObserved{Provider: provider.Name()}
@@ -179,6 +147,8 @@ func (r *reader) confirmAbsent(ctx context.Context, provider cloudprovider.Cloud
 
 // next are the instances whose turn it is, in a round: those that turn out to exist, or that nobody knows of, don't keep others waiting.
 func (r *reader) next(provider string, missing []string) []string {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
 	if len(missing) > mostLooks {
 		from, found := slices.BinarySearch(missing, r.looked[provider])
 		if found {

@@ -19,21 +19,25 @@ import (
 type picture struct {
 	*testing.T
 	cluster *cluster.Cluster
+	clouds  []*cloud
 	reader  *reader
+	said    said
 	last    []cluster.ProviderObserved
 }
 
 func newPicture(t *testing.T, clouds ...*cloud) *picture {
-	r := &reader{settings: limits, timeout: time.Minute}
-	for _, c := range clouds {
-		r.providers = append(r.providers, c)
-	}
-	return &picture{T: t, cluster: cluster.New(), reader: r}
+	return &picture{T: t, cluster: cluster.New(), clouds: clouds, said: said{}, reader: &reader{settings: limits, timeout: time.Minute}}
 }
 
 func (p *picture) read() *cluster.Snapshot {
-	p.last = p.reader.read(context.Background(), p.cluster.Snapshot(), func() time.Time { return start })
+	p.last = nil
+	for _, c := range p.clouds {
+		p.last = append(p.last, p.reader.read(context.Background(), c, p.cluster.Snapshot(), func() time.Time { return start }))
+	}
 	for _, o := range p.last {
+		for _, problem := range p.said.take(&o) {
+			p.cluster.Apply(start, problem)
+		}
 		p.cluster.Apply(start, o)
 	}
 	return p.cluster.Snapshot()
@@ -260,6 +264,7 @@ func TestTwoProvidersWithAPoolOfTheSameName(t *testing.T) {
 	})
 	t.Run("are both kept once one is renamed", func(t *testing.T) {
 		other.name = "back"
+		p.read() // the first one still sees what the second one said before
 		s := p.read()
 		p.wantProblem("front", "")
 		p.wantProblem("back", "")
@@ -337,4 +342,32 @@ func TestAGroupGetsTheDefaultsForItsOwnOptions(t *testing.T) {
 	if said != g.options {
 		t.Errorf("the settings were made from %+v, want the group's own options", said)
 	}
+}
+
+func TestTwoProvidersThatClaimOneMachineAreBothHeldBack(t *testing.T) {
+	a, _ := oneGroup("a://1", "x://7")
+	b := &cloud{name: "b", groups: []cloudprovider.NodeGroup{
+		&group{name: "back", max: 2, target: 1, instances: []string{"x://7"}}, &group{name: "other", max: 2, target: 1, instances: []string{"b://2"}},
+	}}
+	p := newPicture(t, a, b)
+	p.read()
+	for _, pool := range []string{"front", "back"} {
+		p.wantProblem(pool, "providers a and b both claim machine x://7, for the pools back and front; let one of them look after it")
+	}
+	p.wantProblem("other", "")
+	t.Run("also while one of them is away", func(t *testing.T) {
+		b.refresh = errors.New("the cloud is closed")
+		p.read()
+		p.wantProblem("front", "both claim machine x://7")
+		b.refresh = nil
+	})
+	t.Run("and by membership alone", func(t *testing.T) {
+		p.node("n9", "a://9")
+		b.groups[0].(*group).instances = []string{"a://9"}
+		a.groups[0].(*group).instances = []string{"a://1"}
+		a.members = map[string]*group{"a://9": a.groups[0].(*group)}
+		p.read()
+		p.read()
+		p.wantProblem("back", "both claim machine a://9")
+	})
 }

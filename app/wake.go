@@ -15,9 +15,10 @@ type wake struct {
 	planned time.Time
 	// calm is until when no change starts a pass, after a fault; zero if all went well.
 	calm time.Time
-	// read is when the last read of the providers ended, readAt when the next one is due.
+	// read is when the last read of a provider ended once all had been read, readAt when the next ones are due.
 	read, readAt time.Time
-	inRead       bool
+	// inRead says that every provider is being read.
+	inRead bool
 }
 
 func (w *wake) changed(now time.Time) {
@@ -83,6 +84,10 @@ func (w *wake) readDue(now time.Time) bool { return !w.inRead && !now.Before(w.r
 
 func (w *wake) reading(now time.Time) { w.inRead, w.readAt = true, now.Add(w.timing.ProviderInterval) }
 
+// readFree says that a provider can be read again.
+func (w *wake) readFree() { w.inRead = false }
+
+// readDone says that every provider was read once, or has failed to be.
 func (w *wake) readDone(now time.Time) { w.inRead, w.read = false, now }
 
 func (w *wake) readSoon(now time.Time) { w.readAt = earlier(w.readAt, now.Add(w.timing.Quiet)) }

@@ -74,6 +74,11 @@ func (c *Cluster) Apply(now time.Time, e Event) {
 		c.unset(e.Object)
 	case ProviderObserved:
 		c.observe(now, e)
+	case PoolProblem:
+		if pool, known := c.pools.Get(e.Pool); known {
+			c.setProblem(pool, e.Problem)
+			c.changed()
+		}
 	case LedgerSaved:
 		c.ledger = e.Ledger
 		c.changed()

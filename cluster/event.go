@@ -6,7 +6,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/ledger"
 )
 
-// Event is one change of the picture: [Set], [Unset], [ProviderObserved], [LedgerSaved], [StepEnded], [ResultsSettled] or
+// Event is one change of the picture: [Set], [Unset], [ProviderObserved], [PoolProblem], [LedgerSaved], [StepEnded], [ResultsSettled] or
 // [ServerVersionSeen].
 type Event interface{ event() }
 
@@ -43,6 +43,9 @@ type ProviderObserved struct {
 	Err string
 }
 
+// PoolProblem says that nothing may be done to a pool until its provider has next said something about it, and why: another provider claims it too.
+type PoolProblem struct{ Pool, Problem string }
+
 // LedgerSaved says that the ledger has a new content.
 type LedgerSaved struct{ Ledger ledger.Ledger }
 
@@ -58,6 +61,7 @@ type ServerVersionSeen struct{ Version string }
 func (Set) event()               {}
 func (Unset) event()             {}
 func (ProviderObserved) event()  {}
+func (PoolProblem) event()       {}
 func (LedgerSaved) event()       {}
 func (StepEnded) event()         {}
 func (ResultsSettled) event()    {}

@@ -1,9 +1,12 @@
 package cluster
 
 import (
+	"encoding/binary"
+	"slices"
 	"weak"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -58,12 +61,14 @@ func (w *weakly[K, V]) put(key K, value *V) {
 	w.entries[key] = weak.Make(value)
 }
 
-// templates hands out one template for all pods of equal content. What they are known by is their content in the API's own encoding, which
-// leaves out no field of what is kept, and has one form for one content.
+// templates hands out one template for all pods of equal content. They are known by their content, mostly in the API's own encoding, which leaves
+// out no field of what is kept, and has one form for one content.
 type templates struct {
 	weakly[string, PodTemplate]
 	scratch scratch
-	buffer  []byte
+	// identity and names are room for those of one pod.
+	identity []byte
+	names    []corev1.ResourceName
 }
 
 func newTemplates() templates { return templates{weakly: newWeakly[string, PodTemplate]()} }
@@ -71,21 +76,65 @@ func newTemplates() templates { return templates{weakly: newWeakly[string, PodTe
 // one is the template of a pod. For one that is known it builds nothing.
 func (t *templates) one(o *corev1.Pod) *PodTemplate {
 	defer t.scratch.forget()
-	pod := &t.scratch.trim(o).pod
-	size := pod.Size()
-	if cap(t.buffer) < size {
-		t.buffer = make([]byte, 2*size)
-	}
-	identity := t.buffer[:size]
-	if _, err := pod.MarshalToSizedBuffer(identity); err != nil {
+	t.scratch.trim(o)
+	if err := t.identify(); err != nil {
 		return t.scratch.template() // nothing in a pod can't be encoded; if it could, such pods would share nothing
 	}
-	if known := t.entries[string(identity)].Value(); known != nil {
+	if known := t.entries[string(t.identity)].Value(); known != nil {
 		return known
 	}
 	fresh := t.scratch.template()
-	t.put(string(identity), fresh)
+	t.put(string(t.identity), fresh)
 	return fresh
+}
+
+// identify makes the identity of what is in the scratch: containers' amounts, of which every pod has many, as numbers; all else in the API's own
+// encoding, in which they would be texts.
+func (t *templates) identify() error {
+	t.identity = t.identity[:0]
+	spec := &t.scratch.of.Spec
+	for _, containers := range [][]corev1.Container{spec.Containers, spec.InitContainers} {
+		t.identity = binary.AppendUvarint(t.identity, uint64(len(containers)))
+		for i := range containers {
+			t.amounts(containers[i].Resources.Requests)
+			t.amounts(containers[i].Resources.Limits)
+		}
+	}
+	from, size := len(t.identity), t.scratch.pod.Size()
+	t.identity = slices.Grow(t.identity, size)[:from+size]
+	_, err := t.scratch.pod.MarshalToSizedBuffer(t.identity[from:])
+	return err
+}
+
+// amounts writes a list of resources so that equal ones are written equally.
+func (t *templates) amounts(list corev1.ResourceList) {
+	t.names = t.names[:0]
+	for name := range list {
+		t.names = append(t.names, name)
+	}
+	slices.Sort(t.names)
+	t.identity = binary.AppendUvarint(t.identity, uint64(len(list)))
+	for _, name := range t.names {
+		quantity := list[name]
+		t.text(string(name))
+		whole, isWhole := quantity.AsInt64()
+		thousandths := quantity.MilliValue()
+		switch {
+		case isWhole:
+			t.identity = binary.AppendVarint(append(t.identity, 'w'), whole)
+		case quantity.Cmp(*resource.NewMilliQuantity(thousandths, resource.DecimalSI)) != 0:
+			t.identity = append(t.identity, 't')
+			t.text(quantity.String())
+		case thousandths%1000 == 0:
+			t.identity = binary.AppendVarint(append(t.identity, 'w'), thousandths/1000)
+		default:
+			t.identity = binary.AppendVarint(append(t.identity, 'm'), thousandths)
+		}
+	}
+}
+
+func (t *templates) text(s string) {
+	t.identity = append(binary.AppendUvarint(t.identity, uint64(len(s))), s...)
 }
 
 // owners hands out one reference for all pods of a controller.

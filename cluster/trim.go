@@ -162,6 +162,8 @@ func (t *Trimmer) daemonSet(o *appsv1.DaemonSet) *appsv1.DaemonSet {
 	set.Spec.Template.Spec = podSpec(spec)
 	set.Spec.Template.Spec.NodeName = spec.NodeName
 	set.Spec.Template.Spec.Containers, set.Spec.Template.Spec.InitContainers = containers(nil, spec.Containers), containers(nil, spec.InitContainers)
+	allot(set.Spec.Template.Spec.Containers, spec.Containers)
+	allot(set.Spec.Template.Spec.InitContainers, spec.InitContainers)
 	set.Spec.Template.Spec.Volumes = volumes(nil, spec.Volumes)
 	return set
 }

@@ -11,6 +11,9 @@ import (
 
 // scratch is room for trimming one pod after the other without taking memory for each. What is in it is good until the next trim.
 type scratch struct {
+	// of is the pod that is trimmed.
+	of *corev1.Pod
+	// pod is what is left of it, but for the amounts of its containers.
 	pod            corev1.Pod
 	containers     []corev1.Container
 	initContainers []corev1.Container
@@ -23,6 +26,7 @@ type scratch struct {
 // trim puts into the scratch what of a pod goes into its template: what the kube-scheduler's Filter plugins read, and what decides whether and
 // how a pod may leave its node, save what it has alone. It shares with the pod what it keeps.
 func (s *scratch) trim(o *corev1.Pod) *scratch {
+	s.of = o
 	s.containers = containers(s.containers[:0], o.Spec.Containers)
 	s.initContainers = containers(s.initContainers[:0], o.Spec.InitContainers)
 	s.volumes = volumes(s.volumes[:0], o.Spec.Volumes)
@@ -57,6 +61,8 @@ func (s *scratch) template() *PodTemplate {
 		t.Labels = nil
 	}
 	t.Spec.Containers, t.Spec.InitContainers = kept(s.containers), kept(s.initContainers)
+	allot(t.Spec.Containers, s.of.Spec.Containers)
+	allot(t.Spec.InitContainers, s.of.Spec.InitContainers)
 	t.Spec.Volumes = kept(s.volumes)
 	t.Allotted.ContainerStatuses, t.Allotted.InitContainerStatuses = kept(s.statuses), kept(s.initStatuses)
 	t.Allotted.Conditions = kept(s.conditions)
@@ -78,7 +84,7 @@ func (s *scratch) forget() {
 	clear(s.volumes)
 	clear(s.statuses)
 	clear(s.initStatuses)
-	s.pod = corev1.Pod{}
+	s.of, s.pod = nil, corev1.Pod{}
 }
 
 // marks tells whether an annotation of a pod is a rule for somebody who decides: the ecosystem's marks, and what makes a mirror pod.
@@ -157,18 +163,25 @@ func podSpec(o *corev1.PodSpec) corev1.PodSpec {
 	}
 }
 
-// containers keep what they need of the node; what they run is nobody's business here.
+// containers keep what they need of the node, save the amounts; what they run is nobody's business here.
 func containers(out, all []corev1.Container) []corev1.Container {
 	for i := range all {
 		out = append(out, corev1.Container{
 			Name:               all[i].Name,
-			Resources:          all[i].Resources,
+			Resources:          corev1.ResourceRequirements{Claims: all[i].Resources.Claims},
 			Ports:              hostPorts(all[i].Ports),
 			RestartPolicy:      all[i].RestartPolicy,
 			RestartPolicyRules: all[i].RestartPolicyRules,
 		})
 	}
 	return out
+}
+
+// allot gives trimmed containers the amounts that they ask for.
+func allot(trimmed, all []corev1.Container) {
+	for i := range trimmed {
+		trimmed[i].Resources = all[i].Resources
+	}
 }
 
 // hostPorts are the ports that a node has only once. With the host's network every port is one: the API server then sets HostPort.

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -20,7 +19,7 @@ func Classes(pods []*cluster.Pod) []Class {
 	slices.SortFunc(sorted, func(a, b *cluster.Pod) int { return strings.Compare(a.Key(), b.Key()) })
 	var out []Class
 	byTemplate := map[*cluster.PodTemplate]int{}
-	needs := map[string][]need{}
+	byContent := map[string]int{}
 	for _, pod := range sorted {
 		if hasEphemeral(&pod.Spec) {
 			out = append(out, Class{Pods: []*cluster.Pod{pod}})
@@ -28,12 +27,10 @@ func Classes(pods []*cluster.Pod) []Class {
 		}
 		class, known := byTemplate[pod.PodTemplate]
 		if !known {
-			kind, spec := kindOf(pod.PodTemplate), needsOf(&pod.Spec)
-			same := slices.IndexFunc(needs[kind], func(n need) bool { return equality.Semantic.DeepEqual(n.spec, spec) })
-			if class = len(out); same >= 0 {
-				class = needs[kind][same].class
-			} else {
-				needs[kind] = append(needs[kind], need{class, spec})
+			content := contentOf(pod.PodTemplate)
+			if class, known = byContent[content]; !known {
+				class = len(out)
+				byContent[content] = class
 				out = append(out, Class{})
 			}
 			byTemplate[pod.PodTemplate] = class
@@ -43,15 +40,10 @@ func Classes(pods []*cluster.Pod) []Class {
 	return out
 }
 
-// need is what the pods of a class need.
-type need struct {
-	class int
-	spec  corev1.PodSpec
-}
-
-// kindOf is what can be compared quickly: namespace and labels.
-func kindOf(t *cluster.PodTemplate) string {
-	return t.Namespace + "\x00" + labels.Set(t.Labels).String()
+// contentOf is what the pods of a template need, as text.
+func contentOf(t *cluster.PodTemplate) string {
+	spec := needsOf(&t.Spec)
+	return t.Namespace + "\x00" + labels.Set(t.Labels).String() + "\x00" + marshalled(&spec)
 }
 
 func hasEphemeral(spec *corev1.PodSpec) bool {

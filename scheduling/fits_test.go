@@ -227,13 +227,14 @@ func TestAPodFitsANodeAsTheKubeSchedulerWouldSay(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			trial := open(t, test.things...)
 			node := test.node
 			if node == "" {
 				node = "n1"
 			}
-			if diff := cmp.Diff(test.want, trial.Fits(cluster.PodOf(test.pod), node)); diff != "" {
-				t.Errorf("Fits (-want +got):\n%s", diff)
+			for way, trial := range bothWays(t, test.things...) {
+				if diff := cmp.Diff(test.want, trial.Fits(cluster.PodOf(test.pod), node)); diff != "" {
+					t.Errorf("%s: Fits (-want +got):\n%s", way, diff)
+				}
 			}
 		})
 	}
@@ -248,6 +249,23 @@ func newEngine(t rapid.TB) scheduling.Engine {
 		t.Fatal(err)
 	}
 	return engine
+}
+
+// bothWays are trials on the same snapshot: one as it is used, and one that asks the kube-scheduler's plugins about every pod.
+func bothWays(t *testing.T, things ...any) map[string]scheduling.Trial {
+	t.Helper()
+	plugins, err := scheduling.New(scheduling.Options{OnlyPlugins: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Snapshot(things...)
+	out := map[string]scheduling.Trial{}
+	for way, engine := range map[string]scheduling.Engine{"fast path": newEngine(t), "plugins": plugins} {
+		if out[way], err = engine.Open(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
 }
 
 func open(t *testing.T, things ...any) scheduling.Trial {

@@ -167,7 +167,7 @@ func marshalled(object interface{ Marshal() ([]byte, error) }) string {
 	}
 	raw, err := object.Marshal()
 	if err != nil {
-		return fmt.Sprintf("%p", object)
+		return fmt.Sprintf("%+v", object) // What is in there by pointer differs.
 	}
 	return fmt.Sprint(len(raw), ":", string(raw))
 }

@@ -4,9 +4,11 @@
 // An [Engine] lives as long as the daemon. For each snapshot it opens a [Trial], a picture on which pods and nodes can be added and taken
 // away, and all of that undone. Callers think in classes: equal pods are asked for once ([Classes]), and equal nodes have one [Shape].
 //
-// The answers are those of the PreFilter and Filter plugins of the kube-scheduler's default profile, built from the very packages of
-// Kubernetes 1.36 with every feature gate at its default, and shown a view of the trial in the place of the scheduler's caches. Scheduling
-// gates hold a pod back, too. What is not simulated, and what that means:
+// The answers are those of the PreFilter and Filter plugins of the kube-scheduler's default profile of Kubernetes 1.36, with every feature gate at
+// its default. There are two ways to them. The fast one keeps nodes and pods as integers on a board (board.go), judges a node by its class and other pods by
+// counters that each change moves; it speaks for the pods that [Claims] says yes to, which are nearly all. For the others the plugins themselves are
+// asked, built from the very packages of Kubernetes and shown a view of the trial in the place of the scheduler's caches; for a pod with volumes only those
+// for volumes. Scheduling gates hold a pod back, too. What is not simulated, and what that means:
 //
 //   - Preemption, and the nominations that it leaves behind: a pod that could only run in the place of another fits nowhere.
 //   - Dynamic resources: a pod that needs them fits nowhere, with the message "not simulated yet: …".

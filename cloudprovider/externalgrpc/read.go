@@ -146,7 +146,7 @@ func (p *Provider) readUsual(ctx context.Context, before picture, next *picture)
 		places <- struct{}{}
 		group.Go(func() {
 			defer func() { <-places }()
-			v := p.readGroup(ctx, l, before.views[l.id], slow[l.id], now)
+			v := p.readGroup(ctx, l, before.views[l.id], slow[l.id], next.able, now)
 			if before.views[l.id] == nil { // so that not all have their next turn at once
 				v.slow.at = v.slow.at.Add(-slowAge * time.Duration(i) / time.Duration(len(groups)))
 			}
@@ -218,7 +218,7 @@ func slowOnes(groups []limits, before picture, now time.Time) map[string]bool {
 }
 
 // readGroup reads one group. Old is nil for a group that is new.
-func (p *Provider) readGroup(ctx context.Context, l limits, old *view, slowToo bool, now time.Time) *view {
+func (p *Provider) readGroup(ctx context.Context, l limits, old *view, slowToo bool, able ability, now time.Time) *view {
 	doing := "read group " + l.id
 	v := &view{limits: l}
 	if old != nil {
@@ -248,7 +248,7 @@ func (p *Provider) readGroup(ctx context.Context, l limits, old *view, slowToo b
 	}
 	v.target = target
 	if slowToo {
-		v.slow = p.readSlow(ctx, v, now)
+		v.slow = p.readSlow(ctx, v, able, now)
 	}
 	return v
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // readSlow reads what rarely changes. What could not be read stays as it was.
-func (p *Provider) readSlow(ctx context.Context, v *view, now time.Time) slow {
+func (p *Provider) readSlow(ctx context.Context, v *view, able ability, now time.Time) slow {
 	next := v.slow
 	next.at = now
 	p.readTemplate(ctx, v.id, &next)
@@ -23,7 +23,7 @@ func (p *Provider) readSlow(ctx context.Context, v *view, now time.Time) slow {
 		next.version = next.template.Node.Status.NodeInfo.KubeletVersion
 		p.readPrice(ctx, &next, now)
 	}
-	if next.version == "" && p.groupHas(v.id, extension.Capability_CAPABILITY_TEMPLATE_VERSION) {
+	if next.version == "" && able.groupHas(v.id, extension.Capability_CAPABILITY_TEMPLATE_VERSION) {
 		answer, err := ask(ctx, p.server, "ask for the version of group "+v.id, p.server.more.TemplateVersion, &extension.TemplateVersionRequest{Group: v.id})
 		if err == nil {
 			next.version = clip(answer.GetVersion())

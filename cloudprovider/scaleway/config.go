@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -130,10 +131,10 @@ func parse(name string, content []byte) (Config, error) {
 		c.APIURL = *profile.APIURL
 	}
 	c.APIURL = strings.TrimSuffix(c.APIURL, "/")
-	if c.APIURL != "" && !validation.IsURL(c.APIURL) {
+	if at, err := url.Parse(c.APIURL); c.APIURL != "" && (err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http") {
 		r.add(f.APIURL, "apiURL", "is not a URL; write it like https://api.scaleway.com, or leave it out")
 	}
-	c.credentials = r.credentials(f, profile)
+	c.credentials = r.credentials(f, profile).hidden()
 	for _, pool := range slices.Sorted(maps.Keys(f.Pools)) {
 		c.Pools[pool] = r.limits("pools."+pool, f.Pools[pool])
 	}

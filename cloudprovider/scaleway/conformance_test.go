@@ -58,5 +58,26 @@ func newFixture(t conformance.TB, opts fake.Options, late bool) conformance.Fixt
 			b.cloud.Refuse("front", kinds[class])
 		},
 		Withhold: func() { b.cloud.Withhold("front", true) },
+		Lose: func() {
+			b.cloud.Inject(fake.Fault{Writes: true, Late: true, Status: http.StatusGatewayTimeout, Times: 1})
+		},
+		Hide: b.cloud.Hide,
+		Cut: func(cut bool) {
+			b.cloud.Heal()
+			if cut {
+				b.cloud.Inject(fake.Fault{Lists: true, Cut: true})
+			}
+		},
+		Refuse: func(class cloudprovider.Class, retryAfter time.Duration) {
+			refusal := fake.Fault{Status: http.StatusForbidden, Type: "permissions_denied"}
+			if class == cloudprovider.ClassTransient {
+				refusal = fake.Fault{Status: http.StatusTooManyRequests, RetryAfter: retryAfter}
+			}
+			b.cloud.Inject(refusal)
+		},
+		Hold: func() []cloudprovider.Job {
+			b.cloud.SetPool("front", func(s *fake.PoolSwitches) { s.Autoscaling, s.Autohealing = true, true })
+			return []cloudprovider.Job{cloudprovider.Autoscale, cloudprovider.Autoheal}
+		},
 	}
 }

@@ -14,14 +14,12 @@ import (
 // ClusterEnv is the variable that names the cluster where the file doesn't.
 const ClusterEnv = "POOLKEEPER_SCALEWAY_CLUSTER"
 
-// credentials are never printed: whatever prints them prints that they are hidden.
-type credentials struct{ access, secret string }
+// credentials are a function, and not a structure with keys in it, so that whatever prints what holds them can't print them.
+type credentials func() keys
 
-// String implements fmt.Stringer.
-func (credentials) String() string { return "(hidden)" }
+type keys struct{ access, secret string }
 
-// GoString implements fmt.GoStringer.
-func (credentials) GoString() string { return "(hidden)" }
+func (k keys) hidden() credentials { return func() keys { return k } }
 
 // anyAccessKey stands in where only the secret key is given: the SDK insists on one, and the API looks at the secret key alone.
 const anyAccessKey = "SCWXXXXXXXXXXXXXXXXX"
@@ -53,8 +51,8 @@ func (r *reading) profile(f file) *scw.Profile {
 }
 
 // credentials finds the keys. Its errors never have a key in them.
-func (r *reading) credentials(f file, profile *scw.Profile) credentials {
-	c := credentials{access: f.Access.text, secret: f.Secret.text}
+func (r *reading) credentials(f file, profile *scw.Profile) keys {
+	c := keys{access: f.Access.text, secret: f.Secret.text}
 	if f.Keyfile.text != "" {
 		path := f.Keyfile.text
 		if !filepath.IsAbs(path) {

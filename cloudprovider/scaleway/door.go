@@ -39,8 +39,9 @@ const metadata = `{"platform":"scaleway","partition":"scw","domain":"scw"}`
 
 // newClient makes the SDK's client.
 func newClient(c Config, userAgent string, clock clock.PassiveClock) (*scw.Client, error) {
+	auth := c.credentials()
 	options := []scw.ClientOption{
-		scw.WithAuth(c.credentials.access, c.credentials.secret), scw.WithDefaultRegion(c.Region), scw.WithDefaultPageSize(pageSize),
+		scw.WithAuth(auth.access, auth.secret), scw.WithDefaultRegion(c.Region), scw.WithDefaultPageSize(pageSize),
 		scw.WithHTTPClient(&door{client: &http.Client{Timeout: timeout}, clock: clock}),
 	}
 	if userAgent != "" {

@@ -40,27 +40,26 @@ func (g *ownGroup) remove(ctx context.Context, doing string, nodes []*corev1.Nod
 		case keepsMin && int(pool.Size)-len(going) < least:
 			return cloudprovider.Errorf(cloudprovider.ClassLimit, "", "the size is %d, the min is %d, and %d would go", pool.Size, least, len(going))
 		}
-		for _, n := range going {
-			if err := g.deleteNode(ctx, n); err != nil {
-				return err
-			}
-		}
-		return nil
+		return g.deleteAll(ctx, going, int(pool.Size))
 	})
 }
 
-// deleteNode deletes one node of the service. One that is gone or going already is done, and doesn't lower the size again.
-func (g *ownGroup) deleteNode(ctx context.Context, n *k8s.Node) error {
-	_, err := g.provider.k8s.DeleteNode(&k8s.DeleteNodeRequest{Region: g.provider.config.Region, NodeID: n.ID}, scw.WithContext(ctx))
-	if err != nil && !absent(err) && !leaving(err) {
-		return err
-	}
-	g.adopt(func(known *poolView) {
-		known.mark(n.ID, k8s.NodeStatusDeleting)
-		if err == nil && known.pool.Size > 0 {
-			known.pool.Size--
+// deleteAll deletes nodes of the service from a pool of that size. Those that are gone or going already are done, and don't lower the size again. What the
+// size is then is told by what was read before and what was done since: a Refresh in the middle may have seen part of it already.
+func (g *ownGroup) deleteAll(ctx context.Context, nodes []*k8s.Node, size int) error {
+	for _, n := range nodes {
+		_, err := g.provider.k8s.DeleteNode(&k8s.DeleteNodeRequest{Region: g.provider.config.Region, NodeID: n.ID}, scw.WithContext(ctx))
+		switch {
+		case err == nil:
+			size = max(size-1, 0)
+		case !absent(err) && !leaving(err):
+			return err
 		}
-	})
+		g.adopt(func(known *poolView) {
+			known.mark(n.ID, k8s.NodeStatusDeleting)
+			known.pool.Size = uint32(size)
+		})
+	}
 	return nil
 }
 
@@ -111,38 +110,63 @@ func (g *ownGroup) RebootNode(ctx context.Context, node *corev1.Node) error {
 }
 
 // those are the service's nodes behind the given ones, each once, without those that are gone or going. One of another pool is an error, as is a
-// provider ID that Scaleway never gives out. One that no node of the cluster has, by a list that is read for it, was deleted before.
+// provider ID that Scaleway never gives out.
 func (g *ownGroup) those(ctx context.Context, nodes []*corev1.Node) ([]*k8s.Node, error) {
-	v := g.provider.now()
-	known := v.find(g.name)
-	if known == nil {
-		return nil, cloudprovider.Errorf(cloudprovider.ClassNotFound, "", "there is no such pool")
+	known, _, err := g.look()
+	if err != nil {
+		return nil, err
 	}
 	var found []*k8s.Node
-	var fresh []*k8s.Node
+	search := &search{provider: g.provider, view: g.provider.now()}
 	for _, node := range nodes {
-		id := node.Spec.ProviderID
-		n := v.nodeOf(id)
-		if _, ours := place(id); n == nil && ours {
-			if fresh == nil {
-				list, err := g.provider.listNodes(ctx, "")
-				if err != nil {
-					return nil, err
-				}
-				fresh = append(list, nil) // not nil, so that it is read once
-			}
-			if at := slices.IndexFunc(fresh, func(n *k8s.Node) bool { return n != nil && n.ProviderID == id }); at >= 0 {
-				n = fresh[at]
-			} else {
-				continue
-			}
-		}
-		if n == nil || n.PoolID != known.pool.ID {
-			return nil, cloudprovider.Errorf(cloudprovider.ClassNotFound, "", "node %q with provider ID %q is not of this pool", node.Name, id)
+		n, gone, err := search.find(ctx, node.Spec.ProviderID)
+		switch {
+		case err != nil:
+			return nil, err
+		case gone:
+			continue
+		case n == nil, n.PoolID != known.pool.ID:
+			return nil, cloudprovider.Errorf(cloudprovider.ClassNotFound, "", "node %q with provider ID %q is not of this pool", node.Name, node.Spec.ProviderID)
 		}
 		if !isLeaving(n) && !slices.ContainsFunc(found, func(other *k8s.Node) bool { return other.ID == n.ID }) {
 			found = append(found, n)
 		}
 	}
 	return found, nil
+}
+
+// search finds the service's nodes of instances: as they are known, by a direct look where a list left one out, and else in a list that is read once.
+type search struct {
+	provider *Provider
+	view     *view
+	list     []*k8s.Node
+	listed   bool
+}
+
+// find is the node of the instance; gone is true for one of Scaleway's that no node of the cluster has any more.
+func (s *search) find(ctx context.Context, id string) (n *k8s.Node, gone bool, err error) {
+	if n := s.view.nodeOf(id); n != nil {
+		return n, false, nil
+	}
+	if _, missed := s.view.missedNode(id); missed != nil {
+		n, err := s.provider.k8s.GetNode(&k8s.GetNodeRequest{Region: s.provider.config.Region, NodeID: missed.ID}, scw.WithContext(ctx))
+		if absent(err) {
+			return nil, true, nil
+		}
+		return n, false, err
+	}
+	if _, ours := place(id); !ours {
+		return nil, false, nil
+	}
+	if !s.listed {
+		if s.list, err = s.provider.listNodes(ctx, ""); err != nil {
+			return nil, false, err
+		}
+		s.listed = true
+	}
+	at := slices.IndexFunc(s.list, func(n *k8s.Node) bool { return n.ProviderID == id })
+	if at < 0 {
+		return nil, true, nil
+	}
+	return s.list[at], false, nil
 }

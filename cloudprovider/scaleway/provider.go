@@ -109,7 +109,11 @@ const poolLabel = "k8s.scaleway.com/pool"
 // whose ID it is labelled with: the label of a user's tag can look alike, but never has the ID of a pool.
 func (p *Provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup, error) {
 	v := p.now()
-	if known := v.poolOf(node.Spec.ProviderID); known != nil {
+	known := v.poolOf(node.Spec.ProviderID)
+	if known == nil {
+		known, _ = v.missedNode(node.Spec.ProviderID)
+	}
+	if known != nil {
 		return p.group(known), nil
 	}
 	if _, ours := place(node.Spec.ProviderID); !ours {
@@ -128,24 +132,41 @@ func (p *Provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup,
 func (p *Provider) HasInstance(ctx context.Context, node *corev1.Node) (bool, error) {
 	id, doing := node.Spec.ProviderID, "look for the instance of node "+node.Name
 	known := p.now().nodeOf(id)
+	if known == nil {
+		_, known = p.now().missedNode(id)
+	}
 	if _, ours := place(id); !ours && known == nil && !strings.HasPrefix(id, unmade) {
 		return false, cloudprovider.Errorf(cloudprovider.ClassInvalid, doing, "provider ID %q is not Scaleway's", id)
 	}
 	if known != nil {
 		found, err := p.k8s.GetNode(&k8s.GetNodeRequest{Region: p.config.Region, NodeID: known.ID}, scw.WithContext(ctx))
-		if absent(err) {
+		switch {
+		case absent(err), err == nil && found.Status == k8s.NodeStatusDeleted:
+			p.forget(id)
 			return false, nil
 		}
-		if err != nil {
-			return false, explain(err, doing)
-		}
-		return found.Status != k8s.NodeStatusDeleted, nil
+		return err == nil, explain(err, doing)
 	}
 	list, err := p.listNodes(ctx, "")
 	if err != nil {
 		return false, explain(err, doing)
 	}
 	return slices.ContainsFunc(list, func(n *k8s.Node) bool { return instanceID(n) == id && n.Status != k8s.NodeStatusDeleted }), nil
+}
+
+// forget takes a missed node that turned out not to exist out of what is known.
+func (p *Provider) forget(instance string) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	known, _ := p.view.missedNode(instance)
+	if known == nil {
+		return
+	}
+	without := *known
+	without.missed = slices.DeleteFunc(slices.Clone(known.missed), func(n *k8s.Node) bool { return instanceID(n) == instance })
+	pools := slices.Clone(p.view.pools)
+	pools[slices.Index(pools, known)] = &without
+	p.view = &view{pools: pools, facts: p.view.facts}
 }
 
 // gate is a lock that can be waited for with a context.

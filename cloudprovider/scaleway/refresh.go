@@ -47,8 +47,13 @@ func (p *Provider) accept(pools []*poolView, f facts, before uint64) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	for i, fresh := range pools {
-		if old := p.view.find(fresh.pool.Name); old != nil && old.write > before {
+		old := p.view.find(fresh.pool.Name)
+		switch {
+		case old == nil:
+		case old.write > before:
 			pools[i] = old
+		case old.pool.ID == fresh.pool.ID:
+			fresh.miss(old)
 		}
 	}
 	p.view = &view{pools: pools, facts: f}

@@ -50,7 +50,7 @@ func (g *ownGroup) adopt(change func(*poolView)) {
 		if known.pool.Name == g.name {
 			p.writes++
 			pool := *known.pool
-			changed := &poolView{pool: &pool, nodes: slices.Clone(known.nodes), write: p.writes}
+			changed := &poolView{pool: &pool, nodes: slices.Clone(known.nodes), missed: known.missed, write: p.writes}
 			change(changed)
 			pools[i] = changed
 		}
@@ -124,18 +124,14 @@ func (g *ownGroup) DecreaseTargetSize(ctx context.Context, delta int) error {
 			return cloudprovider.Errorf(cloudprovider.ClassLimit, "", "the size is %d and the min is %d", pool.Size, least)
 		}
 		byIDs := max(-delta-unbegun, 0)
-		if size := int(pool.Size) + delta + byIDs; size < int(pool.Size) {
+		size := int(pool.Size) + delta + byIDs
+		if size < int(pool.Size) {
 			if err := g.setSize(ctx, pool, size); err != nil {
 				return err
 			}
 		}
 		slices.SortFunc(waiting, byAge)
-		for _, n := range waiting[len(waiting)-byIDs:] {
-			if err := g.deleteNode(ctx, n); err != nil {
-				return err
-			}
-		}
-		return nil
+		return g.deleteAll(ctx, waiting[len(waiting)-byIDs:], size)
 	})
 }
 

@@ -240,6 +240,16 @@ func TestANodeThatIsListedNoMoreBelongsToThePoolWhoseIDItCarries(t *testing.T) {
 	lost := nodeOf(b.instances("web")[0])
 	b.cloud.Vanish(lost.Spec.ProviderID)
 	b.pass(0)
+	for _, want := range []string{"web", ""} { // known until a direct look finds that it is gone
+		group, err := b.provider.NodeGroupForNode(lost)
+		b.must(err)
+		if (group != nil) != (want == "web") {
+			t.Errorf("the node of what is listed no more belongs to %v, want %q", group, want)
+		}
+		if there, err := b.provider.HasInstance(t.Context(), lost); there || err != nil {
+			t.Errorf("it is there: %v, error %v", there, err)
+		}
+	}
 	for label, want := range map[string]string{"": "", "main": "", template.Node.Labels["k8s.scaleway.com/pool"]: "web"} {
 		lost.ObjectMeta = metav1.ObjectMeta{Name: "lost", Labels: map[string]string{"k8s.scaleway.com/pool": label}}
 		group, err := b.provider.NodeGroupForNode(lost)

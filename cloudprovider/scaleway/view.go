@@ -23,6 +23,9 @@ type view struct {
 type poolView struct {
 	pool  *k8s.Pool
 	nodes []*k8s.Node // oldest first
+	// missed are nodes that were listed once and are no longer, newest last: absent from a list is not gone. They stay until a direct look finds
+	// that they don't exist.
+	missed []*k8s.Node
 	// write is the number of the last write to it.
 	write uint64
 }
@@ -70,6 +73,36 @@ func (v *view) poolOf(instance string) *poolView {
 		}
 	}
 	return nil
+}
+
+// mostMissed is how many missed nodes of a pool are remembered.
+const mostMissed = 500
+
+// miss remembers what the former view of the pool had and this one has not.
+func (k *poolView) miss(old *poolView) {
+	listed := map[string]bool{}
+	for _, n := range k.nodes {
+		listed[n.ID] = true
+	}
+	for _, n := range slices.Concat(old.missed, old.nodes) {
+		if !listed[n.ID] && instanceID(n) != "" {
+			listed[n.ID] = true
+			k.missed = append(k.missed, n)
+		}
+	}
+	k.missed = k.missed[max(0, len(k.missed)-mostMissed):]
+}
+
+// missedNode is the pool and the node of an instance that was listed once and is no longer; nil if there is none.
+func (v *view) missedNode(instance string) (*poolView, *k8s.Node) {
+	for _, known := range v.pools {
+		for _, n := range known.missed {
+			if instanceID(n) == instance && instance != "" {
+				return known, n
+			}
+		}
+	}
+	return nil, nil
 }
 
 // arrange sorts lists into pools. Nodes of pools that are not listed are left out, as are those that are gone.

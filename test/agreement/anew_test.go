@@ -16,14 +16,21 @@ type whereabouts struct {
 	nodes map[string]*corev1.Node
 	// on is the node of each pod that is on one, by key.
 	on map[string]string
+	// first are the snapshot's nodes that have been there all the time.
+	first map[string]bool
 }
 
-func (w whereabouts) clone() whereabouts { return whereabouts{maps.Clone(w.nodes), maps.Clone(w.on)} }
+func (w whereabouts) clone() whereabouts {
+	return whereabouts{maps.Clone(w.nodes), maps.Clone(w.on), maps.Clone(w.first)}
+}
 
 // whereaboutsIn are those of a fresh trial on the snapshot.
 func whereaboutsIn(s *cluster.Snapshot) whereabouts {
-	w := whereabouts{map[string]*corev1.Node{}, map[string]string{}}
+	w := whereabouts{map[string]*corev1.Node{}, map[string]string{}, map[string]bool{}}
 	maps.Insert(w.nodes, s.Nodes.All())
+	for name := range w.nodes {
+		w.first[name] = true
+	}
 	for key, p := range s.Pods.All() {
 		w.put(key, p.NodeName)
 	}
@@ -41,6 +48,7 @@ func (w whereabouts) put(key, node string) {
 
 func (w whereabouts) remove(node string) {
 	delete(w.nodes, node)
+	delete(w.first, node)
 	maps.DeleteFunc(w.on, func(_, on string) bool { return on == node })
 }
 

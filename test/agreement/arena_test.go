@@ -37,9 +37,11 @@ type arena struct {
 	// answers are those of the last comparison: of each pod and, within it, of each node.
 	answers []*scheduling.Misfit
 	// at is where everything should be in the trials.
-	at      whereabouts
-	tally   *tally
-	corners []corner
+	at whereabouts
+	// standing are the sets of nodes, one of each trial, that stay from step to step; nil if there are none.
+	standing *sets
+	tally    *tally
+	corners  []corner
 	// trail is the name of the state that the case is in.
 	trail uint64
 }
@@ -157,7 +159,7 @@ func (a *arena) happen(nodes []*corev1.Node, pods []*corev1.Pod) {
 // open opens the next trials.
 func (a *arena) open(step int) *disagreement {
 	a.snapshot, a.marks = a.world.Snapshot(), nil
-	a.at = whereaboutsIn(a.snapshot)
+	a.at, a.standing = whereaboutsIn(a.snapshot), nil
 	var err error
 	if _, err = a.plugins.Open(&cluster.Snapshot{}); err == nil {
 		a.byPlugins, err = a.plugins.Open(a.snapshot)

@@ -3,4 +3,4 @@
 package agreement
 
 // enough is how many verdicts CI compares with the race detector on, which makes each ten times as slow: the full number is compared without.
-const enough = 200_000
+const enough = 100_000

@@ -3,4 +3,4 @@
 package agreement
 
 // enough is how many verdicts CI compares.
-const enough = 5_000_000
+const enough = 3_000_000

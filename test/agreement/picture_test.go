@@ -28,6 +28,9 @@ type step struct {
 	Do string
 	// Pod and Node are the names of what it is done with.
 	Pod, Node string
+	// Among are the nodes that come into question for a place; nil for all. Standing has the set of them stay for the steps that follow.
+	Among    []string
+	Standing bool
 	// Back is how many marks an undo goes back.
 	Back int
 	// New is the node that is added, or that is new or different in the next snapshot.
@@ -45,6 +48,7 @@ const (
 	doPut    = "put"
 	doTake   = "take"
 	doPlace  = "place"
+	doFill   = "fill" // places a whole class
 	doAdd    = "add"
 	doRemove = "remove"
 	doMark   = "mark"
@@ -150,7 +154,7 @@ func (d dice) settle(p *corev1.Pod, m mood) *corev1.Pod {
 // script draws what is done to the cluster: some changes in the first trial, and one or two more snapshots with changes in theirs.
 func (d dice) script(c *picture, m mood) []step {
 	var out []step
-	for range d.between(0, 7) {
+	for range d.between(0, 10) {
 		out = append(out, d.step(c, m, len(out)))
 	}
 	for range d.between(0, 2) {
@@ -163,8 +167,12 @@ func (d dice) script(c *picture, m mood) []step {
 }
 
 func (d dice) step(c *picture, m mood, number int) step {
-	s := step{Do: pick(d, doPut, doPut, doTake, doPlace, doPlace, doAdd, doRemove, doMark, doMark, doUndo), Back: d.between(1, 3)}
+	s := step{Do: pick(d, doPut, doPut, doTake, doPlace, doPlace, doFill, doFill, doAdd, doRemove, doMark, doMark, doUndo), Back: d.between(1, 3)}
 	s.Node = pick(d, append(slices.Clone(m.names), "new-0", "new-1")...)
+	if d.one(2) {
+		s.Among = some(d, 1, len(m.names), append(slices.Clone(m.names), "new-0", "new-1", "nobody")...)
+		s.Standing = d.one(2)
+	}
 	if all := slices.Concat(c.Pods, c.Strangers); len(all) > 0 {
 		s.Pod = cluster.Key(pick(d, all...))
 	}

@@ -39,7 +39,11 @@ func (a *arena) do(number int, s step) *disagreement {
 			a.at.put(s.Pod, "")
 		}
 	case doPlace:
-		if found := a.place(number, p); found != nil {
+		if found := a.place(number, p, s); found != nil {
+			return found
+		}
+	case doFill:
+		if found := a.fill(number, p, s); found != nil {
 			return found
 		}
 	case doAdd:
@@ -47,10 +51,13 @@ func (a *arena) do(number int, s step) *disagreement {
 		for _, p := range s.Pods {
 			with = append(with, a.fresh[cluster.Key(p)])
 		}
+		a.leaves(s.Node)
 		a.byPlugins.AddNode(s.New, with)
 		a.byFast.AddNode(s.New, with)
+		a.comes(s.Node)
 		a.at.add(s.New, s.Pods)
 	case doRemove:
+		a.leaves(s.Node)
 		a.byPlugins.RemoveNode(s.Node)
 		a.byFast.RemoveNode(s.Node)
 		a.at.remove(s.Node)
@@ -63,24 +70,6 @@ func (a *arena) do(number int, s step) *disagreement {
 	return a.compare(number)
 }
 
-// place lets both engines find a node for the pod, and count what refuses it.
-func (a *arena) place(number int, p pod) *disagreement {
-	if p == nil {
-		return nil
-	}
-	wantWhy, gotWhy := a.byPlugins.Why(p, nil), a.byFast.Why(p, nil)
-	wantNode, gotNode := a.byPlugins.Place(p, nil), a.byFast.Place(p, nil)
-	if wantNode == gotNode && maps.Equal(wantWhy, gotWhy) {
-		if gotNode != "" {
-			a.at.put(cluster.Key(p), gotNode)
-		}
-		return nil
-	}
-	return &disagreement{
-		at: number, pod: cluster.Key(p), node: "(Place)", want: fmt.Sprintf("%q %v", wantNode, wantWhy), got: fmt.Sprintf("%q %v", gotNode, gotWhy),
-	}
-}
-
 // undo goes back some marks: the answers must be those of that moment.
 func (a *arena) undo(number, back int) *disagreement {
 	if len(a.marks) == 0 {
@@ -89,7 +78,7 @@ func (a *arena) undo(number, back int) *disagreement {
 	at := max(0, len(a.marks)-back)
 	to := a.marks[at]
 	a.marks = a.marks[:at]
-	a.at = to.at
+	a.at, a.standing = to.at, nil
 	a.byPlugins.Undo(to.plugins)
 	a.byFast.Undo(to.fast)
 	if found := a.compare(number); found != nil {

@@ -97,7 +97,7 @@ func (t *tally) missed() []string {
 			out = append(out, fmt.Sprintf("%s: refused by %s %d times, which can't be", c.name, c.by, n.refused))
 		}
 	}
-	for _, do := range []string{doPut, doTake, doPlace, doAdd, doRemove, doMark, doUndo, doOpen} {
+	for _, do := range []string{doPut, doTake, doPlace, doFill, doAdd, doRemove, doMark, doUndo, doOpen} {
 		if t.steps[do] == 0 {
 			out = append(out, "never done: "+do)
 		}

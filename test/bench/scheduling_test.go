@@ -98,7 +98,7 @@ func BenchmarkPack(b *testing.B) {
 			start := trial.Mark()
 			b.ReportAllocs()
 			for b.Loop() {
-				packing := trial.Pack(classes, shape, 1000)
+				packing := trial.Pack(classes, []scheduling.Offer{{Shape: shape, Most: 1000}}, scheduling.Limits{Most: 1000})
 				trial.Undo(start)
 				if len(packing.Nodes) < 40 {
 					b.Fatalf("only %d nodes", len(packing.Nodes))

@@ -14,6 +14,10 @@ type Fault struct {
 	Method, Path string
 	// Times is how many requests it befalls; 0 is all until it is taken away.
 	Times int
+	// Writes says that it befalls only requests that change something, and Lists that it befalls only lists of pools and nodes.
+	Writes, Lists bool
+	// Cut lets the answer break off in its middle; nothing else of the fault counts then.
+	Cut bool
 	// Late lets the request have its effect before the answer is lost.
 	Late bool
 	// Status and Type are the answer's; with an empty type the body is a page of HTML, as a gateway makes it.
@@ -48,7 +52,8 @@ func (c *Cloud) Heal() { c.do(func() { c.faults = nil }) }
 
 func (c *Cloud) faultFor(r *http.Request) *Fault {
 	for i, f := range c.faults {
-		if f.Method != "" && f.Method != r.Method || !strings.Contains(r.URL.Path, f.Path) {
+		list := r.Method == http.MethodGet && (strings.HasSuffix(r.URL.Path, "/pools") || strings.HasSuffix(r.URL.Path, "/nodes"))
+		if f.Method != "" && f.Method != r.Method || !strings.Contains(r.URL.Path, f.Path) || f.Writes && r.Method == http.MethodGet || f.Lists && !list {
 			continue
 		}
 		if f.Times == 1 {
@@ -86,6 +91,17 @@ func (c *Cloud) Stall(pool string, on bool) {
 
 // Lock locks the pool, as the service does when it suspects an abuse.
 func (c *Cloud) Lock(pool string, on bool) { c.do(func() { c.pool(pool).locked = on }) }
+
+// Hide makes lists leave out the node with that provider ID, which exists.
+func (c *Cloud) Hide(providerID string) {
+	c.do(func() {
+		for _, p := range c.pools {
+			for _, n := range p.nodes {
+				n.hidden = n.hidden || n.providerID == providerID
+			}
+		}
+	})
+}
 
 // Vanish takes the machine with that provider ID away, and its node with it, without the size being changed. No new one is made.
 func (c *Cloud) Vanish(providerID string) {

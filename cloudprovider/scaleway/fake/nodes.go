@@ -27,7 +27,7 @@ func (c *Cloud) listNodes(q *call) answer {
 		}
 		for _, n := range p.nodes {
 			status := q.query.Get("status")
-			if strings.Contains(n.name, q.query.Get("name")) && (status == "" || status == "unknown" || status == n.status) {
+			if !n.hidden && strings.Contains(n.name, q.query.Get("name")) && (status == "" || status == "unknown" || status == n.status) {
 				all = append(all, c.showNode(p, n))
 			}
 		}

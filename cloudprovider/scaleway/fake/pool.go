@@ -59,6 +59,8 @@ type node struct {
 	created, updated                               time.Time
 	// life changes when what was to happen to the node is overtaken.
 	life int
+	// hidden is set for one that lists leave out.
+	hidden bool
 }
 
 // AddPool adds a pool with nodes that are ready.

@@ -69,10 +69,10 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 	c.advance()
 	fault := c.faultFor(r)
 	var said answer
-	if fault == nil || fault.Late {
+	if fault == nil || fault.Late || fault.Cut {
 		said = c.respond(r, body)
 	}
-	if fault != nil {
+	if fault != nil && !fault.Cut {
 		said = fault.answer()
 	}
 	c.log = append(c.log, Request{At: c.now, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Body: string(body), Status: said.status})
@@ -90,9 +90,17 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(said.status)
-	if said.body != nil {
-		_ = json.NewEncoder(w).Encode(said.body)
+	if said.body == nil {
+		return
 	}
+	text, err := json.Marshal(said.body)
+	if err != nil {
+		panic(err) // the bodies are our own
+	}
+	if fault != nil && fault.Cut {
+		text = text[:len(text)/2]
+	}
+	_, _ = w.Write(text)
 }
 
 // respond answers a request that no fault befell.

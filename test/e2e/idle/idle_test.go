@@ -1,0 +1,209 @@
+// Package idle measures what the daemon costs while nothing happens: the workload idle-rpc of the project's performance page. It takes some minutes, so it runs by
+// `make idle-rpc` and not with the other end-to-end tests.
+package idle
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/poolkeeper/poolkeeper/cloudprovider/externalgrpc/protos"
+	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/test/e2e/controlplane"
+)
+
+const (
+	pools        = 5
+	nodesPerPool = 100
+)
+
+func TestFiveHundredNodesWithNothingToDoCostNextToNothing(t *testing.T) {
+	if os.Getenv("POOLKEEPER_LONG") == "" {
+		t.Skip("takes minutes: make idle-rpc")
+	}
+	plane := controlplane.ForTest(t, controlplane.Options{})
+	server := newServer()
+	address := serve(t, server)
+	join(t, plane)
+
+	folder := t.TempDir()
+	daemon := build(t, folder)
+	config := filepath.Join(folder, "cloud.yaml")
+	must(t, os.WriteFile(config, []byte("address: "+address+"\n"), 0o600))
+	p, err := plane.Run("poolkeeper", daemon, "--cloud-provider=externalgrpc", "--cloud-config="+config, "--kubeconfig="+plane.Kubeconfig(controlplane.Admin),
+		"--namespace=default", "--address=127.0.0.1:0")
+	must(t, err)
+	defer func() {
+		if err := p.Terminate(30 * time.Second); err != nil {
+			t.Error(err)
+		}
+	}()
+	controlplane.Eventually(t, 2*time.Minute, func(context.Context) error {
+		if n, _ := server.count(false); n < 5*(1+2*pools) {
+			return fmt.Errorf("the daemon has made %d calls so far; waiting until it is in its stride", n)
+		}
+		return nil
+	})
+
+	before := cpu(t, p.PID())
+	server.count(true)
+	wait(t, time.Minute)
+	calls, by := server.count(true)
+	used := cpu(t, p.PID()) - before
+	now, peak := memory(t, p.PID())
+	t.Logf("idle-rpc: %d calls, %.2f CPU-s, RSS %d MiB (at most %d MiB) in a minute over %d nodes in %d pools (cluster-autoscaler: 16,306 calls, 2.9 CPU-s, 111 MiB)",
+		calls, used.Seconds(), now>>20, peak>>20, pools*nodesPerPool, pools)
+	t.Logf("the calls: %v", by)
+	if calls > 60 {
+		t.Errorf("%d calls in a minute, want at most 60", calls)
+	}
+	if now > 100<<20 {
+		t.Errorf("the daemon has %d MiB resident, want at most 100", now>>20)
+	}
+	if t.Failed() {
+		t.Log(p.Tail(40))
+	}
+}
+
+func wait(t *testing.T, d time.Duration) {
+	t.Helper()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.Context().Done():
+		t.Fatal(t.Context().Err())
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func build(t *testing.T, folder string) string {
+	t.Helper()
+	tree, err := controlplane.Tree()
+	must(t, err)
+	path := filepath.Join(folder, "poolkeeper")
+	command := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/poolkeeper")
+	command.Dir = tree
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("build the daemon: %v\n%s", err, out)
+	}
+	return path
+}
+
+// join makes the nodes, and waits until kwok has brought all of them to life.
+func join(t *testing.T, plane *controlplane.ControlPlane) {
+	t.Helper()
+	for pool := range pools {
+		for number := range nodesPerPool {
+			node := template(pool)
+			node.Name, node.Spec.ProviderID = fmt.Sprintf("pool-%d-%d", pool, number), id(pool, number)
+			node.Labels[corev1.LabelHostname] = node.Name
+			_, err := plane.Client().CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{})
+			must(t, err)
+		}
+	}
+	controlplane.Eventually(t, 5*time.Minute, func(ctx context.Context) error {
+		list, err := plane.Client().CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		ready := 0
+		for i := range list.Items {
+			if cluster.IsReady(&list.Items[i]) {
+				ready++
+			}
+		}
+		if ready < pools*nodesPerPool {
+			return fmt.Errorf("%d of %d nodes are ready", ready, pools*nodesPerPool)
+		}
+		return nil
+	})
+}
+
+func id(pool, number int) string { return fmt.Sprintf("idle://pool-%d/%d", pool, number) }
+
+func template(pool int) *corev1.Node {
+	room := corev1.ResourceList{
+		corev1.ResourceCPU: resource.MustParse("4"), corev1.ResourceMemory: resource.MustParse("16Gi"), corev1.ResourcePods: resource.MustParse("110"),
+	}
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{
+			Annotations: map[string]string{kwok.ManagedAnnotation: kwok.ManagedValue},
+			Labels: map[string]string{
+				"pool": fmt.Sprintf("pool-%d", pool), corev1.LabelArchStable: "amd64", corev1.LabelOSStable: "linux",
+				corev1.LabelTopologyZone: "zone-1", corev1.LabelTopologyRegion: "region",
+			},
+		},
+		Status: corev1.NodeStatus{Capacity: room, Allocatable: room, NodeInfo: corev1.NodeSystemInfo{
+			KubeletVersion: "v1.36.3", Architecture: "amd64", OperatingSystem: "linux", OSImage: "kwok", KernelVersion: "kwok", ContainerRuntimeVersion: "kwok",
+		}},
+	}
+}
+
+// cpu is the processor time that the process has used so far.
+func cpu(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	must(t, err)
+	_, rest, _ := bytes.Cut(content, []byte(") "))
+	fields := strings.Fields(string(rest)) // from the third field on: see proc(5)
+	var ticks int64
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		must(t, err)
+		ticks += n
+	}
+	return time.Duration(ticks) * (time.Second / 100)
+}
+
+// memory is what the process has resident, in bytes: now, and at most so far.
+func memory(t *testing.T, pid int) (now, peak int64) {
+	t.Helper()
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	must(t, err)
+	for text := range strings.Lines(string(content)) {
+		fields := strings.Fields(text)
+		if len(fields) < 2 {
+			continue
+		}
+		kib, _ := strconv.ParseInt(fields[1], 10, 64)
+		switch fields[0] {
+		case "VmRSS:":
+			now = kib << 10
+		case "VmHWM:":
+			peak = kib << 10
+		}
+	}
+	return now, peak
+}
+
+func serve(t *testing.T, s *server) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	g := grpc.NewServer(grpc.UnaryInterceptor(s.intercept))
+	protos.RegisterCloudProviderServer(g, s)
+	go func() { _ = g.Serve(listener) }()
+	t.Cleanup(g.Stop)
+	return listener.Addr().String()
+}
