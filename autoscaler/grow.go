@@ -153,17 +153,16 @@ func (p *pass) growFor(classes []scheduling.Class, allZones bool, passedOver map
 		if len(options) == 0 {
 			return classes
 		}
-		best := p.choose(options)
+		limits := scheduling.Limits{Most: p.roomInCluster(), Also: p.trial.Where(p.isRoom), Spent: p.spent}
+		if allZones {
+			limits.Shown = shapesOf(p.offers(open))
+		}
+		best, packing := p.pack(options, classes, limits)
 		for _, o := range options {
 			for _, pool := range o.pools {
 				passedOver[pool.Name] = rejected{nodes: o.Nodes, pods: o.Pods, best: best.pools[0].Name}
 			}
 		}
-		limits := scheduling.Limits{Most: p.roomInCluster(), Also: p.trial.Where(p.isRoom), Spent: p.spent}
-		if allZones {
-			limits.Shown = shapesOf(p.offers(open))
-		}
-		packing := p.trial.Pack(classes, p.offers(best.pools), limits)
 		classes = p.take(packing)
 		if len(packing.Placed) == 0 {
 			for _, pool := range best.pools {

@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"crypto/sha256"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -68,7 +69,7 @@ type board struct {
 	epoch  int
 
 	byTemplate  map[*cluster.PodTemplate]*form
-	byContent   map[string]*form
+	byContent   map[[sha256.Size]byte]*form
 	forms       []*form
 	formsThen   int
 	lookBy      map[string]*look
@@ -141,7 +142,7 @@ func (b *board) clear() {
 	b.dims = newDims()
 	b.stride = fixedDims
 	b.slotOf, b.classBy, b.keys = map[string]int32{}, map[string]int32{}, map[string]bool{}
-	b.byTemplate, b.byContent, b.lookBy = map[*cluster.PodTemplate]*form{}, map[string]*form{}, map[string]*look{}
+	b.byTemplate, b.byContent, b.lookBy = map[*cluster.PodTemplate]*form{}, map[[sha256.Size]byte]*form{}, map[string]*look{}
 	b.looksAt, b.axes, b.tallyBy = map[trait][]*look{}, map[string]*axis{}, map[string]*tally{}
 	b.talliesAt, b.groundBy = map[trait][]*tally{}, map[string]*ground{}
 	b.selectionBy, b.toleranceBy, b.needBy = map[string]*selection{}, map[string]*tolerance{}, map[string]*needs{}

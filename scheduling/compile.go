@@ -150,7 +150,7 @@ func selectorText(s labels.Selector) string {
 // uniteSpread finds the tallies of the hard spread constraints (podtopologyspread, filterTopologySpreadConstraints). The default profile has only soft
 // ones for pods that have none of their own.
 func (b *board) uniteSpread(f *form) {
-	spec := &f.pod.Spec
+	spec := &f.template.Spec
 	var hard []*corev1.TopologySpreadConstraint
 	var all []*axis
 	keys := ""
@@ -161,24 +161,24 @@ func (b *board) uniteSpread(f *form) {
 		}
 	}
 	for i, c := range hard {
-		selector, err := spreadSelector(c, f.pod.Labels)
+		selector, err := spreadSelector(c, f.template.Labels)
 		if err != nil {
 			f.plugins = true // The PodTopologySpread plugin says what is wrong.
 			return
 		}
 		g := b.groundFor(f, c, all, i, keys)
-		name := fmt.Sprint("spread\x00", f.pod.Namespace, "\x00", selectorText(selector), "\x00", g.name)
+		name := fmt.Sprint("spread\x00", f.template.Namespace, "\x00", selectorText(selector), "\x00", g.name)
 		s := spreading{maxSkew: int64(c.MaxSkew), minDomains: 1, tally: b.tallyOf(name, func() *tally {
 			var who crowd
 			if !selector.Empty() { // An empty selector counts nobody (countPodsMatchSelector).
-				who = crowd{{namespaces: []string{f.pod.Namespace}, pods: selector}}
+				who = crowd{{namespaces: []string{f.template.Namespace}, pods: selector}}
 			}
 			return b.newTally(g.axis, g, true, who)
 		})}
 		if c.MinDomains != nil {
 			s.minDomains = *c.MinDomains
 		}
-		if selector.Matches(labels.Set(f.pod.Labels)) {
+		if selector.Matches(labels.Set(f.template.Labels)) {
 			s.self = 1
 		}
 		f.spread = append(f.spread, s)
@@ -187,7 +187,7 @@ func (b *board) uniteSpread(f *form) {
 
 // groundFor is the ground of a constraint. By default it goes by the pod's node affinity and not by its tolerations.
 func (b *board) groundFor(f *form, c *corev1.TopologySpreadConstraint, all []*axis, i int, keys string) *ground {
-	spec := &f.pod.Spec
+	spec := &f.template.Spec
 	name := c.TopologyKey + "\x00" + keys
 	var s *selection
 	if c.NodeAffinityPolicy == nil || *c.NodeAffinityPolicy == corev1.NodeInclusionPolicyHonor {

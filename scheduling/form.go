@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"reflect"
 	"slices"
@@ -21,7 +22,8 @@ import (
 // form is what scheduling reads of a pod, read once. Pods whose forms are one and the same can't be told apart by any node: they share it whoever owns
 // them.
 type form struct {
-	pod *corev1.Pod // One that has this form, without a node.
+	// template is one that comes to this form.
+	template *cluster.PodTemplate
 
 	// What the pod means to others once it is placed:
 	// takes is what it takes of a node, with the resources that a resize in place still holds.
@@ -82,8 +84,8 @@ func (b *board) formOf(pod *cluster.Pod) *form {
 
 // compile reads a template. Templates that come to the same get the same form.
 func (b *board) compile(t *cluster.PodTemplate) *form {
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Labels: t.Labels}, Spec: t.Spec, Status: t.Allotted}
-	f := &form{pod: pod}
+	f := &form{template: t}
+	pod := f.object()
 	f.plugins, f.volumes = spokenFor(t)
 	info, err := framework.NewPodInfo(pod)
 	if err != nil {
@@ -94,7 +96,7 @@ func (b *board) compile(t *cluster.PodTemplate) *form {
 	if err != nil {
 		f.plugins = true
 	}
-	key := f.content(features)
+	key := sha256.Sum256([]byte(f.content(features)))
 	if !f.plugins && !f.volumes {
 		if known, ok := b.byContent[key]; ok {
 			return known
@@ -107,11 +109,17 @@ func (b *board) compile(t *cluster.PodTemplate) *form {
 	return f
 }
 
+// object is a pod of the form, as the kube-scheduler's packages want it.
+func (f *form) object() *corev1.Pod {
+	t := f.template
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Labels: t.Labels}, Spec: t.Spec, Status: t.Allotted}
+}
+
 // weigh reads what the pod asks for, and what it takes where it runs. The two differ while it is resized in place: a pod is asked about by
 // its spec alone (noderesources/fit.go, computePodResourceRequest), and counted where it runs by what it still holds (framework.PodInfo).
 func (b *board) weigh(f *form, info *framework.PodInfo) {
 	var asks framework.Resource
-	asks.SetMaxResource(resource.PodRequests(f.pod, resource.PodResourcesOptions{SkipPodLevelResources: !b.podLevel}))
+	asks.SetMaxResource(resource.PodRequests(info.Pod, resource.PodResourcesOptions{SkipPodLevelResources: !b.podLevel}))
 	f.asks = b.dims.one(b.dims.amounts(&asks, 1))
 	f.takes = f.asks
 	f.even = true
@@ -123,7 +131,7 @@ func (b *board) weigh(f *form, info *framework.PodInfo) {
 	for _, a := range f.asks {
 		f.scalars = f.scalars || a.dim >= fixedDims
 	}
-	for _, port := range schedutil.GetHostPorts(f.pod) {
+	for _, port := range schedutil.GetHostPorts(info.Pod) {
 		f.ports = append(f.ports, asHostPort(&port))
 	}
 }
@@ -131,8 +139,8 @@ func (b *board) weigh(f *form, info *framework.PodInfo) {
 // content is all that is read of the pod, as text.
 func (f *form) content(features ndf.FeatureSet) string {
 	var text strings.Builder
-	spec := &f.pod.Spec
-	fmt.Fprintf(&text, "%s\x00%s\x00%s\x00", f.pod.Namespace, spec.SchedulerName, labels.Set(f.pod.Labels))
+	spec := &f.template.Spec
+	fmt.Fprintf(&text, "%s\x00%s\x00%s\x00", f.template.Namespace, spec.SchedulerName, labels.Set(f.template.Labels))
 	for _, a := range f.asks {
 		fmt.Fprintf(&text, "%d:%d ", a.dim, a.n)
 	}

@@ -93,9 +93,9 @@ func (k *packer) kind(pod *cluster.Pod) *kind {
 		return known
 	}
 	f := k.trial.board.formOf(pod)
-	one := &kind{form: f, quick: k.trial.quick(f), asks: byDimension(f.asks), vector: &f.asks[0], rank: rankFree, swayed: swayed(pod), prefer: preferenceOf(f.pod)}
+	one := &kind{form: f, quick: k.trial.quick(f), asks: byDimension(f.asks), vector: &f.asks[0], rank: rankFree, swayed: swayed(pod), prefer: preferenceOf(f.object())}
 	k.constrain(one, pod)
-	one.wish = k.wishOf(f.pod)
+	one.wish = k.wishOf(f.object())
 	k.kinds[pod.PodTemplate] = one
 	return one
 }

@@ -57,9 +57,10 @@ func (b *board) toleranceFor(spec *corev1.PodSpec) *tolerance {
 
 // need reads what the pod asks of a node's object, when it is first asked about: most pods that run never are.
 func (b *board) need(f *form) {
-	spec := &f.pod.Spec
+	spec := &f.template.Spec
+	pod := f.object()
 	for _, gate := range b.rules.gates {
-		if status := gate.PreEnqueue(b.rules.quiet, f.pod); !status.IsSuccess() {
+		if status := gate.PreEnqueue(b.rules.quiet, pod); !status.IsSuccess() {
 			f.refused = refuse(gate.Name(), status)
 		}
 	}

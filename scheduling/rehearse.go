@@ -63,6 +63,8 @@ type rehearsal struct {
 	k     *packer
 	slots []int32
 	likes map[*kind][]int64
+	// soft says that some of the nodes have taints that pods would rather not bear.
+	soft bool
 	// full are, for each vector of requests, the nodes that have no room for it any more; next is where the next search begins.
 	full map[*amount][]bool
 	next int
@@ -77,6 +79,7 @@ func (r *rehearsal) furnish(on []string) {
 	for _, name := range on {
 		if slot := r.trial.board.slot(name); slot != none {
 			r.slots = append(r.slots, slot)
+			r.soft = r.soft || slices.ContainsFunc(r.trial.board.like(slot).Spec.Taints, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectPreferNoSchedule })
 		}
 	}
 	r.used = make([]int, len(r.slots))
@@ -104,7 +107,10 @@ func (r *rehearsal) choose(one *kind, pod *cluster.Pod) int {
 			full[at] = true
 			continue
 		}
-		score := r.score(at, one) + likes[at]
+		score := r.score(at, one)
+		if likes != nil {
+			score += likes[at]
+		}
 		if best >= 0 && score <= bestScore && found > 0 {
 			// It would not be chosen, but it counts if the pod fits; those that do are so many that it is not worth asking.
 			found++
@@ -144,8 +150,11 @@ func (r *rehearsal) score(at int, one *kind) int64 {
 	return (share[0]+share[1])/2 + 10000 - max(gap, -gap)/2
 }
 
-// liked is how much pods of the kind like each node.
+// liked is how much pods of the kind like each node; nil if they like all the same.
 func (r *rehearsal) liked(one *kind) []int64 {
+	if one.prefer.terms == nil && !r.soft {
+		return nil
+	}
 	if known := r.likes[one]; known != nil {
 		return known
 	}

@@ -8,7 +8,13 @@ type Set struct {
 	upTo int
 }
 
-func (b *board) newSet(s slots) *Set { return &Set{board: b, slots: s, upTo: len(b.emptied)} }
+// newSet makes a set of slots, which may be none but not nil: that would mean all.
+func (b *board) newSet(s slots) *Set {
+	if s == nil {
+		s = slots{}
+	}
+	return &Set{board: b, slots: s, upTo: len(b.emptied)}
+}
 
 // now are the slots that are in the set.
 func (s *Set) now() slots {

@@ -177,3 +177,25 @@ func FuzzConfigurationFiles(f *testing.F) {
 		}
 	})
 }
+
+func TestTheFileInTheManualIsRight(t *testing.T) {
+	alone(t)
+	t.Setenv("SCW_SECRET_KEY", key)
+	manual, err := os.ReadFile("../../docs/providers/scaleway.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(manual), "```yaml\n")
+	example, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("the manual has no example")
+	}
+	if _, err := parse("docs/providers/scaleway.md", []byte(example)); err != nil {
+		t.Error(err)
+	}
+	for field := range strings.SplitSeq(strings.Join([]string{fields, poolFields, upgradeFields}, ", "), ", ") {
+		if !strings.Contains(string(manual), field) {
+			t.Errorf("the manual says nothing of the field %s", field)
+		}
+	}
+}

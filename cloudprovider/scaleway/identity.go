@@ -1,6 +1,7 @@
 package scaleway
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/scaleway/scaleway-sdk-go/validation"
@@ -20,10 +21,8 @@ func place(providerID string) (zone string, ok bool) {
 	if !ours || len(parts) > 3 || !validation.IsUUID(parts[len(parts)-1]) {
 		return "", false
 	}
-	for _, part := range parts {
-		if part == "" {
-			return "", false
-		}
+	if slices.Contains(parts, "") {
+		return "", false
 	}
 	if len(parts) == 3 {
 		if !validation.IsZone(parts[1]) {

@@ -54,16 +54,16 @@ const nodeLeases = "kube-node-lease"
 // kinds are all that a snapshot holds, in the order in which they are started.
 func kinds(c kubernetes.Interface) []kind {
 	core, apps, storage, devices := c.CoreV1(), c.AppsV1(), c.StorageV1(), c.ResourceV1()
-	pods := of(corev1.SchemeGroupVersion, "pods", &corev1.Pod{}, core.Pods(""))
-	pods.selector, pods.many = unfinished(), true
+	pods := many(of(corev1.SchemeGroupVersion, "pods", &corev1.Pod{}, core.Pods("")))
+	pods.selector = unfinished()
 	leases := of(coordinationv1.SchemeGroupVersion, "leases", &coordinationv1.Lease{}, c.CoordinationV1().Leases(nodeLeases))
 	leases.namespace = nodeLeases
 	return []kind{
-		of(corev1.SchemeGroupVersion, "nodes", &corev1.Node{}, core.Nodes()),
+		many(of(corev1.SchemeGroupVersion, "nodes", &corev1.Node{}, core.Nodes())),
 		pods,
 		of(policyv1.SchemeGroupVersion, "poddisruptionbudgets", &policyv1.PodDisruptionBudget{}, c.PolicyV1().PodDisruptionBudgets("")),
 		of(appsv1.SchemeGroupVersion, "daemonsets", &appsv1.DaemonSet{}, apps.DaemonSets("")),
-		of(appsv1.SchemeGroupVersion, "replicasets", &appsv1.ReplicaSet{}, apps.ReplicaSets("")),
+		many(of(appsv1.SchemeGroupVersion, "replicasets", &appsv1.ReplicaSet{}, apps.ReplicaSets(""))), // old ones stay, ten of each Deployment
 		of(appsv1.SchemeGroupVersion, "statefulsets", &appsv1.StatefulSet{}, apps.StatefulSets("")),
 		of(batchv1.SchemeGroupVersion, "jobs", &batchv1.Job{}, c.BatchV1().Jobs("")),
 		of(corev1.SchemeGroupVersion, "replicationcontrollers", &corev1.ReplicationController{}, core.ReplicationControllers("")),
@@ -84,6 +84,11 @@ func kinds(c kubernetes.Interface) []kind {
 
 func optional(k kind) kind {
 	k.optional = true
+	return k
+}
+
+func many(k kind) kind {
+	k.many = true
 	return k
 }
 

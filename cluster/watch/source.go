@@ -32,7 +32,7 @@ type source struct {
 }
 
 // pageSize is how many objects of a kind with many of them are asked for at a time.
-const pageSize = 1000
+const pageSize = 500
 
 // newSource makes a source that does nothing yet. The server is the clientset, which tells whether it can stream lists.
 func newSource(server any, k kind, emit func(cluster.Event)) *source {

@@ -214,7 +214,9 @@ func TestPricesAreThoseOfNodesAndOfTemplatesAndUnimplementedWithoutAny(t *testin
 	}
 	_, err = client.PricingPodPrice(ctx, &protos.PricingPodPriceRequest{PodBytes: []byte{0xff}, StartTimestamp: from, EndTimestamp: to})
 	wantCode(t, err, codes.InvalidArgument, "the price of garbage")
-	without, _ := lend(t, func(p cloudprovider.CloudProvider) cloudprovider.CloudProvider { return struct{ cloudprovider.CloudProvider }{p} })
+	without, _ := lend(t, func(p cloudprovider.CloudProvider) cloudprovider.CloudProvider {
+		return struct{ cloudprovider.CloudProvider }{p}
+	})
 	_, err = without.PricingNodePrice(ctx, &protos.PricingNodePriceRequest{Node: &protos.ExternalGrpcNode{}, StartTimestamp: from, EndTimestamp: to})
 	wantCode(t, err, codes.Unimplemented, "a price of a provider without any")
 }

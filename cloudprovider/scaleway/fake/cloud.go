@@ -178,7 +178,7 @@ func (c *Cloud) call(hook func(Machine), p *pool, n *node) {
 	c.calls = append(c.calls, func() { hook(m) })
 }
 
-// Tick lets happen what is due by now, and tells the hooks, one after the other.
+// Tick lets happen what is due by now, and tells the hooks, one after the other. Whoever has hooks calls it every now and then.
 func (c *Cloud) Tick() {
 	c.calling.Lock()
 	defer c.calling.Unlock()
@@ -189,20 +189,6 @@ func (c *Cloud) Tick() {
 	c.mutex.Unlock()
 	for _, call := range calls {
 		call()
-	}
-}
-
-// Run ticks until the channel is closed. Only for the real clock.
-func (c *Cloud) Run(stop <-chan struct{}, every time.Duration) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		c.Tick()
-		select {
-		case <-stop:
-			return
-		case <-ticker.C:
-		}
 	}
 }
 

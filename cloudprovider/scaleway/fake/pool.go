@@ -3,6 +3,7 @@ package fake
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -237,13 +238,9 @@ func (p *pool) status(c *Cloud) string {
 }
 
 func (c *Cloud) machine(p *pool, n *node) Machine {
-	labels := map[string]string{}
-	for key, value := range p.nodeLabels(c) {
-		labels[key] = value
-	}
 	return Machine{
 		Name: n.name, ProviderID: n.providerID, Pool: p.name, PoolID: p.id, Zone: p.zone, Region: regionOf(p.zone), NodeType: p.nodeType,
-		Version: n.version, Labels: labels, Taints: append(slices.Clone(p.taints), p.startupTaints...),
+		Version: n.version, Labels: p.nodeLabels(c), Taints: append(slices.Clone(p.taints), p.startupTaints...),
 	}
 }
 
@@ -257,9 +254,7 @@ func (p *pool) nodeLabels(c *Cloud) map[string]string {
 	if !c.opts.Kosmos {
 		labels["k8s.scaleway.com/kapsule"] = c.cluster.id
 	}
-	for key, value := range p.labels {
-		labels[key] = value
-	}
+	maps.Copy(labels, p.labels)
 	return labels
 }
 

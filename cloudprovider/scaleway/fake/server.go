@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -80,9 +81,7 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 	c.mutex.Unlock()
 
 	w.Header().Set("X-Request-Id", fmt.Sprintf("fake-%d", id))
-	for key, values := range said.header {
-		w.Header()[key] = values
-	}
+	maps.Copy(w.Header(), said.header)
 	if text, plain := said.body.(string); plain {
 		w.WriteHeader(said.status)
 		_, _ = io.WriteString(w, text)
@@ -187,9 +186,7 @@ func page[T any](q *call, name string, all []T) answer {
 // refusal is an error as the API writes it.
 func refusal(status int, kind string, more map[string]any) answer {
 	body := map[string]any{"type": kind}
-	for key, value := range more {
-		body[key] = value
-	}
+	maps.Copy(body, more)
 	if _, said := body["message"]; !said {
 		body["message"] = strings.ReplaceAll(kind, "_", " ")
 	}

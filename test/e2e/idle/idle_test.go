@@ -35,7 +35,7 @@ func TestFiveHundredNodesWithNothingToDoCostNextToNothing(t *testing.T) {
 	if os.Getenv("POOLKEEPER_LONG") == "" {
 		t.Skip("takes minutes: make idle-rpc")
 	}
-	plane := controlplane.ForTest(t, controlplane.Options{})
+	plane := controlplane.ForTest(t, controlplane.Options{Timers: controlplane.KubernetesTimers()}) // heartbeats as often as in earnest
 	server := newServer()
 	address := serve(t, server)
 	join(t, plane)

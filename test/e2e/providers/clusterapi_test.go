@@ -147,7 +147,9 @@ func clusterAPIOf(s *stage, w wish, kind string) cloud {
 	machines.play(s.t)
 	return cloud{
 		config: fmt.Sprintf("discover:\n- namespace: %s\n  clusterName: prod\n", s.name),
-		owns:   func(node *corev1.Node) bool { return strings.HasPrefix(node.Spec.ProviderID, standin.Scheme+s.name+"/") },
+		owns: func(node *corev1.Node) bool {
+			return strings.HasPrefix(node.Spec.ProviderID, standin.Scheme+s.name+"/")
+		},
 		made:   func() int { return machines.made(s.name) },
 		native: kind != "MachineSet",
 	}

@@ -27,7 +27,9 @@ pools:
     region: region
     version: %s
 `, strings.Join(w.versions, ", "), s.name, w.min, w.max, w.size, w.version),
-		owns: func(node *corev1.Node) bool { return strings.HasPrefix(node.Spec.ProviderID, kwok.ProviderIDPrefix+s.name+"/") },
+		owns: func(node *corev1.Node) bool {
+			return strings.HasPrefix(node.Spec.ProviderID, kwok.ProviderIDPrefix+s.name+"/")
+		},
 		made: func() int {
 			all, err := plane.Requests(func(q controlplane.Request) bool {
 				return q.User == controlplane.ServiceAccountUser(s.name, s.account) && q.Verb == "create" && q.Resource == "nodes"

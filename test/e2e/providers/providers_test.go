@@ -29,6 +29,8 @@ type wish struct {
 type cloud struct {
 	// provider is --cloud-provider, the key of the table if empty; config is the content of the file of --cloud-config, if there is one.
 	provider, config string
+	// configs are the contents of their files by the providers' names, where there are several.
+	configs map[string]string
 	// flags are further flags of the daemon, values further values of the chart ("--set", "a=b").
 	flags, values []string
 	// env are variables for the daemon's process, as "NAME=value".

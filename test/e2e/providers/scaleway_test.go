@@ -53,11 +53,21 @@ func scaleway(s *stage, w wish, pool fake.PoolSpec) (*fake.Cloud, cloud) {
 	c := fake.New(fake.Options{Cluster: "e2e", Version: bare(w.versions[len(w.versions)-1]), Delays: &delays, Hooks: hooks})
 	c.AddPool(pool)
 	server := httptest.NewServer(c.Handler())
-	stop := make(chan struct{})
+	ticker, stop := time.NewTicker(50*time.Millisecond), make(chan struct{})
 	var running sync.WaitGroup
-	running.Go(func() { c.Run(stop, 50*time.Millisecond) })
+	running.Go(func() {
+		for {
+			c.Tick()
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+			}
+		}
+	})
 	s.t.Cleanup(func() {
 		server.Close()
+		ticker.Stop()
 		close(stop)
 		running.Wait()
 	})

@@ -69,6 +69,9 @@ func (s *stage) install() {
 	if s.cloud.config != "" {
 		values = append(values, "--set-file", "cloudConfig="+s.file("cloud-config", s.cloud.config))
 	}
+	for name, config := range s.cloud.configs {
+		values = append(values, "--set-file", "cloudConfigs."+name+"="+s.file("cloud-config."+name, config))
+	}
 	for _, object := range s.render(values...) {
 		switch o := object.(type) {
 		case *corev1.ServiceAccount:
@@ -82,11 +85,14 @@ func (s *stage) install() {
 	}
 	kubeconfig, err := plane.ServiceAccountKubeconfig(s.t.Context(), s.name, s.account)
 	must(s.t, err)
-	replace := strings.NewReplacer("$(POD_NAMESPACE)", s.name, "--address=:8085", "--address=127.0.0.1:0")
+	mounted := []string{"$(POD_NAMESPACE)", s.name, "--address=:8085", "--address=127.0.0.1:0"}
 	if s.cloud.config != "" {
-		replace = strings.NewReplacer("$(POD_NAMESPACE)", s.name, "--address=:8085", "--address=127.0.0.1:0",
-			"/etc/poolkeeper/cloud/cloud-config", s.file("cloud-config", s.cloud.config))
+		mounted = append(mounted, "/etc/poolkeeper/cloud/cloud-config", s.file("cloud-config", s.cloud.config))
 	}
+	for name, config := range s.cloud.configs {
+		mounted = append(mounted, "/etc/poolkeeper/cloud/"+name, s.file("cloud-config."+name, config))
+	}
+	replace := strings.NewReplacer(mounted...)
 	for i, arg := range s.args {
 		s.args[i] = replace.Replace(arg)
 	}

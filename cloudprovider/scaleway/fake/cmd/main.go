@@ -28,11 +28,24 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		stop()
 		os.Exit(1)
+	}
+}
+
+// tick lets the cloud's time go by.
+func tick(ctx context.Context, cloud *fake.Cloud) {
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		cloud.Tick()
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
 	}
 }
 
@@ -140,11 +153,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "cluster %s serves on http://%s; the provider's file:\n\nregion: %s\ncluster: %s\napiURL: http://%s\nsecretKey: %s\n\n",
 		cloud.ClusterID(), listener.Addr(), s.options.Region, s.options.Cluster, listener.Addr(), fake.SecretKey)
-	go cloud.Run(ctx.Done(), 100*time.Millisecond)
+	go tick(ctx, cloud)
 	server := &http.Server{Handler: cloud.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		<-ctx.Done()
-		server.Close()
+		_ = server.Close()
 	}()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
