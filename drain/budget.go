@@ -58,10 +58,13 @@ func guardsOf(s *cluster.Snapshot) map[string][]guard {
 	return guards
 }
 
-// guardsOver are the budgets over a pod, in the order of their names.
+// guardsOver are the budgets over a pod, in the order of their names. They are found out once for all pods of a template. The list is not to be changed.
 func (r *Rules) guardsOver(pod *cluster.Pod) []guard {
+	if over, known := r.over[pod.PodTemplate]; known {
+		return over
+	}
 	if r.guards == nil {
-		r.guards = guardsOf(r.s)
+		r.guards, r.over = guardsOf(r.s), map[*cluster.PodTemplate][]guard{}
 	}
 	var over []guard
 	for _, g := range r.guards[pod.Namespace] {
@@ -69,6 +72,7 @@ func (r *Rules) guardsOver(pod *cluster.Pod) []guard {
 			over = append(over, g)
 		}
 	}
+	r.over[pod.PodTemplate] = over
 	return over
 }
 

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
@@ -34,6 +35,9 @@ type Rules struct {
 	now    time.Time
 	rules  []rule
 	guards map[string][]guard // made when they are first asked for; see guardsOver
+	// over are the budgets over the pods of each template, and there whether a controller exists: many pods share both.
+	over  map[*cluster.PodTemplate][]guard
+	there map[types.UID]bool
 }
 
 // rule gives its verdict, or leaves the pod to the next rule.
@@ -172,7 +176,7 @@ func notReplicated(r *Rules, pod *cluster.Pod) (Verdict, bool) {
 	}
 	switch owner.Kind {
 	case "ReplicaSet", "ReplicationController", "StatefulSet", "Job":
-		if _, there := r.s.Workloads.Get(string(owner.UID)); there {
+		if r.exists(owner.UID) {
 			return Verdict{}, false
 		}
 		return block(reason.ControllerNotFound, "pod %s names %s %s, which does not exist", pod.Key(), owner.Kind, owner.Name), true
@@ -182,6 +186,19 @@ func notReplicated(r *Rules, pod *cluster.Pod) (Verdict, bool) {
 	}
 	return block(reason.NotReplicated, "pod %s belongs to a %s, and --skip-nodes-with-custom-controller-pods is set",
 		pod.Key(), owner.Kind), true
+}
+
+// exists tells whether the controller is there.
+func (r *Rules) exists(controller types.UID) bool {
+	there, known := r.there[controller]
+	if !known {
+		if r.there == nil {
+			r.there = map[types.UID]bool{}
+		}
+		_, there = r.s.Workloads.Get(string(controller))
+		r.there[controller] = there
+	}
+	return there
 }
 
 // systemPod blocks young pods of kube-system without a budget.

@@ -72,7 +72,7 @@ func (r *Rules) evictable(v Verdict) bool {
 
 // spend takes the eviction of the pod out of its budgets, or gives the verdict of the one that refuses, and then takes nothing.
 func (r *Rules) spend(pod *cluster.Pod, left Budgets) (refusal Verdict, refused bool) {
-	paying := slices.DeleteFunc(r.guardsOver(pod), func(g guard) bool { return g.free(pod) })
+	paying := slices.DeleteFunc(slices.Clone(r.guardsOver(pod)), func(g guard) bool { return g.free(pod) })
 	for _, g := range paying {
 		if left[g.key] < 1 {
 			return g.refuses(pod), true

@@ -1,7 +1,7 @@
 // Program table runs the workloads of docs/performance.md, each in a process of its own, and prints them as a table beside what others need
 // for the same; then how time grows with size, and how many nodes more than the least possible were asked for. `make bench` runs it.
 //
-//	go run ./test/bench/table [-only REGEXP] [-parts workloads,growth,quality]
+//	go run ./test/bench/table [-only REGEXP] [-parts workloads,growth,quality,memory]
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 
 func main() {
 	only := flag.String("only", "", "run only the workloads whose names match this regular expression")
-	parts := flag.String("parts", "workloads,growth,quality", "what to print: workloads, growth, quality")
+	parts := flag.String("parts", "workloads,growth,quality,memory", "what to print: workloads, growth, quality, memory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -54,7 +54,12 @@ func printAll(ctx context.Context, only, parts string) error {
 		t.quality()
 	}
 	if strings.Contains(parts, "growth") {
-		return t.growth(ctx)
+		if err := t.growth(ctx); err != nil {
+			return err
+		}
+	}
+	if strings.Contains(parts, "memory") {
+		return t.memory(ctx)
 	}
 	return nil
 }
@@ -126,6 +131,22 @@ func (t *table) growth(ctx context.Context) error {
 			continue
 		}
 		printGrowth(os.Stdout, f, of)
+	}
+	return nil
+}
+
+// memory prints what the daemon needs with real informers.
+func (t *table) memory(ctx context.Context) error {
+	fmt.Printf("\nmemory of a process with real informers, ten minutes after it has read all\n")
+	for _, l := range lines {
+		if l.targetRSS == 0 || !t.wanted.MatchString(l.id) {
+			continue
+		}
+		r, err := run(ctx, t.binary, "BenchmarkMemory", l.id, 1)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%-16s RSS %.0f MB (at most %.0f MB), live %.0f MB, target %s\n", l.id, r.also["rss-MB"], r.also["peak-MB"], r.also["live-MB"], size(l.targetRSS))
 	}
 	return nil
 }
