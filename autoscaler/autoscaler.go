@@ -35,7 +35,10 @@ type Autoscaler struct {
 	memos    []memo
 	askings  map[*cluster.PodTemplate]asking
 	busyness map[busyness]string
-	last     memory
+	// passedOver are the candidates that the last decision had no time for, and how often in a row. Which come first when time is short is all that this
+	// decides.
+	passedOver map[string]int
+	last       memory
 	// verdicts and answers are room for the next decision, so that a pass needs none of its own.
 	verdicts, answers []plan.Verdict
 	usable            []bool
@@ -57,7 +60,7 @@ func New(opts Options, engine scheduling.Engine) (*Autoscaler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Autoscaler{opts: opts, engine: engine, expanders: expanders, names: names, askings: map[*cluster.PodTemplate]asking{}, busyness: map[busyness]string{}}, nil
+	return &Autoscaler{opts: opts, engine: engine, expanders: expanders, names: names, askings: map[*cluster.PodTemplate]asking{}, busyness: map[busyness]string{}, passedOver: map[string]int{}}, nil
 }
 
 // Decide says what should become of the sizes. The snapshots of all calls have to be those of one [cluster.Cluster]. The decision's verdicts are good
@@ -236,7 +239,7 @@ func (p *pass) sayUntil(kind plan.Kind, name string, why reason.Reason, message 
 func (p *pass) answer(row int, v *verdict) {
 	p.look(v.due)
 	p.answers[row] = plan.Verdict{
-		Owner: ledger.Autoscaler, Kind: plan.Node, Name: p.s.Rows[row].Node.Name, Reason: v.reason, Message: v.message, Due: v.due,
+		Owner: ledger.Autoscaler, Kind: plan.Node, Name: p.s.Rows[row].Node.Name, Reason: v.reason, Message: v.message, Due: v.due, Pods: v.pods,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 )
 
@@ -30,6 +31,8 @@ type candidate struct {
 	empty  bool
 	// claim is our own removal of the node that is under way; nil if there is none.
 	claim *ledger.Claim
+	// passedOver is how often in a row decisions have had no time for the node.
+	passedOver int
 	// unneeded is for how long the node has been a candidate already.
 	unneeded time.Duration
 }
@@ -39,14 +42,16 @@ type verdict struct {
 	reason  reason.Reason
 	message string
 	due     time.Time
+	// pods are those that keep the node.
+	pods []plan.PodVerdict
 }
 
 func stays(why reason.Reason, format string, args ...any) *verdict {
 	return &verdict{reason: why, message: fmt.Sprintf(format, args...)}
 }
 
-// candidates are the nodes that may be removed, in the order in which they are tried: those that we are removing already, then empty ones, then
-// those that were candidates before, the least used first. All others get their verdict.
+// candidates are the nodes that may be removed, in the order in which they are tried: those that we are removing already, then those that
+// earlier decisions had no time for, then empty ones, then those that were candidates before, the least used first. All others get their verdict.
 func (p *pass) candidates() []candidate {
 	var all []candidate
 	var c candidate
@@ -73,11 +78,12 @@ func (p *pass) candidates() []candidate {
 				c.unneeded = timer.Stopwatch.Observed + 1 // one that has just begun counts as well
 			}
 		}
+		c.passedOver = p.a.passedOver[row.Node.Name]
 		all = append(all, c)
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int {
 		return cmp.Or(
-			cmp.Compare(a.turn(), b.turn()), cmp.Compare(b.unneeded, a.unneeded), cmp.Compare(a.use.worst, b.use.worst),
+			cmp.Compare(a.turn(), b.turn()), cmp.Compare(b.passedOver, a.passedOver), cmp.Compare(b.unneeded, a.unneeded), cmp.Compare(a.use.worst, b.use.worst),
 			cmp.Compare(a.node.Name, b.node.Name),
 		)
 	})
@@ -100,10 +106,12 @@ func (c candidate) turn() int {
 	switch {
 	case c.claim != nil:
 		return 0
-	case c.empty:
+	case c.passedOver > 0:
 		return 1
+	case c.empty:
+		return 2
 	}
-	return 2
+	return 3
 }
 
 // keeps says why a node is no candidate, and fills in what it finds out; nil if it is one. The order is upstream's.

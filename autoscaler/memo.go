@@ -8,6 +8,7 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/drain"
+	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 )
 
@@ -119,8 +120,8 @@ func (p *pass) heldBy(m *memo) *held {
 	return h
 }
 
-// ask asks the pods of a node. Where our own removal is under way, a budget that has nothing to spare holds nothing: our own evictions are what uses it
-// up.
+// ask asks the pods of a node. The first that may not leave, or has to end by itself, is the node's answer; all of them are told. Where our own removal is
+// under way, a budget that has nothing to spare holds nothing: our own evictions are what uses it up.
 func (p *pass) ask(row *cluster.Row, underWay bool) held {
 	h := held{empty: true}
 	due := clock{now: p.now}
@@ -131,8 +132,10 @@ func (p *pass) ask(row *cluster.Row, underWay bool) held {
 		case v.Class == drain.Skip:
 			continue
 		case v.Class == drain.Wait, v.Class == drain.Block && !waits:
-			h.by, h.due = &verdict{reason: v.Reason, message: v.Message, due: v.Due}, due.due
-			return h
+			if h.by == nil {
+				h.by = &verdict{reason: v.Reason, message: v.Message, due: v.Due}
+			}
+			h.by.pods = append(h.by.pods, plan.PodVerdict{Pod: v.Pod.Key(), Reason: v.Reason, Message: v.Message})
 		case v.Class != drain.Ending && !p.opts.Drain.Expendable(v.Pod):
 			h.moving = append(h.moving, v.Pod)
 		}

@@ -19,6 +19,9 @@ import (
 
 // shrink proposes the removal of nodes that nobody needs. A node whose pods found room elsewhere is out of the trial from then on, its pods
 // stay where they were put, and so do the nodes that took them: all that is proposed can go together.
+//
+// When the time for the decision is up, the nodes that had no turn are the first in the next one, so that each comes to its turn; at least one of them does in
+// every pass, and one of the removals that are under way. The others of these go on, and what was counted is kept.
 func (p *pass) shrink() error {
 	candidates := p.candidates()
 	if len(candidates) == 0 {
@@ -29,7 +32,15 @@ func (p *pass) shrink() error {
 	}
 	spare := p.spare()
 	to := p.destinations(candidates)
+	p.a.passedOver = map[string]int{}
+	had := map[bool]bool{} // a removal that is under way, and a candidate for another
 	for _, c := range candidates {
+		underWay := c.claim != nil
+		if had[underWay] && p.spent() {
+			p.passOver(c)
+			continue
+		}
+		had[underWay] = true
 		v := p.needed(c, spare, to)
 		if v == nil {
 			spare[c.pool.Name]--
@@ -42,6 +53,21 @@ func (p *pass) shrink() error {
 		p.proposals = append(p.proposals, c.proposal())
 	}
 	return nil
+}
+
+// passOver leaves a candidate to the next decision.
+func (p *pass) passOver(c candidate) {
+	p.a.passedOver[c.node.Name] = c.passedOver + 1
+	p.look(p.now.Add(nextPass))
+	if c.claim != nil {
+		p.proposals = append(p.proposals, c.proposal()) // not asked is not withdrawn
+		return
+	}
+	p.kept[c.timer()] = true
+	p.answer(c.row, &verdict{
+		reason: reason.NextPass, due: p.now.Add(nextPass),
+		message: fmt.Sprintf("the time for one decision (--pass-budget=%s) was up before its turn came", p.opts.PassBudget),
+	})
 }
 
 // spare is how many nodes each pool may lose. Our removals that can still be undone are counted as being there; instances that have not come
@@ -68,13 +94,20 @@ func (p *pass) needed(c candidate, spare map[string]int, to destinations) *verdi
 	before := p.trial.Mark()
 	p.trial.RemoveNode(c.node.Name)
 	took := map[string]*cluster.Pod{}
+	var stuck *verdict
 	for _, pod := range c.moving {
-		node, why := p.move(pod, to)
-		if node == "" {
-			p.trial.Undo(before)
-			return stays(reason.NoPlaceToMovePods, "pod %s fits no other node%s", pod.Key(), counted(why))
+		switch node := p.move(pod, to); {
+		case node != "":
+			took[node] = pod
+			continue
+		case stuck == nil:
+			stuck = stays(reason.NoPlaceToMovePods, "pod %s fits no other node%s", pod.Key(), counted(p.trial.Why(pod, to.usable)))
 		}
-		took[node] = pod
+		stuck.pods = append(stuck.pods, plan.PodVerdict{Pod: pod.Key(), Reason: reason.NoPlaceToMovePods})
+	}
+	if stuck != nil {
+		p.trial.Undo(before)
+		return stuck
 	}
 	for node, pod := range took {
 		p.reserve(node, pod)
@@ -84,15 +117,12 @@ func (p *pass) needed(c candidate, spare map[string]int, to destinations) *verdi
 }
 
 // move puts a pod of a node that goes onto one that stays, if it can be on one that has no prospect of going itself: those that may go themselves take pods
-// only if no other can.
-func (p *pass) move(pod *cluster.Pod, to destinations) (node string, why scheduling.Misfits) {
+// only if no other can. The node is empty if none takes it.
+func (p *pass) move(pod *cluster.Pod, to destinations) (node string) {
 	if node = p.trial.Place(pod, to.staying); node != "" {
-		return node, nil
+		return node
 	}
-	if node = p.trial.Place(pod, to.usable); node != "" {
-		return node, nil
-	}
-	return "", p.trial.Why(pod, to.usable)
+	return p.trial.Place(pod, to.usable)
 }
 
 // destinations are the nodes to which pods may move: those that take pods now, a node that is out of the trial none of them, and those of them that

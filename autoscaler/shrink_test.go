@@ -1,9 +1,12 @@
 package autoscaler_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -13,6 +16,7 @@ import (
 	. "github.com/poolkeeper/poolkeeper/cluster/clustertest"
 	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
 )
 
 // unneeded are timers of nodes of pool small that have not been needed for that long.
@@ -381,5 +385,35 @@ func held(cause cloudprovider.HoldCause) PoolOption { return heldFor(cloudprovid
 func heldFor(job cloudprovider.Job, cause cloudprovider.HoldCause) PoolOption {
 	return func(p *cluster.Pool) {
 		p.Held = []cloudprovider.HeldJob{{Job: job, Cause: cause, Message: "turn autoscaling off there"}}
+	}
+}
+
+func TestEveryPodThatKeepsANodeIsTold(t *testing.T) {
+	pods := func(d plan.Decision, node string) []string {
+		var all []string
+		for _, v := range d.Verdicts {
+			for _, pod := range v.Pods {
+				if v.Kind == plan.Node && v.Name == node {
+					all = append(all, strings.TrimSpace(fmt.Sprintf("%s %s %s", pod.Pod, pod.Reason, pod.Message)))
+				}
+			}
+		}
+		return all
+	}
+	d := decide(t, []any{
+		Pool("small", 0, 9), Deployed("web", 9), Node("elsewhere", Holds("1", "16Gi")),
+		small("blocked"), Pod("solo", On("blocked"), Asks("100m", "1Mi")), running("fine", "blocked", Asks("100m", "1Mi")),
+		running("no", "blocked", Asks("100m", "1Mi"), Annotate(drain.SafeToEvict, "false")),
+		small("stuck"), running("large-1", "stuck", Asks("900m", "1Mi")), running("large-2", "stuck", Asks("900m", "1Mi"), Select("nobody", "has-it")),
+		running("tiny", "stuck", Asks("10m", "1Mi")), running("picky", "stuck", Asks("10m", "1Mi"), Select("nobody", "has-it")),
+	})
+	if diff := cmp.Diff([]string{
+		`default/no NotSafeToEvictAnnotation pod default/no is annotated safe-to-evict: "false"`,
+		`default/solo NotReplicated pod default/solo has no controller`,
+	}, pods(d, "blocked")); diff != "" {
+		t.Errorf("what keeps the node whose pods may not be evicted (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{`default/large-2 NoPlaceToMovePods`, `default/picky NoPlaceToMovePods`}, pods(d, "stuck")); diff != "" {
+		t.Errorf("what keeps the node whose pods fit nowhere else (-want +got):\n%s", diff)
 	}
 }

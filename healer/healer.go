@@ -69,12 +69,7 @@ func New(opts Options) *Healer { return &Healer{opts: opts} }
 // When no lease in a cluster of more than two nodes was renewed for a while, either everything is dead or the API server was away and we are
 // blind. Replacing the fleet is wrong in both cases: then nothing is begun, nothing is withdrawn, and no clock counts.
 func (h *Healer) Decide(s *cluster.Snapshot, now time.Time) plan.Decision {
-	p := &pass{opts: h.opts, s: s, now: now, decision: plan.Decision{Owner: ledger.Healer}}
-	p.claims = claimsByNode(s.Ledger)
-	p.incidents = incidentsByNode(s.Ledger)
-	p.operations = s.Ledger.Operations()
-	p.blind = p.seesNoLease()
-
+	p := h.open(s, now)
 	p.lookAtPools()
 	subjects, outsiders := p.survey()
 	for _, subject := range subjects {
@@ -86,6 +81,16 @@ func (h *Healer) Decide(s *cluster.Snapshot, now time.Time) plan.Decision {
 	p.closeLost()
 	p.forgetFailures()
 	return p.decision
+}
+
+// open begins a decision.
+func (h *Healer) open(s *cluster.Snapshot, now time.Time) *pass {
+	p := &pass{opts: h.opts, s: s, now: now, decision: plan.Decision{Owner: ledger.Healer}}
+	p.claims = claimsByNode(s.Ledger)
+	p.incidents = incidentsByNode(s.Ledger)
+	p.operations = s.Ledger.Operations()
+	p.blind = p.seesNoLease()
+	return p
 }
 
 // pass is one decision in the making.

@@ -32,6 +32,7 @@ func TestWhateverHappens(t *testing.T) {
 		ill := map[string]time.Duration{}
 		for range rapid.IntRange(1, 60).Draw(rt, "events") {
 			happen(rt, w, nodes)
+			plainly(rt, w)
 			w.look() // a change is looked at as soon as it is seen
 			check(rt, w, ill)
 			step := tick
@@ -52,6 +53,23 @@ func TestWhateverHappens(t *testing.T) {
 			}
 		}
 	})
+}
+
+// plainly checks that there is nothing to say about those that are passed by because they are plainly well.
+func plainly(rt *rapid.T, w *ward) {
+	s := w.world.Snapshot()
+	p := New(Defaults()).open(s, w.world.Now)
+	for _, row := range s.Rows {
+		pool := s.PoolAt(row)
+		x := subject{ref: cluster.Ref(row.Node), pool: pool, instance: row.Instance, node: row.Node}
+		if pool == nil || !p.plainlyWell(x) {
+			continue
+		}
+		p.look(x)
+		if d := p.decision; len(d.Verdicts)+len(d.Proposals)+len(d.Changes) > 0 || !d.Due.IsZero() {
+			rt.Fatalf("%s is plainly well, and yet: %+v", x.name(), d)
+		}
+	}
 }
 
 func happen(rt *rapid.T, w *ward, nodes []*corev1.Node) {

@@ -88,6 +88,17 @@ type Verdict struct {
 	Due time.Time `json:"due,omitzero"`
 	// Pools says for each pool why it can't help a pod, in the order of their names.
 	Pools []PoolVerdict `json:"pools,omitempty"`
+	// Pods says which pods keep a node, in the order of their keys.
+	Pods []PodVerdict `json:"pods,omitempty"`
+}
+
+// PodVerdict says why a pod can't leave its node.
+type PodVerdict struct {
+	// Pod is namespace/name.
+	Pod    string        `json:"pod"`
+	Reason reason.Reason `json:"reason"`
+	// Message is empty where the node's own verdict says it for all.
+	Message string `json:"message,omitempty"`
 }
 
 // PoolVerdict says why one pool can't help a pod.

@@ -79,7 +79,7 @@ func TestTheManagementClusterIsTheFilesOwnOrTheDaemons(t *testing.T) {
 
 func TestProviderIDsAreComparedInOneSpelling(t *testing.T) {
 	for a, b := range map[string]string{
-		"azure:///subscriptions/A/vm/1": "azure:///Subscriptions/a/vm/1", "docker:////one": "docker:///one", " aws:///z/i-1": "aws:///z/i-1",
+		"azure:///subscriptions/A/vm/1": "azure:///Subscriptions/a/vm/1", "docker:////one": "docker:///one", "aws:///z/i-1": " aws:///z/i-1",
 	} {
 		if normal(a) != normal(b) {
 			t.Errorf("%q and %q are not the same: %q, %q", a, b, normal(a), normal(b))

@@ -181,7 +181,7 @@ func (d door) UpdateStatus(ctx context.Context, o *unstructured.Unstructured, _ 
 }
 
 // put replaces an object under the precondition of its resource version.
-func (d door) put(ctx context.Context, verb string, o *unstructured.Unstructured, make func(old *unstructured.Unstructured) *unstructured.Unstructured) (updated *unstructured.Unstructured, err error) {
+func (d door) put(ctx context.Context, verb string, o *unstructured.Unstructured, renew func(old *unstructured.Unstructured) *unstructured.Unstructured) (updated *unstructured.Unstructured, err error) {
 	err = d.write(ctx, strings.TrimSpace(verb), o.GetName(), func() error {
 		old := d.memory.objects[d.gvr][d.key(o.GetName())]
 		switch {
@@ -190,7 +190,7 @@ func (d door) put(ctx context.Context, verb string, o *unstructured.Unstructured
 		case o.GetResourceVersion() != "" && o.GetResourceVersion() != old.GetResourceVersion():
 			return apierrors.NewConflict(d.gvr.GroupResource(), o.GetName(), fmt.Errorf("it has changed"))
 		}
-		updated = d.keep(old, make(old)).DeepCopy()
+		updated = d.keep(old, renew(old)).DeepCopy()
 		return nil
 	})
 	return updated, err

@@ -2,6 +2,7 @@ package clusterapi
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -289,10 +290,7 @@ func (p *Provider) wrote(name string, o *unstructured.Unstructured) {
 	fresh := *old
 	fresh.object = o
 	fresh.read()
-	pools := make(map[string]*pool, len(p.view.pools))
-	for key, x := range p.view.pools {
-		pools[key] = x
-	}
+	pools := maps.Clone(p.view.pools)
 	pools[name] = &fresh
 	p.view.pools = pools
 	p.remember(&fresh)

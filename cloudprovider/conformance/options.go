@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 )
@@ -42,16 +43,16 @@ func optionsAreTold(p *probe) {
 
 // written is the options that have a value.
 func written(o *cloudprovider.Options) string {
-	text := ""
+	var said []string
 	for i, value := 0, reflect.ValueOf(*o); i < value.NumField(); i++ {
 		if field := value.Field(i); !field.IsNil() {
-			text += fmt.Sprintf(" %s=%v", value.Type().Field(i).Name, field.Elem())
+			said = append(said, fmt.Sprintf("%s=%v", value.Type().Field(i).Name, field.Elem()))
 		}
 	}
-	if text == "" {
+	if len(said) == 0 {
 		return "none"
 	}
-	return text[1:]
+	return strings.Join(said, " ")
 }
 
 // holder is the named group as one that can hold jobs.

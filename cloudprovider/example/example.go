@@ -74,10 +74,10 @@ func (p *Provider) NodeGroups() []cloudprovider.NodeGroup {
 // NodeGroupForNode implements [cloudprovider.CloudProvider]: the provider ID says it all.
 func (p *Provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup, error) {
 	fleet, _, ours := parseID(node.Spec.ProviderID)
-	if _, err := p.fleet(fleet); !ours || err != nil {
-		return nil, nil
+	if g := (&group{p, fleet}); ours && g.Exist() {
+		return g, nil
 	}
-	return &group{p, fleet}, nil
+	return nil, nil
 }
 
 // HasInstance implements [cloudprovider.CloudProvider]. Of a stranger nothing is said, for an absence would be believed.

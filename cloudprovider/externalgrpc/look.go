@@ -28,7 +28,7 @@ type looks struct {
 type lookList struct {
 	at    time.Time
 	write uint64
-	ids   map[string]bool
+	ids   map[string]cloudprovider.InstanceState
 	// alive is how many of them are not being deleted.
 	alive int
 	// doubt is why an absence from the list proves nothing; nil if it does.
@@ -56,7 +56,7 @@ func (p *Provider) HasInstance(ctx context.Context, node *corev1.Node) (bool, er
 	switch {
 	case err != nil:
 		return false, err
-	case list.ids[node.Spec.ProviderID]:
+	case list.ids[node.Spec.ProviderID] != "":
 		return true, nil
 	case list.doubt != nil:
 		return false, &cloudprovider.Error{Class: cloudprovider.ClassTransient, Doing: doing, Err: list.doubt}
@@ -105,9 +105,9 @@ func (p *Provider) readLook(ctx context.Context, id string) (lookList, error) {
 	if err != nil {
 		return lookList{}, cloudprovider.Errorf(cloudprovider.ClassOther, doing, "%w", err)
 	}
-	list := lookList{ids: make(map[string]bool, len(instances)), doubt: doubt(len(instances), int(size.GetTargetSize()))}
+	list := lookList{ids: make(map[string]cloudprovider.InstanceState, len(instances)), doubt: doubt(len(instances), int(size.GetTargetSize()))}
 	for i := range instances {
-		list.ids[instances[i].ID] = true
+		list.ids[instances[i].ID] = instances[i].Status.State
 		if instances[i].Status.State != cloudprovider.InstanceDeleting {
 			list.alive++
 		}

@@ -144,7 +144,7 @@ func TestOneCallReadsEverythingAndABadGroupStaysAsItWas(t *testing.T) {
 	group := func(id string, size int32) *extension.Group {
 		g := &extension.Group{Id: id, MinSize: 1, MaxSize: 9, TargetSize: size}
 		for i := range size {
-			g.Instances = append(g.Instances, &extension.Instance{Id: id + "/" + string(rune('a'+i)), State: extension.InstanceState_INSTANCE_STATE_RUNNING})
+			g.Instances = append(g.Instances, &extension.Instance{Id: id + "/" + string('a'+i), State: extension.InstanceState_INSTANCE_STATE_RUNNING})
 		}
 		return g
 	}

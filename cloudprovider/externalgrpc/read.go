@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -75,12 +76,8 @@ func (p *Provider) Refresh(ctx context.Context) error {
 func (p *Provider) before() (picture, uint64) {
 	p.mutex.RLock()
 	defer p.mutex.RUnlock()
-	views := make(map[string]*view, len(p.views))
-	for id, v := range p.views {
-		views[id] = v
-	}
 	return picture{
-		order: p.order, views: views, gpuLabel: p.gpuLabel, able: p.able, listed: p.listed, discovered: p.discovered,
+		order: p.order, views: maps.Clone(p.views), gpuLabel: p.gpuLabel, able: p.able, listed: p.listed, discovered: p.discovered,
 	}, p.writes
 }
 

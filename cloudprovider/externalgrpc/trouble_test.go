@@ -77,8 +77,8 @@ func TestWhileAnOutcomeIsUnknownTheSizeIsNotChangedAgain(t *testing.T) {
 			t.Errorf("%s a second after an increase with an unknown outcome gave %v", doing, err)
 		}
 	}
-	if n, by := s.count(); n != 0 {
-		t.Errorf("the server was called: %v", by)
+	if _, by := s.count(); by["NodeGroupIncreaseSize"]+by["NodeGroupDeleteNodes"]+by["NodeGroupDecreaseTargetSize"] != 0 {
+		t.Errorf("something was sent: %v", by)
 	}
 	s.refresh(10 * time.Second) // it has not shown in all this time: it never came
 	must(t, s.pool("pool-0").IncreaseSize(t.Context(), 2))

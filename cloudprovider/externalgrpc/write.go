@@ -187,14 +187,16 @@ func (g *group) victims(ctx context.Context, v view, nodes []*corev1.Node, doing
 	return left, nil
 }
 
-// stillThere tells whether the node's instance is there and isn't being deleted.
+// stillThere tells whether the node's instance is there and isn't being deleted. After a write whose outcome is unknown only a direct look tells: a deletion that is
+// repeated then was often done the first time.
 func (g *group) stillThere(ctx context.Context, v view, node *corev1.Node) (bool, error) {
 	at := slices.IndexFunc(v.instances, func(i cloudprovider.Instance) bool { return i.ID == node.Spec.ProviderID })
-	if at >= 0 {
+	if at >= 0 && g.settled(v, "") == nil {
 		return v.instances[at].Status.State != cloudprovider.InstanceDeleting, nil
 	}
 	list, err := g.provider.look(ctx, g.id)
-	return list.ids[node.Spec.ProviderID], err
+	state := list.ids[node.Spec.ProviderID]
+	return state != "" && state != cloudprovider.InstanceDeleting, err
 }
 
 // shrunk is the group after a deletion.

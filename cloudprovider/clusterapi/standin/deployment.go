@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"maps"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -87,9 +88,7 @@ func (p *pass) newSet(o *unstructured.Unstructured, name string, template map[st
 	if handed == nil {
 		handed = map[string]any{}
 	}
-	for key, value := range labels {
-		handed[key] = value
-	}
+	maps.Copy(handed, labels)
 	if err := unstructured.SetNestedMap(template, handed, "metadata", "labels"); err != nil {
 		return err
 	}

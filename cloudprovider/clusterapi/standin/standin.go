@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -264,11 +265,8 @@ func (p *pass) newMachine(o *unstructured.Unstructured, labels map[string]string
 	spec, _, _ := unstructured.NestedMap(o.Object, "spec", "template", "spec")
 	handed, _, _ := unstructured.NestedStringMap(o.Object, "spec", "template", "metadata", "labels")
 	all := map[string]string{}
-	for _, some := range []map[string]string{handed, labels} {
-		for key, value := range some {
-			all[key] = value
-		}
-	}
+	maps.Copy(all, handed)
+	maps.Copy(all, labels)
 	m := &unstructured.Unstructured{Object: map[string]any{"apiVersion": group + "/" + Version, "kind": "Machine", "spec": spec}}
 	m.SetNamespace(o.GetNamespace())
 	m.SetGenerateName(o.GetName() + "-")

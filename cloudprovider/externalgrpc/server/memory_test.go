@@ -59,7 +59,7 @@ type object[T any] interface {
 
 var things = schema.GroupResource{Resource: "things"}
 
-func get[T object[T]](m *memory, ctx context.Context, all map[string]T, name string) (none T, err error) {
+func get[T object[T]](ctx context.Context, m *memory, all map[string]T, name string) (none T, err error) {
 	if err := m.begin(ctx); err != nil {
 		return none, err
 	}
@@ -71,7 +71,7 @@ func get[T object[T]](m *memory, ctx context.Context, all map[string]T, name str
 	return one.DeepCopy(), nil
 }
 
-func put[T object[T]](m *memory, ctx context.Context, all map[string]T, name string, one T, fresh bool) (none T, err error) {
+func put[T object[T]](ctx context.Context, m *memory, all map[string]T, name string, one T, fresh bool) (none T, err error) {
 	if err := m.begin(ctx); err != nil {
 		return none, err
 	}
@@ -95,27 +95,27 @@ func put[T object[T]](m *memory, ctx context.Context, all map[string]T, name str
 }
 
 func (m *memory) GetConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error) {
-	return get(m, ctx, m.configMaps, namespace+"/"+name)
+	return get(ctx, m, m.configMaps, namespace+"/"+name)
 }
 
 func (m *memory) CreateConfigMap(ctx context.Context, cm *corev1.ConfigMap) (*corev1.ConfigMap, error) {
-	return put(m, ctx, m.configMaps, cm.Namespace+"/"+cm.Name, cm, true)
+	return put(ctx, m, m.configMaps, cm.Namespace+"/"+cm.Name, cm, true)
 }
 
 func (m *memory) UpdateConfigMap(ctx context.Context, cm *corev1.ConfigMap) (*corev1.ConfigMap, error) {
-	return put(m, ctx, m.configMaps, cm.Namespace+"/"+cm.Name, cm, false)
+	return put(ctx, m, m.configMaps, cm.Namespace+"/"+cm.Name, cm, false)
 }
 
 func (m *memory) GetNode(ctx context.Context, name string) (*corev1.Node, error) {
-	return get(m, ctx, m.nodes, name)
+	return get(ctx, m, m.nodes, name)
 }
 
 func (m *memory) CreateNode(ctx context.Context, node *corev1.Node) (*corev1.Node, error) {
-	return put(m, ctx, m.nodes, node.Name, node, true)
+	return put(ctx, m, m.nodes, node.Name, node, true)
 }
 
 func (m *memory) UpdateNode(ctx context.Context, node *corev1.Node) (*corev1.Node, error) {
-	return put(m, ctx, m.nodes, node.Name, node, false)
+	return put(ctx, m, m.nodes, node.Name, node, false)
 }
 
 func (m *memory) DeleteNode(ctx context.Context, name string, _ types.UID) error {

@@ -263,3 +263,15 @@ func drainMachine(ctx context.Context, name string) error {
 	}
 	return leave(ctx, name)
 }
+
+// TestAMachineSetOfItsOwnIsRolledNodeByNode is scenario 38 where Cluster API leaves the machines as they are when the template changes.
+func TestAMachineSetOfItsOwnIsRolledNodeByNode(t *testing.T) {
+	scene := scenario{"38 by hand", wish{min: 1, max: 6, size: 3, version: "v1.35.4", versions: []string{"v1.35.4", "v1.36.3"}}, nil}
+	s := newStage(t, "machineset", scene, func(s *stage, w wish) cloud {
+		c := clusterAPIOf(s, w, "MachineSet")
+		c.provider = "clusterapi"
+		return c
+	})
+	poolIsRolled(s)
+	s.checkRights()
+}

@@ -30,6 +30,9 @@ const together = 5
 // operation asks nodes for has to be bound by the real kube-scheduler once those nodes are there, without a second operation for it, and
 // no node may stay empty. The scheduler places by scores that a packing does not have, so this can only be seen with the real one.
 //
+// The daemon is started when the pods of a batch are all there: pods that come while a plan is carried out take the room of those for which it was
+// made, and that is nobody's broken promise.
+//
 // WORKLOADS=50 in the environment lets that many loose instead of what CI does, PROMISE_SEED=7 others.
 func TestEveryPodThatThePlanPromisedRoomForIsBound(t *testing.T) {
 	seed, n := fromEnvironment(t, "PROMISE_SEED", 1), fromEnvironment(t, "WORKLOADS", 10)
@@ -42,10 +45,11 @@ func TestEveryPodThatThePlanPromisedRoomForIsBound(t *testing.T) {
 	r := install(t, "act", pools(file...), append(slices.Clone(quick), "--scale-down-enabled=false", "--autoheal=false", "--auto-upgrade=false")...)
 	prepare(t, all)
 	at := freeAddress(t)
-	r.start("--address=" + at)
+	stop := run(t, r, at)
 	t.Logf("seed %d, %d workloads", seed, n)
 	old := map[string]bool{}
 	controlplane.Eventually(t, time.Minute, func(ctx context.Context) error { return begun(ctx, all, old) })
+	stop()
 
 	var total account
 	for batch := range slices.Chunk(all, together) {
@@ -57,12 +61,14 @@ func TestEveryPodThatThePlanPromisedRoomForIsBound(t *testing.T) {
 				must(t, err)
 			}
 		}
-		controlplane.Eventually(t, 2*time.Minute, func(ctx context.Context) error { return book.settled(ctx, batch) })
+		stop := run(t, r, at)
+		controlplane.Eventually(t, 4*time.Minute, func(ctx context.Context) error { return book.settled(ctx, batch) })
 		for _, w := range batch {
 			a := book.audit(t, w)
 			t.Logf("%s: %s\n%s", w.name, a, strings.Join(w.kinds, "; "))
 			total.add(a)
 		}
+		stop()
 		t.Logf("%d workloads settled after %v", len(batch), time.Since(began).Round(time.Second))
 	}
 	t.Logf("all: %s", total)
@@ -76,6 +82,16 @@ func TestEveryPodThatThePlanPromisedRoomForIsBound(t *testing.T) {
 	}
 	if total.waiting > 0 {
 		t.Errorf("%d promised pods are left without a node", total.waiting)
+	}
+}
+
+// run starts the daemon, and gives a function that stops it.
+func run(t *testing.T, r *release, address string) (stop func()) {
+	t.Helper()
+	p := r.start("--address=" + address)
+	return func() {
+		t.Helper()
+		must(t, p.Terminate(30*time.Second))
 	}
 }
 
