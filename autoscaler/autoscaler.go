@@ -153,6 +153,8 @@ type pass struct {
 	// added are the names of fresh in the order in which they came, given the pods that are on them.
 	added []string
 	given []scheduling.Placement
+	// rounds is how often a family of pools was chosen to grow; two if nodes were added in another way as well.
+	rounds int
 	// reserved are the nodes that pods are expected on, with one of them.
 	reserved map[string]*cluster.Pod
 

@@ -76,6 +76,7 @@ func (p *pass) fillToMin() {
 			p.expectNew(shape, name)
 			p.fresh[name] = g
 			p.added = append(p.added, name)
+			p.rounds = 2 // these nodes are not of the round's choice
 		}
 	}
 }
@@ -163,6 +164,7 @@ func (p *pass) growFor(classes []scheduling.Class, allZones bool, passedOver map
 				passedOver[pool.Name] = rejected{nodes: o.Nodes, pods: o.Pods, best: best.pools[0].Name}
 			}
 		}
+		p.rounds++
 		classes = p.take(packing)
 		if len(packing.Placed) == 0 {
 			for _, pool := range best.pools {

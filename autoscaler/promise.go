@@ -44,6 +44,9 @@ func (p *pass) rehearse() (homeless []scheduling.Class) {
 	for i := range p.given {
 		pods[i] = p.given[i].Pod
 	}
+	if p.rounds == 1 && p.trial.Alike(pods) {
+		return nil // equal pods on equal nodes: a packing has no order that could be another
+	}
 	scheduling.InOrder(pods)
 	out := p.trial.Rehearse(pods, p.added)
 	without := map[*cluster.Pod]bool{}

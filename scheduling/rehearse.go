@@ -172,6 +172,26 @@ func (r *rehearsal) put(pod *cluster.Pod, at int) {
 	r.out.Placed = append(r.out.Placed, Placement{Pod: pod, Node: r.trial.board.names[r.slots[at]]})
 }
 
+// Alike implements [Trial].
+func (t *trial) Alike(pods []*cluster.Pod) bool {
+	var last *cluster.PodTemplate
+	var form *form
+	for _, pod := range pods {
+		if pod.PodTemplate == last {
+			continue
+		}
+		f := t.board.formOf(pod)
+		if form != nil && f != form || !t.quick(f) || len(f.spread)+len(f.near)+len(f.away)+len(f.apart)+len(f.ports) > 0 {
+			return false
+		}
+		if slices.ContainsFunc(f.look.shunned, func(keptAway *tally) bool { return keptAway.total > 0 }) {
+			return false
+		}
+		last, form = pod.PodTemplate, f
+	}
+	return true
+}
+
 // InOrder sorts pods as the kube-scheduler takes them: by priority, then by age, and then, so that the order is one, by key.
 func InOrder(pods []*cluster.Pod) {
 	slices.SortFunc(pods, func(a, b *cluster.Pod) int {

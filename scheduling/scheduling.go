@@ -69,6 +69,9 @@ type Trial interface {
 	Pack(classes []Class, offers []Offer, limits Limits) Packing
 	// Rehearse takes the pods off their nodes and puts them, in the order given, onto the given nodes as the kube-scheduler would choose among them.
 	Rehearse(pods []*cluster.Pod, on []string) Packing
+	// Alike tells whether the pods are all the same to the scheduler and care about nothing but resources and the node itself, so that the order in
+	// which they are placed on equal nodes changes nothing.
+	Alike(pods []*cluster.Pod) bool
 	// Refuses tells what a new node of the shape, with nothing on it but what comes with it, lacks for each of the pods; nil where that is nothing.
 	Refuses(pods []*cluster.Pod, shape Shape) []*Misfit
 	// Mark remembers the present state; Undo goes back to it. Marks nest.
