@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -28,9 +29,7 @@ func kwokNode(name, providerID, version string, labels map[string]string) *corev
 		corev1.LabelHostname: name, corev1.LabelArchStable: "amd64", corev1.LabelOSStable: "linux",
 		corev1.LabelTopologyZone: "zone-1", corev1.LabelTopologyRegion: "region",
 	}
-	for key, value := range labels {
-		all[key] = value
-	}
+	maps.Copy(all, labels)
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: all, Annotations: map[string]string{kwok.ManagedAnnotation: kwok.ManagedValue}},
 		Spec:       corev1.NodeSpec{ProviderID: providerID},
