@@ -68,7 +68,7 @@ type family struct {
 var families = []family{
 	{"a pass: 1,250, 2,500, 5,000 nodes", [3]string{"idle-1250", "idle-2500", "idle-5000"}},
 	{"mixed pods: 5,000, 10,000, 20,000", [3]string{"up-mixed-5000", "up-mixed-10000", "up-mixed-20000"}},
-	{"one a host: 2,000, 4,000, 8,000", [3]string{"up-anti-2000", "up-anti-4000", "up-anti-8000"}},
-	{"plain pods: 12,500, 25,000, 50,000", [3]string{"up-12k-bare", "up-25k-bare", "up-50k-bare"}},
+	{"one a host: 1,000, 2,000, 4,000", [3]string{"up-anti-1000", "up-anti-2000", "up-anti-4000"}},
+	{"plain pods: 12,500, 25,000, 50,000", [3]string{"up-12500-bare", "up-25000-bare", "up-50k-bare"}},
 	{"which can leave? 500, 1,000, 2,000", [3]string{"down-500", "down-1000", "down-2000"}},
 }
