@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -59,7 +60,12 @@ func printAll(ctx context.Context, only, parts string) error {
 		}
 	}
 	if strings.Contains(parts, "memory") {
-		return t.memory(ctx)
+		if err := t.memory(ctx); err != nil {
+			return err
+		}
+	}
+	if len(t.failed) > 0 {
+		return fmt.Errorf("workloads that failed: %s", strings.Join(t.failed, ", "))
 	}
 	return nil
 }
@@ -69,6 +75,7 @@ type table struct {
 	binary  string
 	wanted  *regexp.Regexp
 	results map[string]result
+	failed  []string
 }
 
 func (t *table) workloads(ctx context.Context, shown bool) error {
@@ -85,8 +92,12 @@ func (t *table) workloads(ctx context.Context, shown bool) error {
 		case errors.Is(err, errNone):
 			fmt.Printf("%-16s %s\n", l.id, "not measured: "+errNone.Error())
 			continue
-		case err != nil:
+		case ctx.Err() != nil:
 			return err
+		case err != nil: // one workload that fails its own check takes no other away
+			fmt.Printf("%-16s FAILED: %v\n", l.id, err)
+			t.failed = append(t.failed, l.id)
+			continue
 		}
 		t.results[l.id], cpu = r, r.cpu
 		if shown {
@@ -117,6 +128,9 @@ func (t *table) growth(ctx context.Context) error {
 		}
 		var of [3]time.Duration
 		for i, id := range f.ids {
+			if slices.Contains(t.failed, id) {
+				break
+			}
 			r, err := t.at(ctx, id)
 			if errors.Is(err, errNone) {
 				break
