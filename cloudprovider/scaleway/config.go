@@ -224,7 +224,7 @@ func fileErrors(name string, err error) []error {
 			if known == "" {
 				known = fields
 			}
-			all[i] = fmt.Errorf("%s:%s: %s: unknown field; the known ones are %s", name, found[1], found[2], known)
+			all[i] = fmt.Errorf("%s:%s: %s: unknown field; the known ones are %s", name, found[1], hideValues(found[2]), known)
 			continue
 		}
 		if rest, ok := strings.CutPrefix(text, "line "); ok {
@@ -237,7 +237,8 @@ func fileErrors(name string, err error) []error {
 	return all
 }
 
-var quoted = regexp.MustCompile("`[^`]*`")
+// value is what may be a key: anything that the YAML library quotes, and anything written as a secret key is, wherever it stands.
+var value = regexp.MustCompile("`[^`]*`|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
-// hideValues takes the values out of an error of the YAML library: one of them may be a key.
-func hideValues(text string) string { return quoted.ReplaceAllString(text, "a value") }
+// hideValues takes the values out of an error of the YAML library.
+func hideValues(text string) string { return value.ReplaceAllString(text, "a value") }
