@@ -16,27 +16,35 @@ type door struct{ p *Process }
 var _ api.Interface = (*door)(nil)
 
 // look does a read.
-func look[T any](d *door, do func() (T, error)) (T, error) {
+func look[T any](d *door, call string, do func() (T, error)) (T, error) {
 	var none T
 	if err := d.p.read(); err != nil {
 		return none, err
 	}
-	if err := d.p.w.outage.err(d.p.w.elapsed); err != nil {
+	if err := d.away(call); err != nil {
 		return none, err
 	}
 	return do()
 }
 
 // do does a write.
-func do[T any](d *door, write func() (T, error)) (v T, err error) {
-	err = d.p.write(func() error {
-		if err := d.p.w.outage.err(d.p.w.elapsed); err != nil {
+func do[T any](d *door, call string, write func() (T, error)) (v T, err error) {
+	err = d.p.write(call, func() error {
+		if err := d.away(call); err != nil {
 			return err
 		}
 		v, err = write()
 		return err
 	})
 	return v, err
+}
+
+// away is why a call doesn't reach the API server; nil if it does.
+func (d *door) away(call string) error {
+	if err := d.p.w.outage.err(d.p.w.elapsed); err != nil {
+		return err
+	}
+	return d.p.w.apiTrouble(call)
 }
 
 func (d *door) store() *Store { return d.p.w.Store }
@@ -47,22 +55,22 @@ func (d *door) log(level Level, format string, args ...any) {
 
 // GetNode implements api.Nodes.
 func (d *door) GetNode(ctx context.Context, name string) (*corev1.Node, error) {
-	return look(d, func() (*corev1.Node, error) { return d.store().GetNode(ctx, name) })
+	return look(d, "GetNode", func() (*corev1.Node, error) { return d.store().GetNode(ctx, name) })
 }
 
 // ListNodes implements api.Nodes.
 func (d *door) ListNodes(ctx context.Context, selector string) ([]*corev1.Node, error) {
-	return look(d, func() ([]*corev1.Node, error) { return d.store().ListNodes(ctx, selector) })
+	return look(d, "ListNodes", func() ([]*corev1.Node, error) { return d.store().ListNodes(ctx, selector) })
 }
 
 // CreateNode implements api.Nodes.
 func (d *door) CreateNode(ctx context.Context, node *corev1.Node) (*corev1.Node, error) {
-	return do(d, func() (*corev1.Node, error) { return d.store().CreateNode(ctx, node) })
+	return do(d, "CreateNode", func() (*corev1.Node, error) { return d.store().CreateNode(ctx, node) })
 }
 
 // UpdateNode implements api.Nodes.
 func (d *door) UpdateNode(ctx context.Context, node *corev1.Node) (*corev1.Node, error) {
-	return do(d, func() (*corev1.Node, error) {
+	return do(d, "UpdateNode", func() (*corev1.Node, error) {
 		old, _ := find[*corev1.Node](d.store(), "", node.Name)
 		fresh, err := d.store().UpdateNode(ctx, node)
 		switch {
@@ -115,7 +123,7 @@ func difference(old, fresh *corev1.Node) []string {
 
 // DeleteNode implements api.Nodes.
 func (d *door) DeleteNode(ctx context.Context, name string, uid types.UID) error {
-	_, err := do(d, func() (struct{}, error) {
+	_, err := do(d, "DeleteNode", func() (struct{}, error) {
 		err := d.store().DeleteNode(ctx, name, uid)
 		d.log(Brief, "deletes node object %s%s", name, failure(err))
 		return struct{}{}, err
@@ -125,21 +133,21 @@ func (d *door) DeleteNode(ctx context.Context, name string, uid types.UID) error
 
 // GetPod implements api.Pods.
 func (d *door) GetPod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
-	return look(d, func() (*corev1.Pod, error) { return d.store().GetPod(ctx, namespace, name) })
+	return look(d, "GetPod", func() (*corev1.Pod, error) { return d.store().GetPod(ctx, namespace, name) })
 }
 
 // PodsOnNode implements api.Pods.
 func (d *door) PodsOnNode(ctx context.Context, node string) ([]*corev1.Pod, error) {
-	return look(d, func() ([]*corev1.Pod, error) { return d.store().PodsOnNode(ctx, node) })
+	return look(d, "PodsOnNode", func() ([]*corev1.Pod, error) { return d.store().PodsOnNode(ctx, node) })
 }
 
 // EvictPod implements api.Pods.
 func (d *door) EvictPod(ctx context.Context, namespace, name string, uid types.UID, dryRun bool) error {
 	if dryRun {
-		_, err := look(d, func() (struct{}, error) { return struct{}{}, d.store().EvictPod(ctx, namespace, name, uid, true) })
+		_, err := look(d, "EvictPod", func() (struct{}, error) { return struct{}{}, d.store().EvictPod(ctx, namespace, name, uid, true) })
 		return err
 	}
-	_, err := do(d, func() (struct{}, error) {
+	_, err := do(d, "EvictPod", func() (struct{}, error) {
 		taken := d.p.w.checker.taking(namespace, name)
 		err := d.store().EvictPod(ctx, namespace, name, uid, false)
 		d.log(Brief, "evicts pod %s/%s%s%s", namespace, name, taken.from(), failure(err))
@@ -151,7 +159,7 @@ func (d *door) EvictPod(ctx context.Context, namespace, name string, uid types.U
 
 // DeletePod implements api.Pods.
 func (d *door) DeletePod(ctx context.Context, namespace, name string, uid types.UID, graceSeconds *int64) error {
-	_, err := do(d, func() (struct{}, error) {
+	_, err := do(d, "DeletePod", func() (struct{}, error) {
 		taken := d.p.w.checker.taking(namespace, name)
 		err := d.store().DeletePod(ctx, namespace, name, uid, graceSeconds)
 		d.log(Brief, "deletes pod %s/%s%s%s", namespace, name, taken.from(), failure(err))
@@ -171,12 +179,12 @@ func failure(err error) string {
 
 // GetConfigMap implements api.ConfigMaps.
 func (d *door) GetConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error) {
-	return look(d, func() (*corev1.ConfigMap, error) { return d.store().GetConfigMap(ctx, namespace, name) })
+	return look(d, "GetConfigMap", func() (*corev1.ConfigMap, error) { return d.store().GetConfigMap(ctx, namespace, name) })
 }
 
 // CreateConfigMap implements api.ConfigMaps.
 func (d *door) CreateConfigMap(ctx context.Context, cm *corev1.ConfigMap) (*corev1.ConfigMap, error) {
-	return do(d, func() (*corev1.ConfigMap, error) {
+	return do(d, "CreateConfigMap", func() (*corev1.ConfigMap, error) {
 		d.log(Full, "creates configmap %s/%s", cm.Namespace, cm.Name)
 		return d.store().CreateConfigMap(ctx, cm)
 	})
@@ -184,7 +192,7 @@ func (d *door) CreateConfigMap(ctx context.Context, cm *corev1.ConfigMap) (*core
 
 // UpdateConfigMap implements api.ConfigMaps.
 func (d *door) UpdateConfigMap(ctx context.Context, cm *corev1.ConfigMap) (*corev1.ConfigMap, error) {
-	return do(d, func() (*corev1.ConfigMap, error) {
+	return do(d, "UpdateConfigMap", func() (*corev1.ConfigMap, error) {
 		d.log(Full, "updates configmap %s/%s", cm.Namespace, cm.Name)
 		return d.store().UpdateConfigMap(ctx, cm)
 	})
@@ -192,7 +200,7 @@ func (d *door) UpdateConfigMap(ctx context.Context, cm *corev1.ConfigMap) (*core
 
 // DeleteConfigMap implements api.ConfigMaps.
 func (d *door) DeleteConfigMap(ctx context.Context, namespace, name string) error {
-	_, err := do(d, func() (struct{}, error) {
+	_, err := do(d, "DeleteConfigMap", func() (struct{}, error) {
 		d.log(Full, "deletes configmap %s/%s", namespace, name)
 		return struct{}{}, d.store().DeleteConfigMap(ctx, namespace, name)
 	})

@@ -42,9 +42,9 @@ type host struct {
 	wake  alarm
 	// restart is the beginning of the next life after a crash.
 	restart *item
-	// crash counts down the writes until the daemon crashes; after says whether the last write is still done.
+	// crash counts down the writes until the daemon crashes; what becomes of the last one, how says.
 	crash   int
-	after   bool
+	how     Crashing
 	downFor time.Duration
 	writes  int
 	// passes counts the runs at one moment, to find a daemon that never rests.
@@ -86,10 +86,29 @@ func (w *World) Crash(downFor time.Duration) {
 	}
 }
 
-// CrashAtWrite lets the daemon crash at its n-th write from now on, to the API or to the cloud: just before it, or just after it is done and before the
-// daemon learns of it. It is started anew after a while.
-func (w *World) CrashAtWrite(n int, after bool, downFor time.Duration) {
-	w.host.crash, w.host.after, w.host.downFor = n, after, downFor
+// Crashing is what becomes of the write at which the daemon crashes.
+type Crashing int
+
+// The ways to crash.
+const (
+	// BeforeWrite: the write is not done.
+	BeforeWrite Crashing = iota
+	// AfterWrite: it is done, and the daemon never learns of it.
+	AfterWrite
+	// Frozen: the process is stopped in the very moment in which it was about to send the write, past all its checks. It wakes up when another one
+	// has led for a while, sends what it was about to send, and then finds that it may do nothing any more.
+	Frozen
+)
+
+// String names the way.
+func (c Crashing) String() string { return [...]string{"crash before", "crash after", "frozen at"}[c] }
+
+// frozenFor is how long after the next life's beginning a frozen write is sent.
+var frozenFor = Range{0, 40 * time.Second}
+
+// CrashAtWrite lets the daemon crash at its n-th write from now on, to the API or to the cloud. It is started anew after a while.
+func (w *World) CrashAtWrite(n int, how Crashing, downFor time.Duration) {
+	w.host.crash, w.host.how, w.host.downFor = n, how, downFor
 }
 
 // Writes is the number of writes of the daemon so far, to the API or to the cloud.
@@ -195,7 +214,7 @@ func (p *Process) Spawn(work func(ctx context.Context) (deliver func(now time.Ti
 			return
 		}
 		deliver := work(p.ctx)
-		p.w.After(p.w.between(p.w.timing.Call, "call"), func() {
+		p.w.After(p.w.between(p.w.timing.Call, "call")+p.w.lateness(), func() {
 			if p.ended {
 				return
 			}
@@ -214,25 +233,37 @@ func (p *Process) read() error {
 }
 
 // write does a call that changes something, unless the process crashes at it.
-func (p *Process) write(do func() error) error {
+func (p *Process) write(call string, do func() error) error {
 	if p.ended {
 		return errEnded
 	}
 	h := p.w.host
 	h.writes++
-	crashing := false
 	if h.crash > 0 {
-		h.crash--
-		crashing = h.crash == 0
-	}
-	if crashing && !h.after {
-		h.end(h.downFor)
-		return errEnded
+		if h.crash--; h.crash == 0 {
+			return p.crashAt(call, do)
+		}
 	}
 	err := do()
-	if crashing {
-		h.end(h.downFor)
-		return errEnded
+	if err == nil && p.w.strikes(p.w.trouble.Lose, "lost", call) {
+		return errLost
 	}
 	return err
+}
+
+// crashAt ends the process at a write.
+func (p *Process) crashAt(call string, do func() error) error {
+	h := p.w.host
+	p.w.meet(h.how.String(), call)
+	switch h.how {
+	case AfterWrite:
+		_ = do() // nobody is left to learn of it
+	case Frozen:
+		p.w.After(h.downFor+p.w.between(frozenFor, "frozen"), func() {
+			p.w.Log.add(Brief, "  a daemon that was frozen sends what it was about to send (%s)", call)
+			_ = do()
+		})
+	}
+	h.end(h.downFor)
+	return errEnded
 }

@@ -143,8 +143,8 @@ func TestAStoppedDaemonStaysStopped(t *testing.T) {
 }
 
 func TestACrashAtAWriteComesBeforeOrAfterIt(t *testing.T) {
-	for after, want := range map[bool]int{false: 1, true: 2} {
-		t.Run(fmt.Sprintf("after: %v", after), func(t *testing.T) {
+	for how, want := range map[simulation.Crashing]int{simulation.BeforeWrite: 1, simulation.AfterWrite: 2, simulation.Frozen: 1} {
+		t.Run(how.String(), func(t *testing.T) {
 			w := newWorld(t, simulation.Options{})
 			var lives []int // ConfigMaps that were there when each life began
 			var last error
@@ -159,13 +159,16 @@ func TestACrashAtAWriteComesBeforeOrAfterIt(t *testing.T) {
 					})
 				}
 			})
-			w.CrashAtWrite(2, after, time.Minute)
+			w.CrashAtWrite(2, how, time.Minute)
 			w.Run(2 * time.Minute)
 			if last == nil {
 				t.Error("the daemon's writes went on after the crash")
 			}
 			if len(lives) != 2 || lives[1] != want {
 				t.Errorf("ConfigMaps at the beginning of each life: %v, want [0 %d]", lives, want)
+			}
+			if there := len(simulation.List[*corev1.ConfigMap](w.Store)); how == simulation.Frozen && there != 2 {
+				t.Errorf("%d ConfigMaps in the end: what was frozen was never sent", there)
 			}
 		})
 	}

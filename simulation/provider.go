@@ -15,6 +15,8 @@ import (
 type provider struct {
 	*kwok.Provider
 	p *Process
+	// read says that the cloud was read once, and hidden that the last read left an instance of each pool out.
+	read, hidden bool
 }
 
 // Refresh implements [cloudprovider.CloudProvider].
@@ -22,12 +24,26 @@ func (r *provider) Refresh(ctx context.Context) error {
 	if err := r.p.read(); err != nil {
 		return err
 	}
-	return r.Provider.Refresh(ctx)
+	w := r.p.w
+	if err := w.cloudTrouble("Refresh"); err != nil {
+		return err
+	}
+	if r.read && w.strikes(w.trouble.Stale, "stale", "Refresh") {
+		return nil
+	}
+	if err := r.Provider.Refresh(ctx); err != nil {
+		return err
+	}
+	r.read, r.hidden = true, w.strikes(w.trouble.Partial, "partial", "Refresh")
+	return nil
 }
 
 // HasInstance implements [cloudprovider.CloudProvider].
 func (r *provider) HasInstance(ctx context.Context, node *corev1.Node) (bool, error) {
 	if err := r.p.read(); err != nil {
+		return false, err
+	}
+	if err := r.p.w.cloudTrouble("HasInstance"); err != nil {
 		return false, err
 	}
 	return r.Provider.HasInstance(ctx, node)
@@ -53,9 +69,9 @@ func (r *provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup,
 
 func (r *provider) wrap(g cloudprovider.NodeGroup) cloudprovider.NodeGroup {
 	if r.p.w.plain {
-		return &plainGroup{pool{g, r.p}}
+		return &plainGroup{pool{g, r.p, r}}
 	}
-	return &fullGroup{pool: pool{g, r.p}, can: g.(capable)}
+	return &fullGroup{pool: pool{g, r.p, r}, can: g.(capable)}
 }
 
 // capable is a node group with every optional capability, as kwok's are.
@@ -76,6 +92,8 @@ type capable interface {
 type pool struct {
 	cloudprovider.NodeGroup
 	p *Process
+	// of is the provider that was read.
+	of *provider
 }
 
 // plainGroup can what the contract's core asks for, and no more.
@@ -87,9 +105,23 @@ type fullGroup struct {
 	can capable
 }
 
+// Nodes implements [cloudprovider.NodeGroup].
+func (g pool) Nodes(ctx context.Context) ([]cloudprovider.Instance, error) {
+	all, err := g.NodeGroup.Nodes(ctx)
+	if err != nil || !g.of.hidden || len(all) == 0 {
+		return all, err
+	}
+	return all[1:], nil
+}
+
 // ask does a change of the pool.
 func (g pool) ask(what string, nodes []*corev1.Node, do func() error) error {
-	return g.p.write(func() error {
+	call, _, _ := strings.Cut(what, " ")
+	return g.p.write("cloud "+call, func() error {
+		if err := g.p.w.cloudTrouble("cloud " + call); err != nil {
+			g.p.w.Log.add(Brief, "  daemon: pool %s: %s%s", g.Id(), what, failure(err))
+			return err
+		}
 		c := g.p.w.checker
 		before := c.sizeOf(g.Id())
 		c.deleting(g.Id(), nodes)

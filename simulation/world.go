@@ -90,6 +90,9 @@ type World struct {
 	cloud     *cloud
 	workloads *workloads
 	outage    outage
+	trouble   Trouble
+	// met counts the faults that were met; see [World.Met].
+	met map[string]int
 	host      *host
 	checker   *checker
 	watches   []*watch

@@ -43,11 +43,11 @@ func TestADaemonThatCrashesAtAnyWriteComesToTheSameRest(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			writes := crashing(t, c.pool, c.begin, c.rest, 0, false, c.made, c.size)
-			t.Logf("%d writes, two crashes at each", writes)
+			writes := crashing(t, c.pool, c.begin, c.rest, 0, simulation.BeforeWrite, c.made, c.size)
+			t.Logf("%d writes, three crashes at each", writes)
 			for n := 1; n <= writes; n++ {
-				for _, after := range []bool{false, true} {
-					crashing(t, c.pool, c.begin, c.rest, n, after, c.made, c.size)
+				for _, how := range []simulation.Crashing{simulation.BeforeWrite, simulation.AfterWrite, simulation.Frozen} {
+					crashing(t, c.pool, c.begin, c.rest, n, how, c.made, c.size)
 				}
 			}
 		})
@@ -55,7 +55,7 @@ func TestADaemonThatCrashesAtAnyWriteComesToTheSameRest(t *testing.T) {
 }
 
 // crashing tells the story with a crash at the n-th write after its beginning, or none if n is 0, and gives the number of writes.
-func crashing(t *testing.T, change func(*kwok.Pool), begin func(*story), rest func(*story) bool, n int, after bool, made, size int) int {
+func crashing(t *testing.T, change func(*kwok.Pool), begin func(*story), rest func(*story) bool, n int, how simulation.Crashing, made, size int) int {
 	t.Helper()
 	s := tell(t, pool("general", 3, 6, change))
 	s.settings.Window = opening("always")
@@ -65,10 +65,10 @@ func crashing(t *testing.T, change func(*kwok.Pool), begin func(*story), rest fu
 	s.Run(2 * time.Minute)
 	before := s.Writes()
 	if n > 0 {
-		s.CrashAtWrite(n, after, 5*time.Second)
+		s.CrashAtWrite(n, how, 5*time.Second)
 	}
 	begin(s)
-	what := fmt.Sprintf("crash at write %d (after it: %v)", n, after)
+	what := fmt.Sprintf("%s write %d", how, n)
 	s.until(what, time.Hour, func() bool { return rest(s) })
 	s.Run(2 * time.Minute)
 	for _, v := range s.Violations() {
