@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -47,6 +48,7 @@ type host struct {
 	how     Crashing
 	downFor time.Duration
 	writes  int
+	effects int
 	// passes counts the runs at one moment, to find a daemon that never rests.
 	passes int
 	last   time.Duration
@@ -113,6 +115,9 @@ func (w *World) CrashAtWrite(n int, how Crashing, downFor time.Duration) {
 
 // Writes is the number of writes of the daemon so far, to the API or to the cloud.
 func (w *World) Writes() int { return w.host.writes }
+
+// Effects is the number of the daemon's writes that change more than what it remembers and tells: nodes, pods, the cloud.
+func (w *World) Effects() int { return w.host.effects }
 
 func (h *host) start() {
 	p := &Process{w: h.w, number: 1}
@@ -239,6 +244,9 @@ func (p *Process) write(call string, do func() error) error {
 	}
 	h := p.w.host
 	h.writes++
+	if !strings.HasSuffix(call, "ConfigMap") {
+		h.effects++
+	}
 	if h.crash > 0 {
 		if h.crash--; h.crash == 0 {
 			return p.crashAt(call, do)

@@ -133,6 +133,11 @@ func (w *World) SetVersion(pool, version string) {
 	}
 }
 
+// Version is the version of the pool's new instances.
+func (w *World) Version(pool string) string {
+	return must(must(w.cloud.group(pool)).(cloudprovider.VersionTeller).TemplateVersion(context.Background()))
+}
+
 // Resize sets the pool's target at the cloud, as a person does by hand.
 func (w *World) Resize(pool string, target int) {
 	w.Log.add(Brief, "somebody resizes pool %s to %d", pool, target)

@@ -92,10 +92,10 @@ type World struct {
 	outage    outage
 	trouble   Trouble
 	// met counts the faults that were met; see [World.Met].
-	met map[string]int
-	host      *host
-	checker   *checker
-	watches   []*watch
+	met     map[string]int
+	host    *host
+	checker *checker
+	watches []*watch
 }
 
 // actor is a part of the world that reacts to changes of the store. It must not call the store from saw, but set an alarm.

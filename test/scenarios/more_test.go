@@ -3,8 +3,6 @@ package scenarios
 import (
 	"time"
 
-	"github.com/go-logr/logr"
-	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/poolkeeper/poolkeeper/app"
@@ -12,8 +10,6 @@ import (
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/simulation"
 )
-
-func silent() logr.Logger { return funcr.New(func(string, string) {}, funcr.Options{}) }
 
 // slow is a workload whose pods take long to end, so that a drain of their node can be watched.
 func slow(replicas int) simulation.Workload {

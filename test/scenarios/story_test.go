@@ -3,29 +3,21 @@
 package scenarios
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/poolkeeper/poolkeeper/app"
-	"github.com/poolkeeper/poolkeeper/arbiter"
-	"github.com/poolkeeper/poolkeeper/autoscaler"
-	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/cluster"
-	"github.com/poolkeeper/poolkeeper/healer"
-	"github.com/poolkeeper/poolkeeper/report"
 	"github.com/poolkeeper/poolkeeper/scheduling"
 	"github.com/poolkeeper/poolkeeper/simulation"
 	"github.com/poolkeeper/poolkeeper/simulation/golden"
-	"github.com/poolkeeper/poolkeeper/upgrader"
+	"github.com/poolkeeper/poolkeeper/test/daemon"
 	"github.com/poolkeeper/poolkeeper/window"
 )
 
@@ -49,44 +41,14 @@ func tell(t *testing.T, pools ...kwok.Pool) *story {
 	s := &story{t: t, World: simulation.New(simulation.Options{
 		Seed: 1, Cloud: kwok.Config{Pools: pools}, Engine: engine, Level: simulation.Brief,
 	})}
-	s.settings = cluster.Settings{
-		Autoscale: true, Autoheal: true, AutoUpgrade: true,
-		UtilizationThreshold: 0.5, UnneededTime: 10 * time.Minute, UnreadyTime: 20 * time.Minute,
-		MaxNodeProvisionTime: 15 * time.Minute, MaxNodeStartupTime: 15 * time.Minute,
-		UnhealthyAfter: 5 * time.Minute, UnregisteredAfter: 15 * time.Minute,
-		MaxSurge: intstr.FromInt32(1), MaxUnavailable: intstr.FromInt32(0), DrainTimeout: 10 * time.Minute,
-	}
-	s.rules = app.Rules{
-		Autoscaler: autoscaler.Defaults(), Healer: healer.Defaults(), Upgrader: upgrader.Defaults(), Arbiter: arbiter.Defaults(),
-		Timing: app.DefaultTiming(),
-		Settings: func(_ string, least, most int, _ *cloudprovider.Options) (cluster.Settings, error) {
-			own := s.settings
-			own.Min, own.Max = least, most
-			return own, nil
-		},
-	}
+	s.settings = daemon.Settings()
+	s.rules = daemon.Rules(func(string) cluster.Settings { return s.settings })
 	return s
 }
 
 // start starts the daemon.
 func (s *story) start() {
-	s.World.Start(func(p *simulation.Process) simulation.Daemon {
-		reporter, err := report.New(report.Options{
-			Now: p.Clock().Now, Decisions: &lines{p: p}, Start: s.World.Now().Add(-s.Elapsed()), ConfigMaps: p.API(), Namespace: p.Namespace(),
-			Log: silent(), Spawn: func(work func(context.Context)) { work(context.Background()) },
-		})
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.daemon, err = app.Assemble(s.rules, app.Surroundings{
-			API: p.API(), Namespace: p.Namespace(), Providers: []cloudprovider.CloudProvider{p.Provider()}, Reporter: reporter,
-			Spawn: p.Spawn, Now: p.Clock().Now,
-		})
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		return s.daemon
-	})
+	daemon.Start(s.World, &s.rules, func(d *app.Daemon) { s.daemon = d })
 }
 
 // say writes a line of the story into the log.
@@ -199,21 +161,6 @@ func pool(name string, least, most int, change ...func(*kwok.Pool)) kwok.Pool {
 		c(&p)
 	}
 	return p
-}
-
-// lines writes the daemon's decisions into the world's log.
-type lines struct{ p *simulation.Process }
-
-var _ io.Writer = (*lines)(nil)
-
-// Write implements io.Writer: one line of the decision log, whose own time is that of the world's log already.
-func (l *lines) Write(b []byte) (int, error) {
-	text := strings.TrimRight(string(b), "\n")
-	if _, rest, ok := strings.Cut(text, " "); ok {
-		text = rest
-	}
-	l.p.Log("%s", text)
-	return len(b), nil
 }
 
 // opening is a window that a test writes down.
