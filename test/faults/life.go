@@ -103,7 +103,7 @@ func (l *life) calm() {
 
 // The limits of the way to rest: a day has one window, and old pools may have many nodes.
 const (
-	restLimit = 30 * time.Hour
+	restLimit = 26 * time.Hour
 	restFor   = 30 * time.Minute
 )
 
@@ -125,6 +125,13 @@ func (l *life) rest() string {
 	}
 	if why == "" {
 		why = "the daemon goes on doing things"
+	}
+	l.Log.Add("--- no rest, and what the daemon has to say:")
+	for _, v := range l.daemon.Plan().Verdicts {
+		l.Log.Add("  %s %s %s: %s (%s)", v.Owner, v.Kind, v.Name, v.Message, v.Reason)
+	}
+	for _, h := range l.daemon.Plan().Held {
+		l.Log.Add("  held: %+v", h)
 	}
 	return fmt.Sprintf("no rest %v after the last fault: %s", restLimit, why)
 }
@@ -169,7 +176,7 @@ func (l *life) unrestOf(pool kwok.Pool) string {
 		switch {
 		case !cluster.IsReady(node):
 			return fmt.Sprintf("node %s is not ready", node.Name)
-		case node.Status.NodeInfo.KubeletVersion != version:
+		case node.Status.NodeInfo.KubeletVersion != version && !l.day.plain: // a plain cloud doesn't tell
 			return fmt.Sprintf("node %s has version %s, and its pool %s", node.Name, node.Status.NodeInfo.KubeletVersion, version)
 		case node.Annotations[cluster.AnnotationClaim] != "":
 			return fmt.Sprintf("node %s still has the annotation of a claim", node.Name)
