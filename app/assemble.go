@@ -43,6 +43,9 @@ type Surroundings struct {
 	// Ledger and Saved hand the saved ledger to the workers, which run beside the loop; nil does without.
 	Ledger func() ledger.Ledger
 	Saved  func(ledger.Ledger)
+	// Wait waits between the tries of a write of the ledger; nil sleeps. An error ends the tries, and the loop tries again: for a clock that
+	// does not go on by itself.
+	Wait func(ctx context.Context, d time.Duration) error
 }
 
 // Assemble makes a daemon of rules and surroundings.
@@ -61,7 +64,7 @@ func Assemble(rules Rules, s Surroundings) (*Daemon, error) {
 		Providers: s.Providers,
 		Deciders:  []Decider{scaler, healer.New(rules.Healer), upgrader.New(rules.Upgrader)},
 		Arbiter:   rules.Arbiter,
-		Ledger:    store.New(s.API, s.Namespace, store.Options{}),
+		Ledger:    store.New(s.API, s.Namespace, store.Options{Wait: s.Wait}),
 		Actuator:  act,
 		Reporter:  s.Reporter,
 		Settings:  rules.Settings,

@@ -3,6 +3,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ func Start(w *simulation.World, rules *app.Rules, lives func(*app.Daemon)) {
 		}
 		d, err := app.Assemble(*rules, app.Surroundings{
 			API: p.API(), Namespace: p.Namespace(), Providers: []cloudprovider.CloudProvider{p.Provider()}, Reporter: reporter,
-			Spawn: p.Spawn, Now: p.Clock().Now,
+			Spawn: p.Spawn, Now: p.Clock().Now, Wait: noWaiting,
 		})
 		if err != nil {
 			panic(err) // a test's rules are wrong
@@ -67,6 +68,9 @@ func Start(w *simulation.World, rules *app.Rules, lives func(*app.Daemon)) {
 		return d
 	})
 }
+
+// noWaiting ends the tries of a write: in a simulated world a wait by the machine's clock would wait for nothing.
+func noWaiting(context.Context, time.Duration) error { return errors.New("the world's clock stands still while the daemon waits") }
 
 // lines writes the daemon's decisions into the world's log.
 type lines struct{ p *simulation.Process }

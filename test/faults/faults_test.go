@@ -116,8 +116,7 @@ func liveAgain(t *testing.T, seed uint64) {
 	for i, e := range d.events {
 		t.Logf("event %d, %v: %s (%v)", i, e.at.Round(time.Second), e.what, keep(i))
 	}
-	out := live(d, newEngine(t), keep)
-	t.Logf("\n%s", out.log)
+	out := live(d, newEngine(t), keep, os.Stderr)
 	t.Log("\n" + counted(out.met))
 	if out.trouble != "" {
 		t.Error(out.trouble)

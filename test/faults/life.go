@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -37,12 +38,14 @@ type result struct {
 	rested time.Duration
 }
 
-// live lives through a day, with those of its events that keep wants.
-func live(d day, engine scheduling.Engine, keep func(i int) bool) (out result) {
+// live lives through a day, with those of its events that keep wants, and tells what happens while it does.
+func live(d day, engine scheduling.Engine, keep func(i int) bool, tell ...io.Writer) (out result) {
 	l := &life{day: d, cordons: map[string]bool{}}
-	l.World = simulation.New(simulation.Options{
-		Seed: d.seed, Cloud: kwok.Config{Pools: d.pools}, Engine: engine, Level: simulation.Normal, Plain: d.plain,
-	})
+	o := simulation.Options{Seed: d.seed, Cloud: kwok.Config{Pools: d.pools}, Engine: engine, Level: simulation.Normal, Plain: d.plain}
+	if len(tell) > 0 {
+		o.Live = io.MultiWriter(tell...)
+	}
+	l.World = simulation.New(o)
 	defer func() {
 		if p := recover(); p != nil {
 			out = result{trouble: fmt.Sprintf("panic: %v", p), log: l.Log, met: l.Met()}
