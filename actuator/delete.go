@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -112,7 +113,8 @@ func (a *Actuator) empty(ctx context.Context, step plan.Step, doing string) erro
 	}
 	var left []string
 	for _, pod := range pods {
-		if !drain.Stays(cluster.PodOf(pod), a.options.Now()) {
+		overdue := slices.ContainsFunc(step.Pods, func(p plan.PodRef) bool { return p.UID != "" && p.UID == pod.UID })
+		if !overdue && !drain.Stays(cluster.PodOf(pod), a.options.Now()) {
 			left = append(left, cluster.Key(pod))
 		}
 	}

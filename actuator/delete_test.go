@@ -26,10 +26,12 @@ func TestAnInstanceWithAPodThatHasToLeaveIsNotDeleted(t *testing.T) {
 	s.addPod("agent", "n1", daemonPod)
 	s.addPod("static", "n1", func(p *corev1.Pod) { p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x"} })
 	s.addPod("done", "n1", func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed })
-	s.addPod("past", "n1", func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(noon.Add(-30 * time.Second))) })
+	past := s.addPod("past", "n1", func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(noon.Add(-30 * time.Second))) })
 	s.addPod("late", "n1")
 	s.addPod("ending", "n1", func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(noon.Add(20 * time.Second))) })
-	r := s.refuses(s.step(plan.DeleteInstance), cluster.ClassPodsLeft, "default/ending, default/late")
+	step := s.step(plan.DeleteInstance)
+	step.Pods = []plan.PodRef{past} // whoever decided has seen it ending for long enough, by a clock of ours
+	r := s.refuses(step, cluster.ClassPodsLeft, "default/ending, default/late")
 	for _, harmless := range []string{"agent", "static", "done", "past"} {
 		if strings.Contains(r.Err, harmless) {
 			t.Errorf("%q names the harmless pod %s", r.Err, harmless)
@@ -65,8 +67,7 @@ func TestTheActuatorWaitsForThePodsThatADrainWaitsForAndForNoOthers(t *testing.T
 		"one of which nothing is known":             {change: []func(*corev1.Pod){phase(corev1.PodUnknown)}},
 		"one that is ending":                        {change: []func(*corev1.Pod){ends(time.Minute)}},
 		"one at the end of its grace period":        {change: []func(*corev1.Pod){ends(0)}},
-		"one just past its grace period":            {change: []func(*corev1.Pod){ends(-29 * time.Second)}},
-		"one long past its grace period":            {change: []func(*corev1.Pod){ends(-30 * time.Second)}, stays: true},
+		"one long past its grace period by the API": {change: []func(*corev1.Pod){ends(-time.Hour)}},
 		"one that must not be evicted":              {change: []func(*corev1.Pod){annotated(drain.SafeToEvict, "false")}},
 		"one that must not be disrupted":            {change: []func(*corev1.Pod){annotated(drain.DoNotDisruptMark, "true")}},
 		"a DaemonSet's that is ending":              {change: []func(*corev1.Pod){daemonPod, ends(time.Minute)}, stays: true},

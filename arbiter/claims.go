@@ -192,10 +192,16 @@ func (p *pass) evict(c ledger.Claim, node *corev1.Node) {
 		return
 	}
 	step := p.stepOf(c, "evict", plan.Evict)
-	for _, pod := range wave.Evict {
-		step.Pods = append(step.Pods, plan.PodRef{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID})
-	}
+	step.Pods = refs(wave.Evict)
 	p.step(step)
+}
+
+func refs(pods []*cluster.Pod) []plan.PodRef {
+	var out []plan.PodRef
+	for _, pod := range pods {
+		out = append(out, plan.PodRef{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID})
+	}
+	return out
 }
 
 // verdict answers why the claimed node is no further.
@@ -239,7 +245,11 @@ func (p *pass) deleteInstance(c ledger.Claim) ledger.Claim {
 			if c.Keep {
 				do = plan.ReplaceInstance
 			}
-			p.step(p.stepOf(c, stepDelete, do))
+			step := p.stepOf(c, stepDelete, do)
+			if node != nil {
+				step.Pods = refs(drain.Overdue(p.s, node.Name, p.now))
+			}
+			p.step(step)
 		}
 		return c
 	}

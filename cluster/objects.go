@@ -22,7 +22,7 @@ func (c *Cluster) set(now time.Time, object Object) {
 	case *corev1.Node:
 		c.setNode(key, o)
 	case *Pod:
-		c.setPod(key, o)
+		c.setPod(now, key, o)
 	case *policyv1.PodDisruptionBudget:
 		if put(c, &c.budgets, key, o) {
 			c.budgetChanges++

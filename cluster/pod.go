@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,8 +20,11 @@ type Pod struct {
 	// NominatedNodeName is the node on which the scheduler is making room for the pod.
 	NominatedNodeName string
 	CreationTimestamp metav1.Time
-	// DeletionTimestamp is when the pod's grace period ends; nil for a pod that nobody deleted.
+	// DeletionTimestamp is when the pod's grace period ends by the API server's clock; nil for a pod that nobody deleted.
 	DeletionTimestamp *metav1.Time
+	// EndsBy is when it ends by our own clock: the moment at which the deletion was first seen, and the grace period. Two clocks may be an hour apart,
+	// and a pod that has time left must never be taken for one whose kubelet is dead.
+	EndsBy time.Time
 	// Controller is the owner that made the pod; nil for a pod without one. Pods of one controller share it.
 	Controller *metav1.OwnerReference
 	PodStatus
@@ -28,6 +33,8 @@ type Pod struct {
 
 	// key is namespace/name in one string, of which Name is a part; see [Pod.Key].
 	key string
+	// grace is how much time the pod was given to end.
+	grace time.Duration
 }
 
 // PodStatus is how far a pod has come.
@@ -86,6 +93,9 @@ func podOf(o *corev1.Pod) *Pod {
 		Controller: metav1.GetControllerOfNoCopy(o),
 		PodStatus:  PodStatus{Phase: o.Status.Phase},
 	}
+	if seconds := o.DeletionGracePeriodSeconds; seconds != nil {
+		pod.grace = time.Duration(*seconds) * time.Second
+	}
 	for i := range o.Status.Conditions {
 		switch c := &o.Status.Conditions[i]; {
 		case c.Type == corev1.PodReady:
@@ -131,7 +141,7 @@ func (p *Pod) Equal(o *Pod) bool {
 	}
 	return p.Name == o.Name && p.UID == o.UID && p.NodeName == o.NodeName && p.NominatedNodeName == o.NominatedNodeName &&
 		p.Phase == o.Phase && p.Ready == o.Ready && p.Unschedulable.Equal(&o.Unschedulable) &&
-		p.CreationTimestamp.Equal(&o.CreationTimestamp) && p.DeletionTimestamp.Equal(o.DeletionTimestamp) &&
+		p.CreationTimestamp.Equal(&o.CreationTimestamp) && p.DeletionTimestamp.Equal(o.DeletionTimestamp) && p.grace == o.grace &&
 		(p.Controller == o.Controller || equality.Semantic.DeepEqual(p.Controller, o.Controller)) &&
 		(p.PodTemplate == o.PodTemplate || equality.Semantic.DeepEqual(p.PodTemplate, o.PodTemplate))
 }
@@ -144,6 +154,7 @@ func (p *Pod) Unbound() *Pod {
 	}
 	fresh := *p
 	fresh.NodeName, fresh.NominatedNodeName, fresh.DeletionTimestamp = "", "", nil
+	fresh.EndsBy, fresh.grace = time.Time{}, 0
 	fresh.PodStatus = PodStatus{Phase: corev1.PodPending}
 	if t := p.PodTemplate; !isEmpty(&t.Allotted) {
 		fresh.PodTemplate = &PodTemplate{Namespace: t.Namespace, Labels: t.Labels, Annotations: t.Annotations, Spec: t.Spec}

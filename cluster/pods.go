@@ -3,11 +3,12 @@ package cluster
 import (
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
 
-func (c *Cluster) setPod(key string, pod *Pod) {
+func (c *Cluster) setPod(now time.Time, key string, pod *Pod) {
 	if pod.Phase == corev1.PodSucceeded || pod.Phase == corev1.PodFailed {
 		c.unsetPod(key)
 		return
@@ -15,6 +16,11 @@ func (c *Cluster) setPod(key string, pod *Pod) {
 	old, had := c.pods.Get(key)
 	if had && old.Equal(pod) {
 		return
+	}
+	if pod.DeletionTimestamp != nil {
+		one := *pod
+		one.EndsBy = endsBy(now, old, pod)
+		pod = &one
 	}
 	if had && old.NodeName != pod.NodeName {
 		c.unsetPod(key)
@@ -41,6 +47,15 @@ func (c *Cluster) setPod(key string, pod *Pod) {
 		i++
 	}
 	c.podsOn.Set(pod.NodeName, append(fresh, on[i:]...))
+}
+
+// endsBy is when the grace of a pod that is being deleted is over. A second deletion can only make it shorter.
+func endsBy(now time.Time, old, pod *Pod) time.Time {
+	at := now.Add(pod.grace)
+	if old != nil && old.UID == pod.UID && old.DeletionTimestamp != nil && old.EndsBy.Before(at) {
+		return old.EndsBy
+	}
+	return at
 }
 
 func (c *Cluster) unsetPod(key string) {

@@ -79,9 +79,21 @@ func (o Options) Expendable(pod *cluster.Pod) bool {
 }
 
 // Stays tells whether a drain leaves the pod on its node and doesn't wait for it: those of the class [Skip]. It needs nothing but the pod, so
-// that whoever looks at a live one comes to the same answer.
+// that whoever looks at a live one comes to the same answer; but a live one doesn't tell since when it has been ending by our clock, so it is never late.
 func Stays(pod *cluster.Pod, now time.Time) bool {
 	return (&Rules{now: now, rules: skips()}).Classify(pod).Class == Skip
+}
+
+// Overdue are the pods that are still on the node although their grace period is long over: nobody is left to end them.
+func Overdue(s *cluster.Snapshot, node string, now time.Time) []*cluster.Pod {
+	r := Rules{now: now}
+	var late []*cluster.Pod
+	for _, pod := range s.PodsOn(node) {
+		if _, is := longEnding(&r, pod); is {
+			late = append(late, pod)
+		}
+	}
+	return late
 }
 
 // Left are the pods that still have to leave the node: all but those that a drain skips, those that are ending among them.

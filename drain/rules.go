@@ -104,10 +104,9 @@ func IsDaemonSetPod(pod *cluster.Pod) bool {
 	return owner != nil && owner.Kind == "DaemonSet"
 }
 
-// longEnding skips a pod whose kubelet should have ended it long ago, such as those on a node that is off. The deletion time
-// includes the grace period.
+// longEnding skips a pod whose kubelet should have ended it long ago, such as those on a node that is off.
 func longEnding(r *Rules, pod *cluster.Pod) (Verdict, bool) {
-	late := pod.DeletionTimestamp != nil && !r.now.Before(pod.DeletionTimestamp.Add(endingExtra))
+	late := pod.DeletionTimestamp != nil && !pod.EndsBy.IsZero() && !r.now.Before(pod.EndsBy.Add(endingExtra))
 	return Verdict{Class: Skip, Message: "the pod is past its grace period"}, late
 }
 
@@ -122,7 +121,7 @@ func ending(_ *Rules, pod *cluster.Pod) (Verdict, bool) {
 	}
 	return Verdict{
 		Class: Ending, Reason: reason.WaitingForPods, Message: fmt.Sprintf("pod %s is ending", pod.Key()),
-		Due: pod.DeletionTimestamp.Add(endingExtra),
+		Due: pod.EndsBy.Add(endingExtra),
 	}, true
 }
 

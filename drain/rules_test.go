@@ -202,6 +202,9 @@ func TestEachPodIsClassifiedByTheFirstRuleThatSpeaks(t *testing.T) {
 				opts = drain.Defaults()
 			}
 			s := Snapshot(Node("n1"), ReplicaSet("web", 1), ReplicaSet("kube-system/dns", 1), StatefulSet("db", 1), Job("batch"), pod, test.beside)
+			if known, there := s.Pods.Get(pod.Key()); there {
+				pod = known // with the times at which things were seen
+			}
 			v := drain.Open(s, opts, Start).Classify(pod)
 			if v.Class != test.class || v.Reason != test.reason {
 				t.Errorf("got %s %s (%s), want %s %s", v.Class, v.Reason, v.Message, test.class, test.reason)

@@ -169,7 +169,7 @@ type Step struct {
 	From      int            `json:"from,omitempty"`
 	Delta     int            `json:"delta,omitempty"`
 	Version   string         `json:"version,omitempty"`
-	Pods      []PodRef       `json:"pods,omitempty"`
+	Pods      []PodRef       `json:"pods,omitempty"` // to evict; or, for a deletion, those that may be left on the node
 	Undo      bool           `json:"undo,omitempty"`
 	Dead      bool           `json:"dead,omitempty"`
 	Cordoned  bool           `json:"cordoned,omitempty"`

@@ -130,8 +130,8 @@ func EmptyDir(volume string) OnPod {
 // Ending says that the pod was deleted and has to be gone by then, its grace period included.
 func Ending(by time.Time) OnPod {
 	return func(p *corev1.Pod) {
-		at := metav1.NewTime(by)
-		p.DeletionTimestamp = &at
+		at, grace := metav1.NewTime(by), int64(by.Sub(Start)/time.Second) // negative for a grace that was over before the snapshot
+		p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &at, &grace
 	}
 }
 
