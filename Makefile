@@ -45,6 +45,7 @@ test: ## Everything that CI checks: format, vet, lint, generated files, tests wi
 		"generated files"                                    "$(MAKE) -s generate-check" \
 		"unit, property and scenario tests, race detector on" "$(MAKE) -s race" \
 		"the fast path against the kube-scheduler's plugins" "$(MAKE) -s verdicts" \
+		"random days with faults and crashes"                "$(MAKE) -s faults" \
 		"build"                                              "$(MAKE) -s build" \
 		"end-to-end tests on a real control plane"           "$(MAKE) -s e2e"
 
@@ -133,6 +134,10 @@ verdicts: ## Compare the fast path with the kube-scheduler's plugins, and print 
 conformance: ## Run the conformance suite over every provider, and print which passes what
 	@grep -rl --include='*_test.go' 'conformance\.Run(' cloudprovider | xargs -n1 dirname | sort -u | sed 's|^|./|' \
 		| xargs go test -count=1 -v -run 'Provider|Conform' | go run ./cloudprovider/conformance/table
+
+.PHONY: faults
+faults: ## Live through random days with faults and crashes, and check the invariants (SEEDS=10000, FIRST_SEED=1; EVENTS=3,7 with SEEDS=1)
+	@go test -count=1 -timeout 0 -v -run EveryDay ./test/faults -seeds=$(or $(SEEDS),300) -first-seed=$(or $(FIRST_SEED),1) -events=$(EVENTS)
 
 .PHONY: tools
 tools: ## Build the programs that the tests run; kept outside the tree, so this takes long only once

@@ -39,6 +39,9 @@ func (w *World) Outage(d time.Duration) {
 	})
 }
 
+// Away tells whether the API server is away now.
+func (w *World) Away() bool { return w.outage.now(w.elapsed) }
+
 // cloudDoor is the API as the fake cloud uses it. Its ConfigMaps are the cloud itself and are always there; Nodes are written by the machines,
 // which meet the outage.
 type cloudDoor struct {

@@ -70,7 +70,9 @@ func Start(w *simulation.World, rules *app.Rules, lives func(*app.Daemon)) {
 }
 
 // noWaiting ends the tries of a write: in a simulated world a wait by the machine's clock would wait for nothing.
-func noWaiting(context.Context, time.Duration) error { return errors.New("the world's clock stands still while the daemon waits") }
+func noWaiting(context.Context, time.Duration) error {
+	return errors.New("the world's clock stands still while the daemon waits")
+}
 
 // lines writes the daemon's decisions into the world's log.
 type lines struct{ p *simulation.Process }

@@ -62,8 +62,8 @@ func (d *day) event(r *rand.Rand) event {
 	case 11:
 		fault := []kwok.Fault{"outOfStock", "outOfStock=late", "quota", "error", "pending", "slow=5m", "neverRegister"}[r.IntN(7)]
 		return event{at, fmt.Sprintf("pool %s: %s for %v", pool, fault, later), func(l *life) {
-			l.SetFaults(pool, fault)
-			l.After(later, func() { l.SetFaults(pool) })
+			l.fault(pool, fault)
+			l.After(later, func() { l.fault(pool) })
 		}}
 	case 12:
 		return event{at, fmt.Sprintf("all machines of pool %s are dark for %v", pool, later), func(l *life) {
@@ -73,7 +73,7 @@ func (d *day) event(r *rand.Rand) event {
 			}
 		}}
 	}
-	return on("the instance vanishes", func(l *life, node string) { l.SetFaults(pool, kwok.Fault("vanish="+node)) })
+	return on("the instance vanishes", func(l *life, node string) { l.fault(pool, kwok.Fault("vanish="+node)) })
 }
 
 // troubles are what goes wrong between the daemon and the world.
@@ -94,7 +94,7 @@ func (d *day) troubles(r *rand.Rand) []event {
 	for range 2 + r.IntN(8) {
 		n, how, down := 1+r.IntN(12), simulation.Crashing(r.IntN(3)), time.Duration(1+r.IntN(120))*time.Second
 		if d.plain && how == simulation.Frozen {
-			how = simulation.AfterWrite // without an operation token a size change that is sent late is done twice: see docs/survival.md
+			how = simulation.AfterWrite // without an operation token a size change that is sent late may be done twice: docs/architecture.md
 		}
 		add(fmt.Sprintf("%v the write after next %d", how, n), func(l *life) { l.CrashAtWrite(n, how, down) })
 	}

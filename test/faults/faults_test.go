@@ -102,7 +102,7 @@ func report(t *testing.T, seed uint64) {
 	if err := os.WriteFile(path, []byte(out.log.String()), 0o600); err != nil {
 		path = err.Error()
 	}
-	t.Errorf("seed %d: %s\nagain: go test ./test/faults -run EveryDay -seeds=1 -first-seed=%d -events=%s -v\nlog: %s\nits last lines:\n  %s", seed, out.trouble,
+	t.Errorf("seed %d: %s\nagain: make faults SEEDS=1 FIRST_SEED=%d EVENTS=%s\nlog: %s\nits last lines:\n  %s", seed, out.trouble,
 		seed, written(kept), path, strings.Join(out.log.Last(25), "\n  "))
 }
 

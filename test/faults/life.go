@@ -26,6 +26,8 @@ type life struct {
 	daemon *app.Daemon
 	// cordons are the nodes that people have cordoned.
 	cordons map[string]bool
+	// refuses are the pools whose cloud answers everything with an error.
+	refuses map[string]bool
 }
 
 // result is how a day went.
@@ -40,7 +42,7 @@ type result struct {
 
 // live lives through a day, with those of its events that keep wants, and tells what happens while it does.
 func live(d day, engine scheduling.Engine, keep func(i int) bool, tell ...io.Writer) (out result) {
-	l := &life{day: d, cordons: map[string]bool{}}
+	l := &life{day: d, cordons: map[string]bool{}, refuses: map[string]bool{}}
 	o := simulation.Options{Seed: d.seed, Cloud: kwok.Config{Pools: d.pools}, Engine: engine, Level: simulation.Normal, Plain: d.plain}
 	if len(tell) > 0 {
 		o.Live = io.MultiWriter(tell...)
@@ -88,7 +90,10 @@ func (l *life) calm() {
 	l.SetTrouble(simulation.Trouble{})
 	l.CrashAtWrite(0, simulation.BeforeWrite, 0)
 	for _, pool := range l.day.pools {
-		l.SetFaults(pool.Name)
+		l.fault(pool.Name)
+	}
+	for _, w := range l.day.all() {
+		l.scale(w.Name, 2) // what the pools can hold, whatever their max is
 	}
 	dark := 0
 	for _, pool := range l.day.pools {
@@ -265,14 +270,22 @@ func (l *life) scale(app string, replicas int) { l.SetReplicas("default", app, r
 // version is that of the pool's new instances.
 func (l *life) version(pool string) string { return l.Version(pool) }
 
-// raise gives the pool a newer version; people don't go back.
+// raise gives the pool a newer version, unless its cloud refuses everything now; people don't go back.
 func (l *life) raise(pool, version string) {
-	if version > l.version(pool) {
+	if !l.refuses[pool] && !l.Away() && version > l.version(pool) {
 		l.SetVersion(pool, version)
 	}
 }
 
+func (l *life) fault(pool string, faults ...kwok.Fault) {
+	l.refuses[pool] = slices.Contains(faults, "error")
+	l.SetFaults(pool, faults...)
+}
+
 func (l *life) resize(pool string, by int) {
+	if l.Away() {
+		return
+	}
 	for _, p := range l.day.pools {
 		if target := l.Target(pool) + by; p.Name == pool && target >= p.Min && target <= p.Max {
 			l.Resize(pool, target)
