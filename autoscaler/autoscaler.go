@@ -252,7 +252,8 @@ func (p *pass) decision() plan.Decision {
 	if pods < 0 {
 		pods = len(p.verdicts)
 	}
-	all := append(p.a.verdicts[:0], p.verdicts[:pods]...)
+	all := p.a.verdicts[:0]
+	all = append(all, p.verdicts[:pods]...)
 	for i := range p.answers {
 		if p.answers[i].Owner != "" {
 			all = append(all, p.answers[i])

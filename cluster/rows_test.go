@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,9 +59,7 @@ func seenRows(s *Snapshot) (rows []plainRow, strays map[string]*Instance, by map
 			by[id] = s.NodeBy(id).Name
 		}
 	}
-	for id, instance := range s.Strays.All() {
-		strays[id] = instance
-	}
+	maps.Insert(strays, s.Strays.All())
 	return rows, strays, by
 }
 

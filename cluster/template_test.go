@@ -18,8 +18,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// real is a pod with what pods of a real cluster have; those of one app have the same template.
-func real(app, i int, node string) *corev1.Pod {
+// realistic is a pod with what pods of a real cluster have; those of one app have the same template.
+func realistic(app, i int, node string) *corev1.Pod {
 	name := fmt.Sprintf("app-%d", app)
 	list := func(cpu, memory string) corev1.ResourceList {
 		return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}
@@ -73,7 +73,7 @@ func real(app, i int, node string) *corev1.Pod {
 // BenchmarkTrimPod is what a pod costs on its way from the informer into the picture.
 func BenchmarkTrimPod(b *testing.B) {
 	b.Run("whose template is known", func(b *testing.B) {
-		t, pod := NewTrimmer(), real(0, 1, "node-1")
+		t, pod := NewTrimmer(), realistic(0, 1, "node-1")
 		t.Trim(pod)
 		b.ReportAllocs()
 		for b.Loop() {
@@ -81,14 +81,14 @@ func BenchmarkTrimPod(b *testing.B) {
 		}
 	})
 	b.Run("of a new template", func(b *testing.B) {
-		t, pod := NewTrimmer(), real(0, 1, "node-1")
+		t := NewTrimmer()
 		pods := make([]*corev1.Pod, 1<<14)
 		for i := range pods {
-			pods[i] = real(i, i, "node-1")
+			pods[i] = realistic(i, i, "node-1")
 		}
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			pod = pods[i%len(pods)]
+			pod := pods[i%len(pods)]
 			if i%len(pods) == 0 {
 				t = NewTrimmer()
 			}
@@ -104,8 +104,8 @@ func trimmed(t *Trimmer, o *corev1.Pod) *Pod {
 
 func TestPodsThatDifferInWhatIsTheirOwnShareATemplateAndAController(t *testing.T) {
 	trimmer := NewTrimmer()
-	one := trimmed(trimmer, real(1, 1, "node-1"))
-	other := real(1, 2, "")
+	one := trimmed(trimmer, realistic(1, 1, "node-1"))
+	other := realistic(1, 2, "")
 	other.Status = corev1.PodStatus{Phase: corev1.PodPending, NominatedNodeName: "node-2"}
 	other.DeletionTimestamp = &metav1.Time{Time: time.Unix(5, 0)}
 	two := trimmed(trimmer, other)
@@ -118,7 +118,7 @@ func TestPodsThatDifferInWhatIsTheirOwnShareATemplateAndAController(t *testing.T
 	if one.Key() == two.Key() || one.UID == two.UID || two.NodeName != "" || two.NominatedNodeName != "node-2" || two.DeletionTimestamp == nil {
 		t.Errorf("the second pod is %+v", two)
 	}
-	if elsewhere := trimmed(NewTrimmer(), real(1, 1, "node-1")); !one.Equal(elsewhere) {
+	if elsewhere := trimmed(NewTrimmer(), realistic(1, 1, "node-1")); !one.Equal(elsewhere) {
 		t.Error("a pod isn't equal to itself from another trimmer")
 	}
 }
@@ -206,16 +206,16 @@ func change(t *rapid.T, v reflect.Value) {
 func TestATemplateThatNobodyNeedsIsForgotten(t *testing.T) {
 	trimmer := NewTrimmer()
 	const apps = 4 * fewest
-	kept := trimmed(trimmer, real(0, 0, ""))
+	kept := trimmed(trimmer, realistic(0, 0, ""))
 	for app := range apps {
-		trimmed(trimmer, real(app, 0, ""))
+		trimmed(trimmer, realistic(app, 0, ""))
 		if app%fewest == 0 {
 			runtime.GC()
 		}
 	}
 	runtime.GC()
 	for app := range 2 * apps { // each new one may find that the table is full
-		trimmed(trimmer, real(apps+app, 0, ""))
+		trimmed(trimmer, realistic(apps+app, 0, ""))
 		if app%fewest == 0 {
 			runtime.GC()
 		}
@@ -226,7 +226,7 @@ func TestATemplateThatNobodyNeedsIsForgotten(t *testing.T) {
 	if n := len(trimmer.owners.entries); n > 2*apps {
 		t.Errorf("%d controllers are remembered after %d came and went", n, 3*apps)
 	}
-	if again := trimmed(trimmer, real(0, 1, "")); again.PodTemplate != kept.PodTemplate {
+	if again := trimmed(trimmer, realistic(0, 1, "")); again.PodTemplate != kept.PodTemplate {
 		t.Error("a template that is in use was forgotten")
 	}
 }
@@ -234,9 +234,9 @@ func TestATemplateThatNobodyNeedsIsForgotten(t *testing.T) {
 func TestAClusterGivesEqualPodsOneTemplateWhereverTheyComeFrom(t *testing.T) {
 	c := New()
 	now := time.Unix(0, 0)
-	c.Apply(now, Set{Object: real(1, 1, "n")})
-	c.Apply(now, Set{Object: real(1, 2, "n")})
-	c.Apply(now, Set{Object: PodOf(real(1, 3, "n"))})
+	c.Apply(now, Set{Object: realistic(1, 1, "n")})
+	c.Apply(now, Set{Object: realistic(1, 2, "n")})
+	c.Apply(now, Set{Object: PodOf(realistic(1, 3, "n"))})
 	templates := map[*PodTemplate]int{}
 	for pod := range c.Snapshot().Pods.Values() {
 		templates[pod.PodTemplate]++
@@ -248,9 +248,9 @@ func TestAClusterGivesEqualPodsOneTemplateWhereverTheyComeFrom(t *testing.T) {
 
 func TestAPodThatOnlyRenewsWhatNobodyReadsChangesNothing(t *testing.T) {
 	c := New()
-	c.Apply(time.Unix(0, 0), Set{Object: real(1, 1, "n")})
+	c.Apply(time.Unix(0, 0), Set{Object: realistic(1, 1, "n")})
 	before := c.Snapshot()
-	again := real(1, 1, "n")
+	again := realistic(1, 1, "n")
 	again.ResourceVersion, again.Status.PodIP, again.Status.Conditions[0].LastTransitionTime = "7", "10.0.0.1", metav1.NewTime(time.Unix(99, 0))
 	c.Apply(time.Unix(1, 0), Set{Object: again})
 	if c.Snapshot() != before {
@@ -259,7 +259,7 @@ func TestAPodThatOnlyRenewsWhatNobodyReadsChangesNothing(t *testing.T) {
 }
 
 func TestTheKeyOfAPodFollowsItsName(t *testing.T) {
-	pod := trimmed(NewTrimmer(), real(1, 1, ""))
+	pod := trimmed(NewTrimmer(), realistic(1, 1, ""))
 	renamed := *pod
 	renamed.Name = "other"
 	tests := map[string]*Pod{
@@ -277,7 +277,7 @@ func TestTheKeyOfAPodFollowsItsName(t *testing.T) {
 }
 
 func TestAnUnboundPodIsAsItsControllerWouldMakeItAnew(t *testing.T) {
-	o := real(1, 1, "n")
+	o := realistic(1, 1, "n")
 	o.DeletionTimestamp = &metav1.Time{Time: time.Unix(5, 0)}
 	o.Status.ContainerStatuses[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2")}
 	pod := PodOf(o)

@@ -22,7 +22,6 @@ import (
 //	f := b.formOf(pod)            what scheduling reads of the pod; equal pods have the same form, so compare pointers
 //	b.verdict(f, slot)            fits (zero), or which rule says no; words(f, slot, v) puts it into the kube-scheduler's words
 //	b.put(f, pod, slot)           the pod is on the node from now on, fitting or not; it must not be on another
-//	b.room(f, slot)               how many such pods the node's resources and ports have room for
 //	b.first(f, among)             the first node of the set that the pod fits
 //	b.addNode(node), b.removeNode(slot)
 //	b.mark(), b.undo(mark)        marks nest

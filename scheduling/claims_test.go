@@ -2,6 +2,7 @@ package scheduling
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,7 +114,7 @@ func TestPodsThatScheduleAlikeHaveOneForm(t *testing.T) {
 	board := made.(*engine).board //nolint:forcetypeassert // It is.
 	base := []clustertest.PodOption{clustertest.Label("app", "web"), clustertest.Asks("1", "1Gi"), clustertest.Select("disk", "ssd")}
 	pod := func(name string, more ...clustertest.PodOption) *cluster.Pod {
-		return clustertest.Compact(name, append(base[:len(base):len(base)], more...)...)
+		return clustertest.Compact(name, append(slices.Clip(base), more...)...)
 	}
 	form := board.formOf(pod("default/one"))
 	for name, same := range map[string]*cluster.Pod{

@@ -153,11 +153,11 @@ func (b *board) uniteSpread(f *form) {
 	spec := &f.template.Spec
 	var hard []*corev1.TopologySpreadConstraint
 	var all []*axis
-	keys := ""
+	var topology strings.Builder
 	for i := range spec.TopologySpreadConstraints {
 		if c := &spec.TopologySpreadConstraints[i]; c.WhenUnsatisfiable == corev1.DoNotSchedule {
 			hard, all = append(hard, c), append(all, b.axisOf(c.TopologyKey))
-			keys += c.TopologyKey + "\x00"
+			topology.WriteString(c.TopologyKey + "\x00")
 		}
 	}
 	for i, c := range hard {
@@ -166,7 +166,7 @@ func (b *board) uniteSpread(f *form) {
 			f.plugins = true // The PodTopologySpread plugin says what is wrong.
 			return
 		}
-		g := b.groundFor(f, c, all, i, keys)
+		g := b.groundFor(f, c, all, i, topology.String())
 		name := fmt.Sprint("spread\x00", f.template.Namespace, "\x00", selectorText(selector), "\x00", g.name)
 		s := spreading{maxSkew: int64(c.MaxSkew), minDomains: 1, tally: b.tallyOf(name, func() *tally {
 			var who crowd

@@ -148,10 +148,10 @@ func (b *board) back(c change, i int) {
 			b.where[keyOf(c.pod)] = none
 		}
 	case didTake:
-		pods := append(b.on[c.slot], c.placed)
+		b.on[c.slot] = append(b.on[c.slot], c.placed)
+		pods := b.on[c.slot]
 		last := len(pods) - 1
 		pods[c.at], pods[last] = pods[last], pods[c.at]
-		b.on[c.slot] = pods
 		b.count(c.placed, c.slot, 1)
 		if known {
 			b.where[keyOf(c.pod)] = c.slot

@@ -57,28 +57,3 @@ func (b *board) first(f *form, among slots) int32 {
 	}
 	return none
 }
-
-// room is how many pods of the form the node has resources and ports for, at most limit. What other rules say doesn't count.
-func (b *board) room(f *form, slot int32, limit int) int {
-	if len(f.ports) > 0 {
-		if b.portTaken(f, slot) {
-			return 0
-		}
-		limit = min(limit, 1)
-	}
-	row := b.row(slot)
-	n := int64(limit)
-	for _, a := range f.asks {
-		left := row[a.dim]
-		if left < a.n {
-			return 0
-		}
-		if f.even {
-			n = min(n, left/a.n)
-		}
-	}
-	if !f.even && n > 1 {
-		return 1
-	}
-	return int(n)
-}

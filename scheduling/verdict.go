@@ -175,7 +175,7 @@ func (b *board) object(n *needs, slot int32) uint8 {
 	class := b.class[slot]
 	if int(class) < len(n.kept) && n.kept[class]&asked != 0 {
 		kept := n.kept[class] &^ asked
-		if personal && kept&^withoutFeatures == uint8(fits) && !n.selection.matches(b, slot) {
+		if personal && verdict(kept&^withoutFeatures) == fits && !n.selection.matches(b, slot) {
 			kept |= uint8(ruleSelection)
 		}
 		return kept

@@ -189,7 +189,10 @@ func minuteAt(url string) (changes int, err error) {
 		return 0, err
 	}
 	body, err := io.ReadAll(response.Body)
-	return changes, errors.Join(err, response.Body.Close(), json.Unmarshal(body, &changes))
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return 0, err
+	}
+	return changes, json.Unmarshal(body, &changes)
 }
 
 const mega = 1 << 20

@@ -98,7 +98,7 @@ func managed(bytes int) []metav1.ManagedFieldsEntry {
 	field := `"f:app.kubernetes.io/name":{},"k:{\"type\":\"Ready\"}":{".":{},"f:lastTransitionTime":{}},`
 	return []metav1.ManagedFieldsEntry{{
 		Manager: "kube-controller-manager", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", Time: &now, FieldsType: "FieldsV1",
-		FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{` + strings.Repeat(field, bytes/len(field)) + `"f:x":{}}}`)},
+		FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{` + strings.Repeat(field, bytes/len(field)) + `"f:x":{}}}`),
 	}}
 }
 

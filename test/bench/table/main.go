@@ -24,8 +24,9 @@ func main() {
 	parts := flag.String("parts", "workloads,growth,quality,memory", "what to print: workloads, growth, quality, memory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := printAll(ctx, *only, *parts); err != nil {
+	err := printAll(ctx, *only, *parts)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "table:", err)
 		os.Exit(1)
 	}

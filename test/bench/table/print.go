@@ -106,16 +106,16 @@ func printQuality(w io.Writer, l line, r result) {
 		return
 	}
 	asked := r.also["asked"]
-	text := fmt.Sprintf("%-16s asked %5.0f, lower bound %5.0f (%+.1f%%)", l.id, asked, bound, 100*(asked/bound-1))
+	fmt.Fprintf(w, "%-16s asked %5.0f, lower bound %5.0f (%+.1f%%)", l.id, asked, bound, 100*(asked/bound-1))
 	if thorough > 0 {
-		text += fmt.Sprintf(", thorough packing %5.0f (%+.1f%%)", thorough, 100*(asked/thorough-1))
+		fmt.Fprintf(w, ", thorough packing %5.0f (%+.1f%%)", thorough, 100*(asked/thorough-1))
 	}
 	for _, p := range l.peers {
 		if p.nodes > 0 {
-			text += fmt.Sprintf(", %s %d", p.name, p.nodes)
+			fmt.Fprintf(w, ", %s %d", p.name, p.nodes)
 		}
 	}
-	fmt.Fprintln(w, text)
+	fmt.Fprintln(w)
 }
 
 // short is a time with three digits at most.
