@@ -64,7 +64,10 @@ func (c *Cluster) unsetPod(key string) {
 		return
 	}
 	c.changed()
-	c.pending.Delete(key)
+	if pod.NodeName == "" {
+		c.pending.Delete(key)
+		return
+	}
 	c.stale[pod.NodeName] = true
 	on, _ := c.podsOn.Get(pod.NodeName)
 	i, found := slices.BinarySearchFunc(on, key, comparePodToKey)

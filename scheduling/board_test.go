@@ -155,3 +155,25 @@ func TestWhatNobodyHasIsForgotten(t *testing.T) {
 		t.Errorf("%d pods are on the node, want %d", len(b.on[0]), spareForms/2)
 	}
 }
+
+func TestNodesOfManyClassesComeAtOnce(t *testing.T) {
+	made, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const tenants = 8 * personalMost
+	things := []any{clustertest.Node("shared")}
+	for round := range 2 {
+		for i := range tenants {
+			tenant := fmt.Sprintf("tenant-%d-%d", round, i)
+			things = append(things, clustertest.Node(tenant, clustertest.Tainted("tenant", tenant, corev1.TaintEffectNoSchedule)))
+		}
+		trial, err := made.Open(clustertest.Snapshot(things...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := trial.Place(clustertest.Compact("p"), nil); got != "shared" {
+			t.Errorf("with %d nodes of tenants the pod is on %q, want the only node without a taint", (round+1)*tenants, got)
+		}
+	}
+}

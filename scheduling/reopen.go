@@ -96,13 +96,17 @@ func (b *board) arrange(s *cluster.Snapshot) {
 		}
 	}
 	b.permute(names, before)
-	slot := int32(0)
-	for _, node := range s.Nodes.All() {
-		if before[slot] == none {
-			b.setNode(slot, node)
-			b.raise(slot)
+	var fresh []int32
+	for i, from := range before {
+		if from == none {
+			slot := int32(i) //nolint:gosec // As many as nodes.
+			b.nodes[slot], _ = s.Nodes.Get(names[i])
+			fresh = append(fresh, slot)
 		}
-		slot++
+	}
+	for _, slot := range fresh { // Each may have all nodes sorted into classes anew: all have to be there by now.
+		b.setNode(slot, b.nodes[slot])
+		b.raise(slot)
 	}
 }
 
