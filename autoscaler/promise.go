@@ -37,8 +37,8 @@ func (p *pass) keepPromises(passedOver map[string]rejected) (left []scheduling.C
 }
 
 // rehearse places the promised pods anew, in the scheduler's order and by its choice, and gives those that find no room, class by class: they are no
-// longer promised any. Nodes that stay empty are taken back. The others keep the pods that they were asked for, for who reads the plan, unless there
-// are no such nodes any more.
+// longer promised any. Nodes that stay empty are taken back. As long as neither happens, the nodes keep the pods that they were asked for, for who
+// reads the plan; else the pods are told where the scheduler would put them, so that no node is asked for nobody.
 func (p *pass) rehearse() (homeless []scheduling.Class) {
 	pods := make([]*cluster.Pod, len(p.given))
 	for i := range p.given {
@@ -49,18 +49,12 @@ func (p *pass) rehearse() (homeless []scheduling.Class) {
 	}
 	scheduling.InOrder(pods)
 	out := p.trial.Rehearse(pods, p.added)
-	without := map[*cluster.Pod]bool{}
 	pods = pods[:0]
 	for _, leftover := range out.Left {
-		for _, pod := range leftover.Class.Pods {
-			without[pod] = true
-			pods = append(pods, pod)
-		}
+		pods = append(pods, leftover.Class.Pods...)
 	}
-	if p.dropUnused(out) {
+	if p.dropUnused(out) || len(pods) > 0 {
 		p.given = out.Placed
-	} else {
-		p.given = slices.DeleteFunc(p.given, func(placed scheduling.Placement) bool { return without[placed.Pod] })
 	}
 	return p.classesOf(pods)
 }
