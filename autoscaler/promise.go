@@ -49,14 +49,14 @@ func (p *pass) rehearse() (homeless []scheduling.Class) {
 	}
 	scheduling.InOrder(pods)
 	out := p.trial.Rehearse(pods, p.added)
-	pods = pods[:0]
+	var left []*cluster.Pod
 	for _, leftover := range out.Left {
-		pods = append(pods, leftover.Class.Pods...)
+		left = append(left, leftover.Class.Pods...)
 	}
-	if p.dropUnused(out) || len(pods) > 0 {
+	if p.dropUnused(out) || len(left) > 0 {
 		p.given = out.Placed
 	}
-	return p.classesOf(pods)
+	return p.classesOf(left)
 }
 
 // dropUnused takes back new nodes that no pod uses, but for those that a pool's min asks for, and tells whether there were any.

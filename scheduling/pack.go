@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -200,7 +201,7 @@ func (p *packing) search(one *parcel, pod *cluster.Pod, from, to int) int {
 	}
 	for at := from; at < to; at++ {
 		offer := p.opened[at].offer
-		if one.unfit != nil && one.unfit[offer] || refused != nil && refused[offer] >= refusals || !p.hasRoom(at, one) {
+		if len(one.unfit) > 0 && one.unfit[offer] || refused != nil && refused[offer] >= refusals || !p.hasRoom(at, one) {
 			continue
 		}
 		if p.trial.admits(one.kind, pod, p.opened[at].slot) {
@@ -363,11 +364,11 @@ func (p *packing) useful(shape *Shape) bool {
 }
 
 func (p *packing) domainOf(node *corev1.Node) string {
-	text := ""
+	var text strings.Builder
 	for _, key := range p.keys {
-		text += node.Labels[key] + "\x00"
+		text.WriteString(node.Labels[key] + "\x00")
 	}
-	return text
+	return text.String()
 }
 
 // swayed tells whether the pod may come to fit a node that refused it, because other pods were placed or nodes added. For all other pods

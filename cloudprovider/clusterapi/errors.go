@@ -6,6 +6,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
@@ -49,4 +50,10 @@ func classOf(err error) cloudprovider.Class {
 
 func notOurs(doing, id string) error {
 	return cloudprovider.Errorf(cloudprovider.ClassNotFound, doing, "no Machine of this pool has the provider ID %q", id)
+}
+
+// isGone tells whether the API server says of this very object that it is not there. A 404 for a kind that is not served (any more) has the same reason,
+// and says nothing about the object: a Cluster API that was upgraded must not look like machines that are gone.
+func isGone(err error) bool {
+	return apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }

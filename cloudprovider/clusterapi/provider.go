@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -139,7 +138,7 @@ func (p *Provider) HasInstance(ctx context.Context, node *corev1.Node) (bool, er
 	}
 	o, err := p.get(ctx, kindMachine, r.namespace, r.name)
 	switch {
-	case apierrors.IsNotFound(err):
+	case isGone(err):
 		return false, nil
 	case err != nil:
 		return false, typed(err, doing)
@@ -152,7 +151,7 @@ func (p *Provider) listsID(ctx context.Context, r ref, id string) (bool, error) 
 	_, namespace, name := splitName(r.group)
 	o, err := p.get(ctx, kindPool, namespace, name)
 	switch {
-	case apierrors.IsNotFound(err):
+	case isGone(err):
 		return false, nil
 	case err != nil:
 		return false, typed(err, "look for "+id+" in "+r.group)

@@ -139,6 +139,7 @@ func (g *group) DecreaseTargetSize(ctx context.Context, delta int) error {
 		for _, m := range live.machines {
 			switch {
 			case m.object != nil && (m.deleting() || live.wasRemoved(m.object.GetUID())):
+			case m.id == "" && m.object == nil: // a list of provider IDs with an empty place: no machine that could be named
 			case m.id == "":
 				pending = append(pending, m)
 			default:
@@ -265,7 +266,7 @@ func (g *group) delete(ctx context.Context, victims []*machine) error {
 		}
 		uid := m.object.GetUID()
 		err = door.Delete(ctx, m.name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
-		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // a conflict: another Machine has the name by now
+		if err != nil && !isGone(err) && !apierrors.IsConflict(err) { // a conflict: another Machine has the name by now
 			return err
 		}
 		g.provider.mutex.Lock()
@@ -309,7 +310,7 @@ func (g *group) mark(ctx context.Context, m *machine, on bool) error {
 		return err
 	}
 	_, err = door.Patch(ctx, m.name, types.MergePatchType, patch, metav1.PatchOptions{})
-	if apierrors.IsNotFound(err) {
+	if isGone(err) {
 		return nil // it went by itself; the next look shows it
 	}
 	return err

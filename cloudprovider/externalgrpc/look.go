@@ -29,8 +29,8 @@ type lookList struct {
 	at    time.Time
 	write uint64
 	ids   map[string]cloudprovider.InstanceState
-	// alive is how many of them are not being deleted.
-	alive int
+	// alive is how many of them are not being deleted, and target what the server wants.
+	alive, target int
 	// doubt is why an absence from the list proves nothing; nil if it does.
 	doubt error
 }
@@ -105,7 +105,11 @@ func (p *Provider) readLook(ctx context.Context, id string) (lookList, error) {
 	if err != nil {
 		return lookList{}, cloudprovider.Errorf(cloudprovider.ClassOther, doing, "%w", err)
 	}
-	list := lookList{ids: make(map[string]cloudprovider.InstanceState, len(instances)), doubt: doubt(len(instances), int(size.GetTargetSize()))}
+	target := int(size.GetTargetSize())
+	list := lookList{
+		ids: make(map[string]cloudprovider.InstanceState, len(instances)), target: target,
+		doubt: doubt(len(instances), target),
+	}
 	for i := range instances {
 		list.ids[instances[i].ID] = instances[i].Status.State
 		if instances[i].Status.State != cloudprovider.InstanceDeleting {

@@ -242,6 +242,20 @@ func TestADecreaseNeverKillsWhateverTheServerWouldDo(t *testing.T) {
 	}
 }
 
+func TestADecreaseStartsFromWhatTheServerHasNowAndNotFromAnOlderRead(t *testing.T) {
+	s := play(t, newStub(1, 4), time.Minute)
+	s.change("pool-0", func(g *stubGroup) { g.target = 5 })
+	s.refresh(0)
+	s.change("pool-0", func(g *stubGroup) { g.target = 4 }) // somebody else took back the one that had not come
+	if err := s.pool("pool-0").DecreaseTargetSize(t.Context(), -1); !errors.Is(err, cloudprovider.ErrInvalid) {
+		t.Fatalf("a decrease that would kill the fourth of four gave %v", err)
+	}
+	s.refresh(time.Minute)
+	if size := s.size("pool-0"); size != 4 {
+		t.Errorf("the target is %d, want 4", size)
+	}
+}
+
 func TestLimitsAreTypedThoughTheServerHasNoCodeForThem(t *testing.T) {
 	s := play(t, newStub(1, 1), time.Minute)
 	s.change("pool-0", func(g *stubGroup) { g.most = 2 })

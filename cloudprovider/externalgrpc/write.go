@@ -125,8 +125,12 @@ func (g *group) DecreaseTargetSize(ctx context.Context, delta int) error {
 		if err != nil {
 			return &v, err
 		}
-		if v.target+delta < list.alive {
-			return &v, cloudprovider.Errorf(cloudprovider.ClassInvalid, doing, "the target is %d and %d instances exist; this call deletes none", v.target, list.alive)
+		if list.doubt != nil {
+			return &v, &cloudprovider.Error{Class: cloudprovider.ClassTransient, Doing: doing, Err: list.doubt}
+		}
+		target := min(v.target, list.target) // somebody else may have lowered it since it was read
+		if target+delta < list.alive {
+			return &v, cloudprovider.Errorf(cloudprovider.ClassInvalid, doing, "the target is %d and %d instances exist; this call deletes none", target, list.alive)
 		}
 		err = order(ctx, g.provider.server, doing, g.provider.server.usual.NodeGroupDecreaseTargetSize,
 			&protos.NodeGroupDecreaseTargetSizeRequest{Id: g.id, Delta: int32(delta)})

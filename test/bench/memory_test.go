@@ -192,7 +192,8 @@ func minuteAt(url string) (changes int, err error) {
 	if err := errors.Join(err, response.Body.Close()); err != nil {
 		return 0, err
 	}
-	return changes, json.Unmarshal(body, &changes)
+	err = json.Unmarshal(body, &changes)
+	return changes, err
 }
 
 const mega = 1 << 20

@@ -114,11 +114,14 @@ func parsePool(text string) (fake.PoolSpec, error) {
 			return pool, fmt.Errorf("%s: %w", key, err)
 		}
 	}
-	if pool.Name == "" || pool.Size < 0 {
-		return pool, errors.New("a pool needs a name, and a size of 0 or more")
+	if pool.Name == "" || pool.Size < 0 || pool.Size > mostNodes {
+		return pool, fmt.Errorf("a pool needs a name, and a size of 0 or more, up to %d", mostNodes)
 	}
 	return pool, nil
 }
+
+// mostNodes is the size that the fake stays small with.
+const mostNodes = 1000
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	s, err := parse(args, out)

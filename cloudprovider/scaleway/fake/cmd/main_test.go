@@ -68,7 +68,7 @@ func TestTheProgramServesTheClusterThatItsFlagsDescribe(t *testing.T) {
 
 func TestFlagsThatCantBeAreRefused(t *testing.T) {
 	for flags, want := range map[string]string{
-		"--speed=0": "above 0", "--pool=": "needs a name", "--pool=web,size=many": "size", "--pool=web,colour=red": "is not known", "--pool=web,size=-1": "0 or more",
+		"--speed=0": "above 0", "--pool=": "needs a name", "--pool=web,size=many": "size", "--pool=web,colour=red": "is not known", "--pool=web,size=-1": "0 or more", "--pool=web,size=999999999": "up to 1000",
 		"--kubeconfig=/nowhere": "--kubeconfig", "--address=nowhere:x": "unknown port",
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
