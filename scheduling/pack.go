@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -201,7 +201,7 @@ func (p *packing) search(one *parcel, pod *cluster.Pod, from, to int) int {
 	}
 	for at := from; at < to; at++ {
 		offer := p.opened[at].offer
-		if len(one.unfit) > 0 && one.unfit[offer] || refused != nil && refused[offer] >= refusals || !p.hasRoom(at, one) {
+		if len(one.unfit) > 0 && one.unfit[offer] || len(refused) > 0 && refused[offer] >= refusals || !p.hasRoom(at, one) {
 			continue
 		}
 		if p.trial.admits(one.kind, pod, p.opened[at].slot) {
