@@ -137,7 +137,7 @@ conformance: ## Run the conformance suite over every provider, and print which p
 
 .PHONY: faults
 faults: ## Live through random days with faults and crashes, and check the invariants (SEEDS=10000, FIRST_SEED=1; EVENTS=3,7 with SEEDS=1)
-	@go test -count=1 -timeout 0 -v -run EveryDay ./test/faults -seeds=$(or $(SEEDS),300) -first-seed=$(or $(FIRST_SEED),1) -events=$(EVENTS)
+	@go test -count=1 -timeout 0 -v -run EveryDay ./test/faults -seeds=$(or $(SEEDS),100) -first-seed=$(or $(FIRST_SEED),1) -events=$(EVENTS)
 
 .PHONY: tools
 tools: ## Build the programs that the tests run; kept outside the tree, so this takes long only once

@@ -3,4 +3,4 @@
 package faults
 
 // daysInCI is how many days CI lives.
-const daysInCI = 300
+const daysInCI = 100
