@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,8 +44,8 @@ type Provider struct {
 	spelling map[string]string
 	// leaving are the Machines that we have deleted, until a list shows it.
 	leaving map[types.UID]bool
-	// gates let one write at a time change a resource, by its pool's name.
-	gates map[string]gate
+	// turns let one write at a time change a resource, by its pool's name.
+	turns map[string]*semaphore.Weighted
 }
 
 // ref says which Machine it was.
@@ -81,7 +82,7 @@ func New(_ context.Context, options registry.Options) (cloudprovider.CloudProvid
 func NewFromClient(config Config, client dynamic.Interface, mapper meta.RESTMapper) *Provider {
 	return &Provider{
 		config: config, client: client, mapper: mapper, seen: map[string]ref{}, spelling: map[string]string{},
-		leaving: map[types.UID]bool{}, gates: map[string]gate{},
+		leaving: map[types.UID]bool{}, turns: map[string]*semaphore.Weighted{},
 	}
 }
 
@@ -180,32 +181,15 @@ func (p *Provider) pool(name string) *pool {
 	return p.view.pools[name]
 }
 
-// gate is the gate of a pool's writes.
-func (p *Provider) gate(name string) gate {
+// turn lets one write at a time change the pool.
+func (p *Provider) turn(name string) *semaphore.Weighted {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	if p.gates[name] == nil {
-		p.gates[name] = make(gate, 1)
+	if p.turns[name] == nil {
+		p.turns[name] = semaphore.NewWeighted(1)
 	}
-	return p.gates[name]
+	return p.turns[name]
 }
-
-// gate is a lock that can be waited for with a context.
-type gate chan struct{}
-
-func (g gate) lock(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case g <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (g gate) unlock() { <-g }
 
 // of is the door to a kind of the management cluster.
 func (p *Provider) of(kind, namespace string) (dynamic.ResourceInterface, error) {

@@ -30,11 +30,11 @@ const (
 // write reads the pool's resource, has it changed, and takes in what came of it. On a conflict it begins again: nothing is ever written that was
 // computed from an older state than the one that it replaces. One write at a time changes a pool.
 func (g *group) write(ctx context.Context, doing string, change func(*unstructured.Unstructured) (*unstructured.Unstructured, error)) error {
-	gate := g.provider.gate(g.name)
-	if err := gate.lock(ctx); err != nil {
+	turn := g.provider.turn(g.name)
+	if err := turn.Acquire(ctx, 1); err != nil {
 		return typed(err, doing)
 	}
-	defer gate.unlock()
+	defer turn.Release(1)
 	kind, namespace, name := splitName(g.name)
 	var err error
 	for range tries {

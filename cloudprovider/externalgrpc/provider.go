@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
 
@@ -25,7 +26,7 @@ type Provider struct {
 	clock  clock.PassiveClock
 
 	// reading lets one Refresh at a time do its work.
-	reading gate
+	reading *semaphore.Weighted
 	// life ends with Cleanup.
 	life context.Context
 	end  context.CancelFunc
@@ -35,7 +36,7 @@ type Provider struct {
 	order []string
 	views map[string]*view
 	// writing are the locks of the groups' writes, and underway counts those that have not ended.
-	writing  map[string]gate
+	writing  map[string]*semaphore.Weighted
 	underway map[string]int
 	// writes counts the writes that have ended.
 	writes uint64
@@ -86,8 +87,8 @@ func NewFromConfig(config Config, options registry.Options) (*Provider, error) {
 	}
 	life, end := context.WithCancel(context.Background())
 	return &Provider{
-		server: server, clock: options.Clock, reading: newGate(), life: life, end: end,
-		views: map[string]*view{}, writing: map[string]gate{}, underway: map[string]int{},
+		server: server, clock: options.Clock, reading: semaphore.NewWeighted(1), life: life, end: end,
+		views: map[string]*view{}, writing: map[string]*semaphore.Weighted{}, underway: map[string]int{},
 		owners: map[string]string{}, members: map[string]member{},
 	}, nil
 }
@@ -216,25 +217,6 @@ func (p *Provider) view(id string) (*view, error) {
 	}
 	return v, nil
 }
-
-// gate is a lock that can be waited for with a context.
-type gate chan struct{}
-
-func newGate() gate { return make(gate, 1) }
-
-func (g gate) lock(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case g <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (g gate) unlock() { <-g }
 
 // wireNode is as much of a node as the usual protocol has.
 func wireNode(node *corev1.Node) *protos.ExternalGrpcNode {

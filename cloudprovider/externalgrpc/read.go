@@ -45,10 +45,10 @@ type picture struct {
 // Refresh implements [cloudprovider.CloudProvider]. A group that makes trouble keeps its former state, its TargetSize and Nodes give the error, and the other groups
 // go on; only when the server as a whole does, or every group, Refresh itself fails.
 func (p *Provider) Refresh(ctx context.Context) error {
-	if err := p.reading.lock(ctx); err != nil {
+	if err := p.reading.Acquire(ctx, 1); err != nil {
 		return &cloudprovider.Error{Class: cloudprovider.ClassTransient, Doing: "refresh", Err: err}
 	}
-	defer p.reading.unlock()
+	defer p.reading.Release(1)
 	before, writes := p.before()
 	next := before
 	next.views = map[string]*view{}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
@@ -17,11 +18,11 @@ import (
 // outcome is unknown is waited for: until it shows, or was given up, the size isn't changed again.
 func (g *group) write(ctx context.Context, doing string, do func(v view) (*view, error)) error {
 	p := g.provider
-	gate := p.gateOf(g.id)
-	if err := gate.lock(ctx); err != nil {
+	turn := p.turnOf(g.id)
+	if err := turn.Acquire(ctx, 1); err != nil {
 		return &cloudprovider.Error{Class: cloudprovider.ClassTransient, Doing: doing, Err: fmt.Errorf("nothing was sent: %w", err)}
 	}
-	defer gate.unlock()
+	defer turn.Release(1)
 	v, err := p.beginWrite(g.id, doing)
 	if err != nil {
 		return err
@@ -34,11 +35,12 @@ func (g *group) write(ctx context.Context, doing string, do func(v view) (*view,
 	return err
 }
 
-func (p *Provider) gateOf(id string) gate {
+// turnOf lets one write at a time change a group.
+func (p *Provider) turnOf(id string) *semaphore.Weighted {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	if p.writing[id] == nil {
-		p.writing[id] = newGate()
+		p.writing[id] = semaphore.NewWeighted(1)
 	}
 	return p.writing[id]
 }

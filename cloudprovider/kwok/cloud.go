@@ -173,10 +173,10 @@ func (p *Provider) DeleteNodeGroup(ctx context.Context, name string) error {
 
 // changePools is a compare-and-swap on the pools that were made; what is known of the cloud is changed with it.
 func (p *Provider) changePools(ctx context.Context, change func([]Pool) []Pool) error {
-	if err := p.refreshing.lock(ctx); err != nil {
+	if err := p.refreshing.Acquire(ctx, 1); err != nil {
 		return err
 	}
-	defer p.refreshing.unlock()
+	defer p.refreshing.Release(1)
 	err := p.store.update(ctx, "", func(cm *corev1.ConfigMap) error {
 		made, err := decodePools(cm)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
 
@@ -25,7 +26,7 @@ type Provider struct {
 	source func() (Config, error)
 
 	// refreshing lets one Refresh at a time do its work, and writing one compare-and-swap.
-	refreshing, writing gate
+	refreshing, writing *semaphore.Weighted
 
 	mutex  sync.RWMutex
 	cloud  cloud
@@ -73,7 +74,7 @@ func build(source func() (Config, error), options registry.Options) (*Provider, 
 	}
 	return &Provider{
 		store: store{options.API, options.Namespace}, clock: options.Clock, source: source,
-		refreshing: newGate(), writing: newGate(),
+		refreshing: semaphore.NewWeighted(1), writing: semaphore.NewWeighted(1),
 		cloud: cloud{pools: config.Pools, versions: config.Versions, faults: config.Faults}, views: map[string]*view{},
 	}, nil
 }
@@ -196,10 +197,10 @@ func (p *Provider) accept(read cloud, views map[string]*view) {
 
 // update is a compare-and-swap on the pool's state: it is brought up to now, then change, if there is one, changes it. The view isn't taken in.
 func (p *Provider) update(ctx context.Context, pool Pool, change func(*state, faults, time.Time) error) (*view, error) {
-	if err := p.writing.lock(ctx); err != nil {
+	if err := p.writing.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
-	defer p.writing.unlock()
+	defer p.writing.Release(1)
 	var v *view
 	err := p.store.update(ctx, pool.Name, func(cm *corev1.ConfigMap) error {
 		var err error
@@ -287,22 +288,3 @@ func explain(err error, doing string) error {
 	explained.Doing = doing
 	return &explained
 }
-
-// gate is a lock that can be waited for with a context.
-type gate chan struct{}
-
-func newGate() gate { return make(gate, 1) }
-
-func (g gate) lock(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case g <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (g gate) unlock() { <-g }

@@ -16,10 +16,10 @@ import (
 // now: instances boot, register and disappear. A pool whose ConfigMap or Nodes make trouble keeps its former state, its TargetSize and Nodes
 // give the error, and the other pools go on; only when no pool could be read does Refresh itself fail.
 func (p *Provider) Refresh(ctx context.Context) error {
-	if err := p.refreshing.lock(ctx); err != nil {
+	if err := p.refreshing.Acquire(ctx, 1); err != nil {
 		return err
 	}
-	defer p.refreshing.unlock()
+	defer p.refreshing.Release(1)
 	read, err := p.readCloud(ctx)
 	if err != nil {
 		return err

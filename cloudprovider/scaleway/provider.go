@@ -10,6 +10,7 @@ import (
 	"github.com/scaleway/scaleway-sdk-go/api/instance/v1"
 	"github.com/scaleway/scaleway-sdk-go/api/k8s/v1"
 	"github.com/scaleway/scaleway-sdk-go/scw"
+	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
 
@@ -32,11 +33,11 @@ type Provider struct {
 	clock     clock.PassiveClock
 
 	// refreshing lets one Refresh at a time do its work, and writing one write to each pool.
-	refreshing gate
+	refreshing *semaphore.Weighted
 
 	mutex   sync.RWMutex
 	view    *view
-	writing map[string]gate
+	writing map[string]*semaphore.Weighted
 	// writes counts what was written, so that a Refresh that began before a write doesn't bring back what was.
 	writes uint64
 	// clusterID is the cluster's, once it is known.
@@ -63,7 +64,7 @@ func build(config Config, options registry.Options) (*Provider, error) {
 	}
 	return &Provider{
 		config: config, client: client, k8s: k8s.NewAPI(client), instances: instance.NewAPI(client), clock: options.Clock,
-		refreshing: newGate(), view: &view{}, writing: map[string]gate{},
+		refreshing: semaphore.NewWeighted(1), view: &view{}, writing: map[string]*semaphore.Weighted{},
 	}, nil
 }
 
@@ -168,22 +169,3 @@ func (p *Provider) forget(instance string) {
 	pools[slices.Index(pools, known)] = &without
 	p.view = &view{pools: pools, facts: p.view.facts}
 }
-
-// gate is a lock that can be waited for with a context.
-type gate chan struct{}
-
-func newGate() gate { return make(gate, 1) }
-
-func (g gate) lock(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case g <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (g gate) unlock() { <-g }

@@ -14,10 +14,10 @@ import (
 // Refresh implements [cloudprovider.CloudProvider]: one list of pools and one of nodes, all pages of each. What changes seldom is read seldom, and is
 // no reason to fail.
 func (p *Provider) Refresh(ctx context.Context) error {
-	if err := p.refreshing.lock(ctx); err != nil {
+	if err := p.refreshing.Acquire(ctx, 1); err != nil {
 		return err
 	}
-	defer p.refreshing.unlock()
+	defer p.refreshing.Release(1)
 	p.mutex.RLock()
 	before, f := p.writes, p.view.facts
 	p.mutex.RUnlock()

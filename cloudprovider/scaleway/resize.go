@@ -7,6 +7,7 @@ import (
 
 	"github.com/scaleway/scaleway-sdk-go/api/k8s/v1"
 	"github.com/scaleway/scaleway-sdk-go/scw"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 )
@@ -18,16 +19,16 @@ import (
 func (g *ownGroup) write(ctx context.Context, doing string, do func() error) error {
 	p := g.provider
 	p.mutex.Lock()
-	lock := p.writing[g.name]
-	if lock == nil {
-		lock = newGate()
-		p.writing[g.name] = lock
+	turn := p.writing[g.name]
+	if turn == nil {
+		turn = semaphore.NewWeighted(1)
+		p.writing[g.name] = turn
 	}
 	p.mutex.Unlock()
-	if err := lock.lock(ctx); err != nil {
+	if err := turn.Acquire(ctx, 1); err != nil {
 		return explain(err, doing)
 	}
-	defer lock.unlock()
+	defer turn.Release(1)
 	return explain(do(), doing)
 }
 
