@@ -112,6 +112,9 @@ type Claim struct {
 	Trouble reason.Reason `json:"trouble,omitempty"`
 	// Incident is the incident that a repair belongs to.
 	Incident string `json:"incident,omitempty"`
+	// Deadline is when the cloud takes the machine anyway, and Forced says that a person asked for it in spite of the breakers.
+	Deadline time.Time `json:"deadline,omitzero"`
+	Forced   bool      `json:"forced,omitempty"`
 }
 
 // State is how far a size change has got.
@@ -246,16 +249,6 @@ type Timer struct {
 type Moment struct {
 	Key string    `json:"key"`
 	At  time.Time `json:"at"`
-}
-
-// Breaker is an open breaker. It is taken out of the ledger when it closes.
-type Breaker struct {
-	// Scope is "cluster" or "pool/<name>".
-	Scope   string    `json:"scope"`
-	Opened  time.Time `json:"opened"`
-	Message string    `json:"message"`
-	// Displaced are the UIDs of the controllers whose pods ran on the sick nodes: no nodes are added for their pods.
-	Displaced []types.UID `json:"displaced,omitempty"`
 }
 
 // Stopwatch counts observed time: a gap in observing (a restart, an outage of the API, a jump of the clock) adds nothing.

@@ -53,6 +53,10 @@ type Proposal struct {
 	Pods []PodRef `json:"pods,omitempty"`
 	// Incident is the incident that the repair belongs to.
 	Incident string `json:"incident,omitempty"`
+	// Deadline is when the cloud takes the machine anyway; zero if it does not. Such a disruption waits for no breaker, no cap and no pause.
+	Deadline time.Time `json:"deadline,omitzero"`
+	// Forced says that a person asked for it in spite of the breakers.
+	Forced bool `json:"forced,omitempty"`
 }
 
 // PodRef names a pod.
