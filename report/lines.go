@@ -63,14 +63,14 @@ func (l *lines) ofSteps(p *plan.Plan) []line {
 				continue
 			}
 		} else {
-			text := stepText(step)
+			text := step.String()
 			said[step.ID][text] = true
 			if l.steps[step.ID][text] || noted(p, step) {
 				continue
 			}
 		}
 		all = append(all, line{
-			Owner: step.Owner, Text: stepText(fresh), Reason: step.Reason, Pool: step.Pool, Node: step.Node.String(),
+			Owner: step.Owner, Text: fresh.String(), Reason: step.Reason, Pool: step.Pool, Node: step.Node.String(),
 			Minor: step.Do == plan.Candidate,
 		})
 	}
@@ -149,38 +149,6 @@ func (l *lines) ofWaiting(groups []waiting) []line {
 	}
 	l.waiting = said
 	return all
-}
-
-// stepText says what a step does, as something that its owner does.
-func stepText(s plan.Step) string {
-	switch s.Do {
-	case plan.Increase:
-		return fmt.Sprintf("pool %s %d→%d%s", s.Pool, s.From, s.From+s.Delta, colon(s.Message))
-	case plan.Decrease:
-		return fmt.Sprintf("pool %s %d→%d: takes back what did not come", s.Pool, s.From, s.From+s.Delta)
-	case plan.ChangeVersion:
-		return fmt.Sprintf("sets the version of pool %s to %s", s.Pool, s.Version)
-	case plan.UpgradePool:
-		return fmt.Sprintf("has the provider upgrade pool %s to %s", s.Pool, s.Version)
-	case plan.Mark:
-		return "cordons and marks " + s.Node.String()
-	case plan.Unmark:
-		return "takes its marks from " + s.Node.String()
-	case plan.Candidate:
-		if s.Undo {
-			return "takes the candidate mark from " + s.Node.String()
-		}
-		return "marks " + s.Node.String() + " as a candidate"
-	case plan.Evict:
-		return fmt.Sprintf("evicts %s from %s: %s", plural(len(s.Pods), "pod", "pods"), s.Node, someOf(podNames(s.Pods), 5))
-	case plan.DeleteInstance:
-		return "deletes the instance of " + s.Node.String()
-	case plan.ReplaceInstance:
-		return "has the instance of " + s.Node.String() + " replaced"
-	case plan.DeleteNode:
-		return "deletes the Node object " + s.Node.String()
-	}
-	return string(s.Do) + " " + s.Pool + " " + s.Node.String()
 }
 
 func plural(n int, one, many string) string {

@@ -132,11 +132,11 @@ func (r *Reporter) Step(step plan.Step, result cluster.Result, took time.Duratio
 	keys := []any{"step", step.ID, "owner", step.Owner, "pool", step.Pool, "node", step.Node.String(), "reason", step.Reason, "took", took.String()}
 	switch {
 	case result.Err == "":
-		r.options.Log.V(2).Info("Did: "+stepText(step), keys...)
+		r.options.Log.V(2).Info("Did: "+step.String(), keys...)
 	case result.Class == cluster.ClassBudget, result.Class == cluster.ClassConflict:
-		r.options.Log.V(1).Info("Not yet: "+stepText(step), append(keys, "class", result.Class, "err", result.Err)...)
+		r.options.Log.V(1).Info("Not yet: "+step.String(), append(keys, "class", result.Class, "err", result.Err)...)
 	default:
-		r.options.Log.Info("Failed: "+stepText(step), append(keys, "class", result.Class, "err", result.Err)...)
+		r.options.Log.Info("Failed: "+step.String(), append(keys, "class", result.Class, "err", result.Err)...)
 	}
 }
 

@@ -153,14 +153,6 @@ func someOf(names []string, shown int) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }
 
-func podNames(pods []plan.PodRef) []string {
-	names := make([]string, 0, len(pods))
-	for _, pod := range pods {
-		names = append(names, pod.String())
-	}
-	return names
-}
-
 // operationOf is the newest operation of a pool that no claim asked for.
 func operationOf(p *plan.Plan, pool string) (op ledger.Operation, ok bool) {
 	for _, o := range p.Operations {
