@@ -151,7 +151,7 @@ func (p *process) run(ctx context.Context) error {
 // watch starts the informers, and waits until the picture is whole. An API server that is away is waited for.
 func (p *process) watch(ctx, looping context.Context) error {
 	for pause := time.Second; ; pause = min(2*pause, 8*time.Second) {
-		w, err := watch.Start(looping, p.client, p.loop.sink(looping))
+		w, err := watch.Start(looping, p.client, p.config.Namespace, p.loop.sink(looping))
 		if err == nil {
 			p.watcher.Store(w)
 			err = w.WaitForSync(ctx)

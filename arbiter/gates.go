@@ -31,6 +31,7 @@ type verdict struct {
 func growing() []gate {
 	return []gate{
 		{"view", (*pass).answers},           // a pool that the provider says nothing about is not resized
+		{"rival", (*pass).alone},            // another autoscaler is at work
 		{"displaced", (*pass).notDisplaced}, // an outage must not replace the fleet under another name
 		{"back-off", (*pass).notBackedOff},  // a pool that failed is left alone for a while
 		{"in-flight", (*pass).settled},      // one size change per pool
@@ -43,6 +44,7 @@ func disrupting() []gate {
 	return []gate{
 		{"view", (*pass).answers},          // a pool that the provider says nothing about is left alone
 		{"freshness", (*pass).fresh},       // no destruction by an old view
+		{"rival", (*pass).alone},           // another autoscaler is at work: nothing is scaled beside it
 		{"native", (*pass).notNative},      // the provider's own upgrade goes on there
 		{"foreign", (*pass).notForeign},    // another program's node
 		{"claimed", (*pass).unclaimed},     // one owner per node

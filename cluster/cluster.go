@@ -36,6 +36,8 @@ type Cluster struct {
 	slices      btree.Map[string, *resourcev1.ResourceSlice]
 	claims      btree.Map[string, *resourcev1.ResourceClaim]
 	heartbeats  btree.Map[string, Heartbeat]
+	rivals      btree.Map[string, Rival]
+	configMaps  btree.Map[string, *corev1.ConfigMap]
 	pools       btree.Map[string, *Pool]
 	instances   btree.Map[string, *Instance]
 	members     btree.Map[string, string]
@@ -126,6 +128,7 @@ func (c *Cluster) Snapshot() *Snapshot {
 		CSIDrivers: freeze(&c.csiDrivers), CSIStorageCapacities: freeze(&c.csiCaps),
 		VolumeAttachments: freeze(&c.attachments), DeviceClasses: freeze(&c.devClasses),
 		ResourceSlices: freeze(&c.slices), ResourceClaims: freeze(&c.claims), Heartbeats: freeze(&c.heartbeats),
+		Rivals: freeze(&c.rivals), ConfigMaps: freeze(&c.configMaps),
 		Pools: freeze(&c.pools), Instances: freeze(&c.instances), Members: freeze(&c.members),
 		Rows: c.rows, Strays: freeze(&c.strays), nodesBy: freeze(&c.nodesBy),
 		BudgetsVersion: c.budgetChanges, WorkloadsVersion: c.workloadChanges,

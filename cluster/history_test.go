@@ -47,7 +47,7 @@ func plainly(s *Snapshot) plain {
 		Tables: map[string]map[string]any{
 			"nodes": spread(s.Nodes), "pods": spread(s.Pods), "pending": spread(s.Pending), "budgets": spread(s.Budgets),
 			"daemonsets": spread(s.DaemonSets), "workloads": spread(s.Workloads), "namespaces": spread(s.Namespaces),
-			"claims": spread(s.PersistentVolumeClaims), "csinodes": spread(s.CSINodes), "heartbeats": spread(s.Heartbeats),
+			"claims": spread(s.PersistentVolumeClaims), "csinodes": spread(s.CSINodes), "heartbeats": spread(s.Heartbeats), "rivals": spread(s.Rivals), "configmaps": spread(s.ConfigMaps),
 			"pools": spread(s.Pools), "instances": spread(s.Instances), "members": spread(s.Members),
 		},
 		On: on, Results: s.Results, ServerVersion: s.ServerVersion,

@@ -59,6 +59,8 @@ func (c *Cluster) set(now time.Time, object Object) {
 		put(c, &c.slices, key, o)
 	case *resourcev1.ResourceClaim:
 		put(c, &c.claims, key, o)
+	case *corev1.ConfigMap:
+		put(c, &c.configMaps, key, o)
 	case *coordinationv1.Lease:
 		c.beat(now, o)
 	}
@@ -103,6 +105,8 @@ func (c *Cluster) unset(object Object) {
 		drop(c, &c.slices, key)
 	case *resourcev1.ResourceClaim:
 		drop(c, &c.claims, key)
+	case *corev1.ConfigMap:
+		drop(c, &c.configMaps, key)
 	case *coordinationv1.Lease:
 		c.unbeat(object)
 	}
@@ -185,7 +189,11 @@ func workload(kind string, o metav1.Object, replicas *int32) *Workload {
 const nodeLeases = "kube-node-lease"
 
 func (c *Cluster) beat(now time.Time, lease *coordinationv1.Lease) {
-	if lease.Namespace != nodeLeases || lease.Spec.RenewTime == nil {
+	if lease.Namespace != nodeLeases {
+		c.setRival(now, lease)
+		return
+	}
+	if lease.Spec.RenewTime == nil {
 		return
 	}
 	old, had := c.heartbeats.Get(lease.Name)
@@ -202,6 +210,7 @@ func (c *Cluster) beat(now time.Time, lease *coordinationv1.Lease) {
 
 func (c *Cluster) unbeat(lease Object) {
 	if lease.GetNamespace() != nodeLeases {
+		drop(c, &c.rivals, Key(lease))
 		return
 	}
 	if _, had := c.heartbeats.Delete(lease.GetName()); had {

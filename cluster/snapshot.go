@@ -59,6 +59,10 @@ type Snapshot struct {
 	ResourceClaims Table[*resourcev1.ResourceClaim]
 	// Heartbeats are the nodes' leases by node name. They don't change the generation.
 	Heartbeats Table[Heartbeat]
+	// Rivals are the Leases by which other autoscalers say that they are alive, by namespace/name. Their renewals don't change the generation.
+	Rivals Table[Rival]
+	// ConfigMaps are those that tell us something (see [Tells]), by namespace/name.
+	ConfigMaps Table[*corev1.ConfigMap]
 
 	// Pools by name.
 	Pools Table[*Pool]

@@ -52,8 +52,16 @@ func (t *Trimmer) Trim(object Object) (Object, bool) {
 		return &corev1.ReplicationController{ObjectMeta: t.owner(o.ObjectMeta), Spec: spec}, true
 	case *corev1.Namespace:
 		return &corev1.Namespace{ObjectMeta: t.meta(o.ObjectMeta)}, true
+	case *corev1.ConfigMap:
+		if !Tells(o.Name) {
+			return nil, false
+		}
+		return &corev1.ConfigMap{ObjectMeta: t.meta(o.ObjectMeta), Data: o.Data}, true
 	case *coordinationv1.Lease:
 		spec := coordinationv1.LeaseSpec{RenewTime: o.Spec.RenewTime, LeaseDurationSeconds: o.Spec.LeaseDurationSeconds}
+		if o.Namespace != nodeLeases {
+			spec.HolderIdentity = o.Spec.HolderIdentity
+		}
 		return &coordinationv1.Lease{ObjectMeta: t.owner(o.ObjectMeta), Spec: spec}, true
 	case *corev1.PersistentVolume:
 		spec := o.Spec

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
 )
 
 // kind is one kind of object that the picture is made of.
@@ -27,6 +29,8 @@ type kind struct {
 	watch   func(context.Context, metav1.ListOptions) (apiwatch.Interface, error)
 	// namespace is where the kind is read; empty means everywhere.
 	namespace string
+	// name is the name of the only object that is read; empty means all.
+	name string
 	// selector leaves objects at the server; empty means none.
 	selector string
 	// optional kinds may be forbidden: without them the pods that need them fit nowhere, and all others are decided about as ever.
@@ -51,14 +55,15 @@ func of[L runtime.Object](version schema.GroupVersion, resource string, example 
 // nodeLeases is the namespace in which kubelets renew their leases.
 const nodeLeases = "kube-node-lease"
 
-// kinds are all that a snapshot holds, in the order in which they are started.
-func kinds(c kubernetes.Interface) []kind {
+// kinds are all that a snapshot holds, in the order in which they are started. The namespace is the daemon's own.
+func kinds(c kubernetes.Interface, namespace string) []kind {
 	core, apps, storage, devices := c.CoreV1(), c.AppsV1(), c.StorageV1(), c.ResourceV1()
 	pods := many(of(corev1.SchemeGroupVersion, "pods", &corev1.Pod{}, core.Pods("")))
 	pods.selector = unfinished()
 	leases := of(coordinationv1.SchemeGroupVersion, "leases", &coordinationv1.Lease{}, c.CoordinationV1().Leases(nodeLeases))
 	leases.namespace = nodeLeases
-	return []kind{
+	rivals := named(of(coordinationv1.SchemeGroupVersion, "leases", &coordinationv1.Lease{}, c.CoordinationV1().Leases("")), cluster.RivalLease)
+	all := []kind{
 		many(of(corev1.SchemeGroupVersion, "nodes", &corev1.Node{}, core.Nodes())),
 		pods,
 		of(policyv1.SchemeGroupVersion, "poddisruptionbudgets", &policyv1.PodDisruptionBudget{}, c.PolicyV1().PodDisruptionBudgets("")),
@@ -68,7 +73,7 @@ func kinds(c kubernetes.Interface) []kind {
 		of(batchv1.SchemeGroupVersion, "jobs", &batchv1.Job{}, c.BatchV1().Jobs("")),
 		of(corev1.SchemeGroupVersion, "replicationcontrollers", &corev1.ReplicationController{}, core.ReplicationControllers("")),
 		of(corev1.SchemeGroupVersion, "namespaces", &corev1.Namespace{}, core.Namespaces()),
-		leases,
+		leases, rivals,
 		of(corev1.SchemeGroupVersion, "persistentvolumes", &corev1.PersistentVolume{}, core.PersistentVolumes()),
 		of(corev1.SchemeGroupVersion, "persistentvolumeclaims", &corev1.PersistentVolumeClaim{}, core.PersistentVolumeClaims("")),
 		of(storagev1.SchemeGroupVersion, "storageclasses", &storagev1.StorageClass{}, storage.StorageClasses()),
@@ -80,6 +85,18 @@ func kinds(c kubernetes.Interface) []kind {
 		optional(of(resourcev1.SchemeGroupVersion, "resourceslices", &resourcev1.ResourceSlice{}, devices.ResourceSlices())),
 		optional(of(resourcev1.SchemeGroupVersion, "resourceclaims", &resourcev1.ResourceClaim{}, devices.ResourceClaims(""))),
 	}
+	for _, name := range cluster.ConfigMapNames() {
+		k := named(of(corev1.SchemeGroupVersion, "configmaps", &corev1.ConfigMap{}, core.ConfigMaps(namespace)), name)
+		k.namespace = namespace
+		all = append(all, k)
+	}
+	return all
+}
+
+// named is the kind as far as the objects of one name go.
+func named(k kind, name string) kind {
+	k.name, k.selector = name, fields.OneTermEqualSelector("metadata.name", name).String()
+	return k
 }
 
 func optional(k kind) kind {
@@ -105,7 +122,11 @@ func (k kind) String() string { return k.resource.GroupResource().String() }
 
 // rule is the line that the role has to have.
 func (k kind) rule() string {
-	rule := `{apiGroups: ["` + k.resource.Group + `"], resources: ["` + k.resource.Resource + `"], verbs: ["list", "watch"]}`
+	names := ""
+	if k.name != "" {
+		names = `resourceNames: ["` + k.name + `"], `
+	}
+	rule := `{apiGroups: ["` + k.resource.Group + `"], resources: ["` + k.resource.Resource + `"], ` + names + `verbs: ["list", "watch"]}`
 	if k.namespace != "" {
 		rule += " in the namespace " + k.namespace
 	}

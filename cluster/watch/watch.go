@@ -56,15 +56,15 @@ func (p Problem) String() string {
 }
 
 // Start asks the API server what it serves, and starts to watch. The sink is called from several goroutines, but never by two at the same time; what it
-// is given before [Watcher.Synced] is part of the first picture. Kinds that the server doesn't serve are left out, with a line in the log. An
+// is given before [Watcher.Synced] is part of the first picture. The namespace is the daemon's own, in which it is told things by ConfigMaps. Kinds that the server doesn't serve are left out, with a line in the log. An
 // error means that the server could not be asked, and that nothing was started. The watch ends with the context; [Watcher.Wait] then
 // waits for the last call of the sink.
-func Start(ctx context.Context, client kubernetes.Interface, sink func(cluster.Event)) (*Watcher, error) {
+func Start(ctx context.Context, client kubernetes.Interface, namespace string, sink func(cluster.Event)) (*Watcher, error) {
 	version, err := client.Discovery().ServerVersion()
 	if err != nil {
 		return nil, fmt.Errorf("read the API server's version: %w", err)
 	}
-	served, err := servedKinds(ctx, client)
+	served, err := servedKinds(ctx, client, namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -81,10 +81,10 @@ func Start(ctx context.Context, client kubernetes.Interface, sink func(cluster.E
 }
 
 // servedKinds leaves out what an older server doesn't have.
-func servedKinds(ctx context.Context, client kubernetes.Interface) ([]kind, error) {
+func servedKinds(ctx context.Context, client kubernetes.Interface, namespace string) ([]kind, error) {
 	lists := map[string]*metav1.APIResourceList{}
 	var served []kind
-	for _, k := range kinds(client) {
+	for _, k := range kinds(client, namespace) {
 		groupVersion := k.resource.GroupVersion().String()
 		list, asked := lists[groupVersion]
 		if !asked {

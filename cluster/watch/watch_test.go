@@ -31,11 +31,14 @@ import (
 	"github.com/poolkeeper/poolkeeper/cluster"
 )
 
+// own is the daemon's namespace.
+const own = "poolkeeper"
+
 // server is a fake clientset that serves every kind but those that are left out.
 func server(without string, objects ...runtime.Object) *fake.Clientset {
 	client := fake.NewClientset(objects...)
 	lists := map[string]*metav1.APIResourceList{}
-	for _, k := range kinds(client) {
+	for _, k := range kinds(client, own) {
 		groupVersion := k.resource.GroupVersion().String()
 		if without != "" && strings.HasPrefix(groupVersion, without) {
 			continue
@@ -94,7 +97,7 @@ func watching(t *testing.T, client *fake.Clientset) (*Watcher, *picture) {
 	t.Helper()
 	p := &picture{t: t, cluster: cluster.New()}
 	ctx, cancel := context.WithCancel(context.Background())
-	w, err := Start(ctx, client, p.sink)
+	w, err := Start(ctx, client, own, p.sink)
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -234,7 +237,7 @@ func TestPodsThatHaveEndedStayAtTheServer(t *testing.T) {
 	}
 }
 
-func TestOnlyTheLeasesOfNodesAreRead(t *testing.T) {
+func TestOnlyTheLeasesOfNodesAndOfOtherAutoscalersAreRead(t *testing.T) {
 	renewed := metav1.NewMicroTime(time.Unix(900, 0))
 	lease := func(namespace string) *coordinationv1.Lease {
 		return &coordinationv1.Lease{
@@ -248,8 +251,12 @@ func TestOnlyTheLeasesOfNodesAreRead(t *testing.T) {
 		t.Errorf("there are %d heartbeats, want 1", n)
 	}
 	for _, action := range client.Actions() {
-		if action.GetResource().Resource == "leases" && action.GetNamespace() != nodeLeases {
-			t.Errorf("leases were read in namespace %q", action.GetNamespace())
+		list, ok := action.(clienttesting.ListAction)
+		if !ok || action.GetResource().Resource != "leases" || action.GetNamespace() == nodeLeases {
+			continue
+		}
+		if got := list.GetListRestrictions().Fields.String(); got != "metadata.name="+cluster.RivalLease {
+			t.Errorf("leases were read in namespace %q where %q", action.GetNamespace(), got)
 		}
 	}
 }
@@ -258,7 +265,7 @@ func TestAKindThatTheServerDoesNotServeIsLeftOut(t *testing.T) {
 	client := server("resource.k8s.io")
 	w, _ := watching(t, client)
 	synced(t, w)
-	if got, want := len(w.sources), len(kinds(client))-3; got != want {
+	if got, want := len(w.sources), len(kinds(client, own))-3; got != want {
 		t.Errorf("%d kinds are watched, want %d", got, want)
 	}
 	for _, action := range client.Actions() {
@@ -273,7 +280,7 @@ func TestAServerThatIsAwayAtStartIsAnError(t *testing.T) {
 	client.PrependReactor("get", "*", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, fmt.Errorf("connection refused")
 	})
-	_, err := Start(t.Context(), client, func(cluster.Event) { t.Error("an event came") })
+	_, err := Start(t.Context(), client, own, func(cluster.Event) { t.Error("an event came") })
 	if err == nil || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("the error is %v", err)
 	}
@@ -350,7 +357,7 @@ func TestAWatchThatIsForbiddenIsAProblemThoughTheListIsNot(t *testing.T) {
 
 func TestAMissingPermissionIsReportedOnceForEachTimeItGoesMissing(t *testing.T) {
 	client := server("")
-	s := newSource(client, kinds(client)[0], func(cluster.Event) {})
+	s := newSource(client, kinds(client, own)[0], func(cluster.Event) {})
 	denied := apierrors.NewForbidden(s.kind.resource.GroupResource(), "", nil)
 	var told strings.Builder
 	ctx := klog.NewContext(t.Context(), funcr.New(func(_, args string) { told.WriteString(args + "\n") }, funcr.Options{}))
@@ -364,7 +371,7 @@ func TestAMissingPermissionIsReportedOnceForEachTimeItGoesMissing(t *testing.T) 
 
 func TestOtherErrorsAreAProblemUntilTheCallGoesWell(t *testing.T) {
 	client := server("")
-	s := newSource(client, kinds(client)[0], func(cluster.Event) {})
+	s := newSource(client, kinds(client, own)[0], func(cluster.Event) {})
 	s.heard(t.Context(), &s.watching, fmt.Errorf("connection refused"))
 	s.heard(t.Context(), &s.watching, context.Canceled)
 	s.heard(t.Context(), &s.watching, apierrors.NewResourceExpired("too old"))
@@ -379,11 +386,15 @@ func TestOtherErrorsAreAProblemUntilTheCallGoesWell(t *testing.T) {
 }
 
 func TestTheRuleForLeasesNamesTheirNamespace(t *testing.T) {
-	for _, k := range kinds(server("")) {
+	for _, k := range kinds(server(""), own) {
 		if k.resource.Resource != "leases" {
 			continue
 		}
-		if want := `{apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["list", "watch"]} in the namespace kube-node-lease`; k.rule() != want {
+		want := `{apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["list", "watch"]} in the namespace kube-node-lease`
+		if k.name != "" {
+			want = `{apiGroups: ["coordination.k8s.io"], resources: ["leases"], resourceNames: ["cluster-autoscaler"], verbs: ["list", "watch"]}`
+		}
+		if k.rule() != want {
 			t.Errorf("the rule is %s", k.rule())
 		}
 	}

@@ -39,6 +39,7 @@ var list = []Entry{
 	{InstancesMissing, Reports, "The pool has fewer instances than its target for longer than the provision time; they are no longer counted on.", "Look at the pool at the cloud."},
 	{SimulationFailed, Holds, "The scheduler's rules could not be applied to the picture of the cluster; no size is changed until they can.", "Look at the daemon's log."},
 	{DeletionCandidate, Reports, "The node is unneeded and will be removed if it stays so.", ""},
+	{OtherAutoscaler, Holds, "A cluster-autoscaler is alive in the cluster (its Lease is renewed), and two would undo each other's work; healing and upgrading go on.", "Scale one of the two to zero replicas."},
 
 	{NotReplicated, Holds, "A pod has no controller that would make it anew.", "Give the pod a controller, or annotate it safe-to-evict."},
 	{ControllerNotFound, Holds, "A pod names a controller that is not there.", ""},

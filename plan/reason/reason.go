@@ -82,6 +82,7 @@ const (
 	InstancesMissing  Reason = "InstancesMissing"
 	SimulationFailed  Reason = "SimulationFailed"
 	DeletionCandidate Reason = "DeletionCandidate"
+	OtherAutoscaler   Reason = "OtherAutoscaler"
 )
 
 // What keeps a pod where it is (the words of the cluster-autoscaler's blocking pod reasons, where it has one).

@@ -98,7 +98,7 @@ func TestWatchesAnother(t *testing.T) {
 	defer cancel()
 	w := &watchedWorld{idleWorld: idleWorld{cluster: cluster.New(), now: Start}, events: make(chan cluster.Event, 1024)}
 	began := time.Now()
-	watcher, err := watch.Start(ctx, client, func(e cluster.Event) {
+	watcher, err := watch.Start(ctx, client, "poolkeeper", func(e cluster.Event) {
 		select {
 		case w.events <- e:
 		case <-ctx.Done():
