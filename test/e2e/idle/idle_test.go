@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,13 +16,13 @@ import (
 
 	"google.golang.org/grpc"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider/externalgrpc/protos"
-	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/test/e2e/controlplane"
+	"github.com/poolkeeper/poolkeeper/test/e2e/installation"
+	"github.com/poolkeeper/poolkeeper/test/e2e/stage"
 )
 
 const (
@@ -41,7 +40,8 @@ func TestFiveHundredNodesWithNothingToDoCostNextToNothing(t *testing.T) {
 	join(t, plane)
 
 	folder := t.TempDir()
-	daemon := build(t, folder)
+	daemon, err := installation.Build(folder)
+	must(t, err)
 	config := filepath.Join(folder, "cloud.yaml")
 	must(t, os.WriteFile(config, []byte("address: "+address+"\n"), 0o600))
 	p, err := plane.Run("poolkeeper", daemon, "--cloud-provider=externalgrpc", "--cloud-config="+config, "--kubeconfig="+plane.Kubeconfig(controlplane.Admin),
@@ -97,27 +97,12 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func build(t *testing.T, folder string) string {
-	t.Helper()
-	tree, err := controlplane.Tree()
-	must(t, err)
-	path := filepath.Join(folder, "poolkeeper")
-	command := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/poolkeeper")
-	command.Dir = tree
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("build the daemon: %v\n%s", err, out)
-	}
-	return path
-}
-
 // join makes the nodes, and waits until kwok has brought all of them to life.
 func join(t *testing.T, plane *controlplane.ControlPlane) {
 	t.Helper()
 	for pool := range pools {
 		for number := range nodesPerPool {
-			node := template(pool)
-			node.Name, node.Spec.ProviderID = fmt.Sprintf("pool-%d-%d", pool, number), id(pool, number)
-			node.Labels[corev1.LabelHostname] = node.Name
+			node := machine(pool, fmt.Sprintf("pool-%d-%d", pool, number), id(pool, number))
 			_, err := plane.Client().CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{})
 			must(t, err)
 		}
@@ -142,22 +127,8 @@ func join(t *testing.T, plane *controlplane.ControlPlane) {
 
 func id(pool, number int) string { return fmt.Sprintf("idle://pool-%d/%d", pool, number) }
 
-func template(pool int) *corev1.Node {
-	room := corev1.ResourceList{
-		corev1.ResourceCPU: resource.MustParse("4"), corev1.ResourceMemory: resource.MustParse("16Gi"), corev1.ResourcePods: resource.MustParse("110"),
-	}
-	return &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{
-			Annotations: map[string]string{kwok.ManagedAnnotation: kwok.ManagedValue},
-			Labels: map[string]string{
-				"pool": fmt.Sprintf("pool-%d", pool), corev1.LabelArchStable: "amd64", corev1.LabelOSStable: "linux",
-				corev1.LabelTopologyZone: "zone-1", corev1.LabelTopologyRegion: "region",
-			},
-		},
-		Status: corev1.NodeStatus{Capacity: room, Allocatable: room, NodeInfo: corev1.NodeSystemInfo{
-			KubeletVersion: "v1.36.3", Architecture: "amd64", OperatingSystem: "linux", OSImage: "kwok", KernelVersion: "kwok", ContainerRuntimeVersion: "kwok",
-		}},
-	}
+func machine(pool int, name, providerID string) *corev1.Node {
+	return stage.KwokNode(name, providerID, "v1.36.3", map[string]string{"pool": fmt.Sprintf("pool-%d", pool)})
 }
 
 // cpu is the processor time that the process has used so far.

@@ -89,7 +89,7 @@ func (s *server) NodeGroupTemplateNodeInfo(_ context.Context, q *protos.NodeGrou
 	if err != nil {
 		return nil, err
 	}
-	encoded, err := template(pool).Marshal()
+	encoded, err := machine(pool, "template", "").Marshal()
 	return &protos.NodeGroupTemplateNodeInfoResponse{NodeBytes: encoded}, err
 }
 

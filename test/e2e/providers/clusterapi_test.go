@@ -25,6 +25,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/cloudprovider/clusterapi"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/clusterapi/standin"
 	"github.com/poolkeeper/poolkeeper/test/e2e/controlplane"
+	"github.com/poolkeeper/poolkeeper/test/e2e/stage"
 )
 
 // definitions serves the CustomResourceDefinitions of Cluster API, once.
@@ -83,7 +84,7 @@ func managementClient(t testing.TB) dynamic.Interface {
 }
 
 // defineClusterAPI makes the API server serve Cluster API.
-func defineClusterAPI(t *testing.T, client dynamic.Interface) {
+func defineClusterAPI(t testing.TB, client dynamic.Interface) {
 	t.Helper()
 	definitions.Do(func() {
 		folder, err := clusterAPIFolder(t.Context())
@@ -116,17 +117,17 @@ func defineClusterAPI(t *testing.T, client dynamic.Interface) {
 var infrastructure = schema.GroupVersionResource{Group: "infrastructure." + clusterapi.Group, Version: "v1", Resource: "standinmachinetemplates"}
 
 // clusterAPICloud is a MachineDeployment of the real Cluster API's kinds on the workload cluster's own API server, with a stand-in for its controllers.
-func clusterAPICloud(s *stage, w wish) cloud {
+func clusterAPICloud(s *scene, w wish) cloud {
 	return clusterAPIOf(s, w, "MachineDeployment")
 }
 
-func clusterAPIOf(s *stage, w wish, kind string) cloud {
-	client := managementClient(s.t)
-	defineClusterAPI(s.t, client)
+func clusterAPIOf(s *scene, w wish, kind string) cloud {
+	client := managementClient(s.T)
+	defineClusterAPI(s.T, client)
 	create := func(gvr schema.GroupVersionResource, o map[string]any) {
-		s.t.Helper()
-		_, err := client.Resource(gvr).Namespace(s.name).Create(s.t.Context(), &unstructured.Unstructured{Object: o}, metav1.CreateOptions{})
-		must(s.t, err)
+		s.T.Helper()
+		_, err := client.Resource(gvr).Namespace(s.name).Create(s.T.Context(), &unstructured.Unstructured{Object: o}, metav1.CreateOptions{})
+		must(s.T, err)
 	}
 	create(standin.Resource("clusters"), map[string]any{
 		"apiVersion": clusterapi.Group + "/" + standin.Version, "kind": "Cluster", "metadata": map[string]any{"name": "prod"},
@@ -144,7 +145,7 @@ func clusterAPIOf(s *stage, w wish, kind string) cloud {
 		"spec": specOf(s, w, kind),
 	})
 	machines := &machines{Standin: standin.Standin{Client: client, Namespace: s.name, Join: joinMachine, Leave: drainMachine}}
-	machines.play(s.t)
+	machines.play(s.T)
 	return cloud{
 		config: fmt.Sprintf("discover:\n- namespace: %s\n  clusterName: prod\n", s.name),
 		owns: func(node *corev1.Node) bool {
@@ -155,7 +156,7 @@ func clusterAPIOf(s *stage, w wish, kind string) cloud {
 	}
 }
 
-func specOf(s *stage, w wish, kind string) map[string]any {
+func specOf(s *scene, w wish, kind string) map[string]any {
 	labels := map[string]any{"pool": s.name}
 	spec := map[string]any{
 		"clusterName": "prod", "replicas": int64(w.size),
@@ -179,7 +180,7 @@ type machines struct {
 	standin.Standin
 }
 
-func (m *machines) play(t *testing.T) {
+func (m *machines) play(t testing.TB) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -208,7 +209,7 @@ func (m *machines) play(t *testing.T) {
 }
 
 // release takes the finalizers off what is left, so that the namespace can go.
-func (m *machines) release(t *testing.T) {
+func (m *machines) release(t testing.TB) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	door := m.Client.Resource(standin.Resource("machines")).Namespace(m.Namespace)
@@ -232,7 +233,7 @@ func (m *machines) made(owner string) int {
 }
 
 func joinMachine(ctx context.Context, name, providerID, version string, _ map[string]string) error {
-	return join(ctx, kwokNode(name, providerID, version, nil))
+	return join(ctx, stage.KwokNode(name, providerID, version, nil))
 }
 
 // drainMachine does what Cluster API does before a machine goes: it cordons, evicts, and takes the node away when that is done, or when the kubelet is dead.
@@ -266,12 +267,12 @@ func drainMachine(ctx context.Context, name string) error {
 
 // TestAMachineSetOfItsOwnIsRolledNodeByNode is scenario 38 where Cluster API leaves the machines as they are when the template changes.
 func TestAMachineSetOfItsOwnIsRolledNodeByNode(t *testing.T) {
-	scene := scenario{"38 by hand", wish{min: 1, max: 6, size: 3, version: "v1.35.4", versions: []string{"v1.35.4", "v1.36.3"}}, nil}
-	s := newStage(t, "machineset", scene, func(s *stage, w wish) cloud {
+	story := scenario{"38 by hand", wish{min: 1, max: 6, size: 3, version: "v1.35.4", versions: []string{"v1.35.4", "v1.36.3"}}, nil}
+	s := newScene(t, "machineset", story, func(s *scene, w wish) cloud {
 		c := clusterAPIOf(s, w, "MachineSet")
 		c.provider = "clusterapi"
 		return c
 	})
 	poolIsRolled(s)
-	s.checkRights()
+	s.CheckRights()
 }

@@ -5,13 +5,11 @@
 package providers
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/poolkeeper/poolkeeper/test/e2e/controlplane"
+	"github.com/poolkeeper/poolkeeper/test/e2e/installation"
 )
 
 var (
@@ -20,34 +18,9 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	folder, err := os.MkdirTemp("", "poolkeeper-providers-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	daemon = filepath.Join(folder, "poolkeeper")
-	code := 1
-	if err := build("./cmd/poolkeeper", daemon); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		code = controlplane.Main(m, controlplane.Options{Timers: controlplane.ShortTimers()}, func(c *controlplane.ControlPlane) { plane = c })
-	}
-	_ = os.RemoveAll(folder)
-	os.Exit(code)
-}
-
-// build builds a program as it is in the tree.
-func build(program, path string) error {
-	tree, err := controlplane.Tree()
-	if err != nil {
-		return err
-	}
-	command := exec.Command("go", "build", "-o", path, program)
-	command.Dir = tree
-	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w\n%s", program, err, out)
-	}
-	return nil
+	os.Exit(installation.Main(m, controlplane.Options{Timers: controlplane.ShortTimers()}, func(c *controlplane.ControlPlane, path string) {
+		plane, daemon = c, path
+	}))
 }
 
 func must(t testing.TB, err error) {

@@ -7,8 +7,8 @@ import (
 )
 
 // clouds are the providers under test. To add one, add a line, and a file with the function that it names.
-func clouds() map[string]func(*stage, wish) cloud {
-	return map[string]func(*stage, wish) cloud{
+func clouds() map[string]func(*scene, wish) cloud {
+	return map[string]func(*scene, wish) cloud{
 		"clusterapi":         clusterAPICloud,
 		"externalgrpc":       externalCloud,
 		"externalgrpc-usual": usualExternalCloud,
@@ -17,7 +17,7 @@ func clouds() map[string]func(*stage, wish) cloud {
 	}
 }
 
-// wish is the one pool that a scenario wants to have, on machines of 4 cores, 16Gi and 110 pods. Its name is the stage's.
+// wish is the one pool that a scenario wants to have, on machines of 4 cores, 16Gi and 110 pods. Its name is the scene's.
 type wish struct {
 	min, max, size int
 	// version is what the machines begin with, and versions what the cloud offers.
@@ -49,7 +49,7 @@ type cloud struct {
 type scenario struct {
 	name string
 	wish wish
-	play func(*stage)
+	play func(*scene)
 }
 
 // scenarios are those of the project's list that are about a cloud, by their numbers there.
@@ -67,14 +67,14 @@ func scenarios() []scenario {
 func TestProviders(t *testing.T) {
 	for name, put := range clouds() {
 		t.Run(name, func(t *testing.T) {
-			for _, scene := range scenarios() {
-				t.Run(scene.name, func(t *testing.T) {
-					s := newStage(t, name, scene, put)
-					if why := s.cloud.except[scene.name]; why != "" {
+			for _, story := range scenarios() {
+				t.Run(story.name, func(t *testing.T) {
+					s := newScene(t, name, story, put)
+					if why := s.cloud.except[story.name]; why != "" {
 						t.Skip(why)
 					}
-					scene.play(s)
-					s.checkRights()
+					story.play(s)
+					s.CheckRights()
 				})
 			}
 		})

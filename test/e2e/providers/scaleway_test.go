@@ -17,7 +17,6 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/scaleway/fake"
-	"github.com/poolkeeper/poolkeeper/test/e2e/controlplane"
 )
 
 // scalewayDelays are the recorded ones at a fraction, with their order kept.
@@ -27,7 +26,7 @@ var scalewayDelays = fake.Delays{
 }
 
 // scalewayCloud is the fake Scaleway: its machines are nodes whose kubelets kwok plays.
-func scalewayCloud(s *stage, w wish) cloud {
+func scalewayCloud(s *scene, w wish) cloud {
 	_, c := scaleway(s, w, fake.PoolSpec{Version: bare(w.version)})
 	return c
 }
@@ -35,13 +34,13 @@ func scalewayCloud(s *stage, w wish) cloud {
 func bare(version string) string { return strings.TrimPrefix(version, "v") }
 
 // scaleway puts up a fake Scaleway with one pool, whose control plane has the newest of the wish's versions.
-func scaleway(s *stage, w wish, pool fake.PoolSpec) (*fake.Cloud, cloud) {
-	s.t.Helper()
+func scaleway(s *scene, w wish, pool fake.PoolSpec) (*fake.Cloud, cloud) {
+	s.T.Helper()
 	pool.Name, pool.Size, pool.MaxSurge = s.name, w.size, 1
 	pool.Tags = []string{fmt.Sprintf("poolkeeper-min=%d", w.min), fmt.Sprintf("poolkeeper-max=%d", w.max)}
 	kubelets := &fake.Kubelets{
 		Client: plane.Client(), Annotations: map[string]string{kwok.ManagedAnnotation: kwok.ManagedValue},
-		Failed: func(err error) { s.t.Log(err) },
+		Failed: func(err error) { s.T.Log(err) },
 	}
 	hooks, made := kubelets.Hooks(), atomic.Int32{}
 	register := hooks.Registered
@@ -65,7 +64,7 @@ func scaleway(s *stage, w wish, pool fake.PoolSpec) (*fake.Cloud, cloud) {
 			}
 		}
 	})
-	s.t.Cleanup(func() {
+	s.T.Cleanup(func() {
 		server.Close()
 		ticker.Stop()
 		close(stop)
@@ -74,7 +73,7 @@ func scaleway(s *stage, w wish, pool fake.PoolSpec) (*fake.Cloud, cloud) {
 	return c, cloud{
 		provider: "scaleway", native: true,
 		config: fmt.Sprintf("region: fr-par\ncluster: e2e\napiURL: %s\n", server.URL),
-		env:    []string{"SCW_SECRET_KEY=" + fake.SecretKey, "SCW_CONFIG_PATH=" + s.folder() + "/none.yaml"},
+		env:    []string{"SCW_SECRET_KEY=" + fake.SecretKey, "SCW_CONFIG_PATH=" + s.Folder() + "/none.yaml"},
 		owns:   func(node *corev1.Node) bool { return node.Labels["k8s.scaleway.com/pool-name"] == s.name },
 		made:   func() int { return int(made.Load()) },
 	}
@@ -96,21 +95,21 @@ func asked(c *fake.Cloud, method, end string) int {
 func TestScalewayNodesAreReplacedOneByOneWhereThePoolHasTheVersionAlready(t *testing.T) {
 	w := wish{min: 1, max: 6, size: 3, version: "v1.35.4", versions: []string{"v1.35.4", "v1.36.3"}}
 	var c *fake.Cloud
-	s := newStage(t, "scaleway", scenario{"38b", w, nil}, func(s *stage, w wish) (made cloud) {
+	s := newScene(t, "scaleway", scenario{"38b", w, nil}, func(s *scene, w wish) (made cloud) {
 		c, made = scaleway(s, w, fake.PoolSpec{Version: "1.36.3", NodeVersion: "1.35.4"})
 		return made
 	})
-	s.deploy("front", 6, "1500m")
-	first := s.start("--upgrade-window=always", "--auto-upgrade=false")
-	s.sized(3, 2*time.Minute)
-	s.running("front", 6, time.Minute)
-	must(t, first.Terminate(30*time.Second))
-	end := s.atLeast(3)
-	s.start("--upgrade-window=always", "--auto-upgrade=true")
-	controlplane.Eventually(t, 4*time.Minute, func(ctx context.Context) error { return s.current(ctx, 3, "v1.36.3") })
+	s.Deploy("front", 6, "1500m")
+	first := s.Start("--upgrade-window=always", "--auto-upgrade=false")
+	s.pool.Sized(3, 2*time.Minute)
+	s.Running("front", 6, time.Minute)
+	s.Stop(first)
+	end := s.pool.NeverFewerThan(3)
+	s.Start("--upgrade-window=always", "--auto-upgrade=true")
+	s.Eventually(4*time.Minute, s.pool.Current(3, "v1.36.3"))
 	end()
-	s.sized(3, time.Minute)
-	s.running("front", 6, 3*time.Minute)
+	s.pool.Sized(3, time.Minute)
+	s.Running("front", 6, 3*time.Minute)
 	if n := s.cloud.made(); n != 6 {
 		t.Errorf("%d machines were made, want three old ones and three new ones", n)
 	}
@@ -123,7 +122,7 @@ func TestScalewayNodesAreReplacedOneByOneWhereThePoolHasTheVersionAlready(t *tes
 	if want := []string{`{"size":4}`, `{"size":4}`, `{"size":4}`}; !slices.Equal(patches, want) || asked(c, http.MethodPost, "/upgrade") > 0 {
 		t.Errorf("sizes that were asked for: %v, want %v; upgrades: %d", patches, want, asked(c, http.MethodPost, "/upgrade"))
 	}
-	s.checkRights()
+	s.CheckRights()
 }
 
 // Scenario 46: nothing is upgraded to what must not be: newer than the API server, older than the nodes, outside the window, to a version that the
@@ -131,7 +130,7 @@ func TestScalewayNodesAreReplacedOneByOneWhereThePoolHasTheVersionAlready(t *tes
 func TestScalewayIsNotUpgradedToWhatMustNotBe(t *testing.T) {
 	w := wish{min: 1, max: 3, size: 1, version: "v1.35.4", versions: []string{"v1.35.4", "v1.36.3"}}
 	var c *fake.Cloud
-	s := newStage(t, "scaleway", scenario{"46", w, nil}, func(s *stage, w wish) (made cloud) {
+	s := newScene(t, "scaleway", scenario{"46", w, nil}, func(s *scene, w wish) (made cloud) {
 		c, made = scaleway(s, w, fake.PoolSpec{Version: "1.35.4"})
 		return made
 	})
@@ -153,20 +152,20 @@ func TestScalewayIsNotUpgradedToWhatMustNotBe(t *testing.T) {
 		if frozen.set != nil {
 			frozen.set()
 		}
-		p := s.start(frozen.flags...)
-		controlplane.Eventually(t, time.Minute, func(context.Context) error {
+		p := s.Start(frozen.flags...)
+		s.Eventually(time.Minute, func(context.Context) error {
 			if !strings.Contains(p.Tail(400), frozen.why) {
 				return errors.New("the daemon does not say " + frozen.why)
 			}
 			return nil
 		})
-		must(t, p.Terminate(30*time.Second))
+		s.Stop(p)
 		t.Logf("%v: %s", frozen.flags, frozen.why)
 	}
 	if n := asked(c, http.MethodPost, "/upgrade"); n > 0 {
 		t.Errorf("%d upgrades were begun", n)
 	}
-	s.sized(1, time.Minute)
-	must(t, s.current(t.Context(), 1, "v1.35.4"))
-	s.checkRights()
+	s.pool.Sized(1, time.Minute)
+	must(t, s.pool.Current(1, "v1.35.4")(t.Context()))
+	s.CheckRights()
 }

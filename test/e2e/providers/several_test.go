@@ -17,58 +17,55 @@ import (
 	"github.com/poolkeeper/poolkeeper/cloudprovider/clusterapi/standin"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/test/e2e/controlplane"
+	"github.com/poolkeeper/poolkeeper/test/e2e/stage"
 )
 
 // TestTwoProvidersAreOneMarketAndOneThatIsDownTakesOnlyItsOwnPools has a kwok cloud and a Cluster API whose management cluster can be cut off. Only one
 // of them has the machines that pods with a zone of their own can run on.
 func TestTwoProvidersAreOneMarketAndOneThatIsDownTakesOnlyItsOwnPools(t *testing.T) {
 	var line *wire
-	scene := scenario{"2 several", wish{min: 1, max: 4, size: 1, version: "v1.36.3", versions: []string{"v1.36.3"}}, nil}
-	s := newStage(t, "several", scene, func(s *stage, w wish) cloud {
-		near, far := kwokCloud(s, w), clusterAPICloud(s, w)
+	story := scenario{"2 several", wish{min: 1, max: 4, size: 1, version: "v1.36.3", versions: []string{"v1.36.3"}}, nil}
+	s := newScene(t, "several", story, func(s *scene, w wish) cloud {
+		near, far := kwokIn(s, w, "zone-near"), clusterAPICloud(s, w)
 		line = newWire(s)
 		return cloud{
 			provider: "kwok,clusterapi",
 			configs: map[string]string{
-				"kwok":       strings.ReplaceAll(near.config, "zone: zone-1", "zone: zone-near"),
+				"kwok":       near.config,
 				"clusterapi": far.config + "kubeconfig: " + line.kubeconfig(s) + "\n",
 			},
 			owns: func(node *corev1.Node) bool { return near.owns(node) || far.owns(node) },
 			made: func() int { return near.made() + far.made() },
 		}
 	})
-	s.start("--scale-down-enabled=false", "--cloud-timeout=5s")
-	s.sized(2, 2*time.Minute)
+	s.Start("--scale-down-enabled=false", "--cloud-timeout=5s")
+	s.pool.Sized(2, 2*time.Minute)
 
 	// One market: each pod brings a node of the pool that has its zone.
-	s.deploy("near", 2, "3500m", inZone("zone-near"))
-	s.deploy("far", 2, "3500m", inZone("zone-1"))
-	s.running("near", 2, 2*time.Minute)
-	s.running("far", 2, 2*time.Minute)
+	s.Deploy("near", 2, "3500m", stage.InZone("zone-near"))
+	s.Deploy("far", 2, "3500m", stage.InZone("zone-1"))
+	s.Running("near", 2, 2*time.Minute)
+	s.Running("far", 2, 2*time.Minute)
 	s.wantNodes(2, kwok.ProviderIDPrefix)
 	s.wantNodes(2, standin.Scheme)
 
 	// The management cluster is away: the kwok pool goes on growing, and nothing happens to the other one.
 	line.cut(true)
-	s.scale("far", 3)
-	s.scale("near", 3)
-	s.running("near", 3, 2*time.Minute)
+	s.Scale("far", 3)
+	s.Scale("near", 3)
+	s.Running("near", 3, 2*time.Minute)
 	s.wantNodes(3, kwok.ProviderIDPrefix)
-	s.stays(10*time.Second, func(context.Context) error { return s.nodesWith(2, standin.Scheme) })
+	s.Stays(10*time.Second, func(context.Context) error { return s.nodesWith(2, standin.Scheme) })
 
 	// It is back: what waited for it is served.
 	line.cut(false)
-	s.running("far", 3, 3*time.Minute)
+	s.Running("far", 3, 3*time.Minute)
 	s.wantNodes(3, standin.Scheme)
-	s.checkRights()
+	s.CheckRights()
 }
 
-func inZone(zone string) func(*corev1.PodSpec) {
-	return func(p *corev1.PodSpec) { p.NodeSelector = map[string]string{corev1.LabelTopologyZone: zone} }
-}
-
-func (s *stage) nodesWith(n int, prefix string) error {
-	nodes, err := s.nodes(s.t.Context())
+func (s *scene) nodesWith(n int, prefix string) error {
+	nodes, err := s.pool.Nodes(s.T.Context())
 	if err != nil {
 		return err
 	}
@@ -84,9 +81,9 @@ func (s *stage) nodesWith(n int, prefix string) error {
 	return nil
 }
 
-func (s *stage) wantNodes(n int, prefix string) {
-	s.t.Helper()
-	controlplane.Eventually(s.t, time.Minute, func(context.Context) error { return s.nodesWith(n, prefix) })
+func (s *scene) wantNodes(n int, prefix string) {
+	s.T.Helper()
+	s.Eventually(time.Minute, func(context.Context) error { return s.nodesWith(n, prefix) })
 }
 
 // wire is the way to the API server for one client, which can be cut.
@@ -99,15 +96,15 @@ type wire struct {
 	open  map[net.Conn]bool
 }
 
-func newWire(s *stage) *wire {
-	s.t.Helper()
+func newWire(s *scene) *wire {
+	s.T.Helper()
 	target, err := url.Parse(plane.URL())
-	must(s.t, err)
+	must(s.T, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(s.t, err)
+	must(s.T, err)
 	w := &wire{listener: listener, to: target.Host, open: map[net.Conn]bool{}}
 	go w.serve()
-	s.t.Cleanup(func() {
+	s.T.Cleanup(func() {
 		_ = listener.Close()
 		w.cut(true)
 	})
@@ -168,9 +165,9 @@ func (w *wire) cut(down bool) {
 }
 
 // kubeconfig is the admin's by way of the wire.
-func (w *wire) kubeconfig(s *stage) string {
-	s.t.Helper()
+func (w *wire) kubeconfig(s *scene) string {
+	s.T.Helper()
 	content, err := os.ReadFile(plane.Kubeconfig(controlplane.Admin))
-	must(s.t, err)
-	return s.file("management.kubeconfig", strings.ReplaceAll(string(content), plane.URL(), "https://"+w.listener.Addr().String()))
+	must(s.T, err)
+	return s.File("management.kubeconfig", strings.ReplaceAll(string(content), plane.URL(), "https://"+w.listener.Addr().String()))
 }

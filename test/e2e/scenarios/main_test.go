@@ -3,16 +3,12 @@
 package scenarios
 
 import (
-	"bufio"
-	"bytes"
-	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/poolkeeper/poolkeeper/test/e2e/controlplane"
+	"github.com/poolkeeper/poolkeeper/test/e2e/installation"
+	"github.com/poolkeeper/poolkeeper/test/e2e/stage"
 )
 
 var (
@@ -21,34 +17,38 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	folder, err := os.MkdirTemp("", "poolkeeper-scenarios-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	daemon = filepath.Join(folder, "poolkeeper")
-	code := 1
-	if err := build(daemon); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		code = controlplane.Main(m, controlplane.Options{Timers: controlplane.ShortTimers()}, func(c *controlplane.ControlPlane) { plane = c })
-	}
-	_ = os.RemoveAll(folder)
-	os.Exit(code)
+	os.Exit(installation.Main(m, controlplane.Options{Timers: controlplane.ShortTimers()}, func(c *controlplane.ControlPlane, path string) {
+		plane, daemon = c, path
+	}))
 }
 
-// build builds the daemon as it is in the tree.
-func build(path string) error {
-	tree, err := controlplane.Tree()
-	if err != nil {
-		return err
-	}
-	command := exec.Command("go", "build", "-o", path, "./cmd/poolkeeper")
-	command.Dir = tree
-	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the daemon: %w\n%s", err, out)
-	}
-	return nil
+// scene is a scenario's stage, and Poolkeeper on it with pools of the kwok provider.
+type scene struct {
+	*stage.Stage
+	*installation.Installation
+}
+
+// install installs the chart with the pools of the file, in a namespace that has the test's name. The daemon is started by the test.
+func install(t *testing.T, mode, pools string, flags ...string) *scene {
+	t.Helper()
+	s := &scene{Stage: stage.New(t, plane), Installation: installation.New(t, plane, daemon, installation.NameOf(t))}
+	s.Apply(&installation.Chart{Mode: mode, Provider: "kwok", CloudConfig: pools, Flags: append(installation.QuickTimers(), flags...)})
+	return s
+}
+
+// created are the requests by which the daemon, in the part of the kwok cloud, made Node objects.
+func (s *scene) created() []controlplane.Request {
+	s.T.Helper()
+	return s.Requests(func(q controlplane.Request) bool { return q.Verb == "create" && q.Resource == "nodes" })
+}
+
+// pool is one pool of the kwok provider's file, and pools the file.
+func pool(name string, least, most int, version string) stage.KwokPool {
+	return stage.KwokPool{Name: name, Min: least, Max: most, Version: version}
+}
+
+func pools(all ...stage.KwokPool) string {
+	return stage.KwokFile([]string{"v1.35.4", "v1.36.3"}, all...)
 }
 
 func must(t testing.TB, err error) {
@@ -56,17 +56,4 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
-
-// withoutComments is the document without its comment lines and separators.
-func withoutComments(document []byte) []byte {
-	var kept [][]byte
-	for line := range bytes.SplitSeq(document, []byte("\n")) {
-		if trimmed := bytes.TrimSpace(line); !bytes.HasPrefix(trimmed, []byte("#")) && !bytes.Equal(trimmed, []byte("---")) {
-			kept = append(kept, line)
-		}
-	}
-	return bytes.Join(kept, []byte("\n"))
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
-	"github.com/poolkeeper/poolkeeper/test/e2e/controlplane"
+	"github.com/poolkeeper/poolkeeper/test/e2e/stage"
 )
 
 // together is how many workloads come at once.
@@ -44,18 +44,18 @@ const (
 func TestEveryPodThatThePlanPromisedRoomForIsBound(t *testing.T) {
 	seed, n := fromEnvironment(t, "PROMISE_SEED", 1), fromEnvironment(t, "WORKLOADS", 10)
 	var all []*workload
-	var file []string
+	var file []stage.KwokPool
 	for number := range n {
 		w := drawWorkload(seed, number)
-		all, file = append(all, w), append(file, w.pools)
+		all, file = append(all, w), append(file, w.pools...)
 	}
-	r := install(t, "act", pools(file...), append(slices.Clone(quick), "--scale-down-enabled=false", "--autoheal=false", "--auto-upgrade=false")...)
+	s := install(t, "act", pools(file...), "--scale-down-enabled=false", "--autoheal=false", "--auto-upgrade=false")
 	prepare(t, all)
 	at := freeAddress(t)
-	stop := run(t, r, at)
+	stop := run(s, at)
 	t.Logf("seed %d, %d workloads", seed, n)
 	old := map[string]bool{}
-	controlplane.Eventually(t, time.Minute, func(ctx context.Context) error { return begun(ctx, all, old) })
+	s.Eventually(time.Minute, func(ctx context.Context) error { return begun(ctx, all, old) })
 	stop()
 
 	var total account
@@ -68,8 +68,8 @@ func TestEveryPodThatThePlanPromisedRoomForIsBound(t *testing.T) {
 				must(t, err)
 			}
 		}
-		stop := run(t, r, at)
-		controlplane.Eventually(t, 4*time.Minute, func(ctx context.Context) error { return book.settled(ctx, batch) })
+		stop := run(s, at)
+		s.Eventually(4*time.Minute, func(ctx context.Context) error { return book.settled(ctx, batch) })
 		for _, w := range batch {
 			a := book.audit(t, w)
 			t.Logf("%s: %s\n%s", w.name, a, strings.Join(w.kinds, "; "))
@@ -97,13 +97,10 @@ func TestEveryPodThatThePlanPromisedRoomForIsBound(t *testing.T) {
 }
 
 // run starts the daemon, and gives a function that stops it.
-func run(t *testing.T, r *release, address string) (stop func()) {
-	t.Helper()
-	p := r.start("--address=" + address)
-	return func() {
-		t.Helper()
-		must(t, p.Terminate(30*time.Second))
-	}
+func run(s *scene, address string) (stop func()) {
+	s.T.Helper()
+	p := s.Start("--address=" + address)
+	return func() { s.Stop(p) }
 }
 
 // prepare makes the workloads' namespaces, their priority class and a daemon on every node, and takes them away with the test.

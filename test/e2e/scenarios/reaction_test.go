@@ -15,15 +15,15 @@ import (
 // TestALonePodIsAnsweredInHalfASecond measures, by the API server's own clock, the time from the moment at which the scheduler calls a pod unschedulable
 // to the write by which the cloud's target is raised. It prints the figures, and asserts the median loosely: machines differ.
 func TestALonePodIsAnsweredInHalfASecond(t *testing.T) {
-	r := install(t, "act", pools(pool("web", 0, 30, "v1.36.3")), append(slices.Clone(quick), "--scale-down-enabled=false")...)
-	r.start()
+	s := install(t, "act", pools(pool("web", 0, 30, "v1.36.3")), "--scale-down-enabled=false")
+	s.Start()
 	const n = 10
 	var took []time.Duration
 	for i := range n {
 		name := fmt.Sprintf("lone-%d", i)
-		deploy(t, name, 1, "3500m")
-		pods := running(t, name, 1, time.Minute)
-		took = append(took, reaction(t, r, &pods[0]))
+		s.Deploy(name, 1, "3500m")
+		pods := s.Running(name, 1, time.Minute)
+		took = append(took, reaction(s, &pods[0]))
 	}
 	slices.Sort(took)
 	t.Logf("from Unschedulable to the raised target: median %v, all %v", took[n/2], took)
@@ -33,7 +33,8 @@ func TestALonePodIsAnsweredInHalfASecond(t *testing.T) {
 }
 
 // reaction is the time from the scheduler's word about the pod to the daemon's next write of the cloud's state.
-func reaction(t *testing.T, r *release, pod *corev1.Pod) time.Duration {
+func reaction(s *scene, pod *corev1.Pod) time.Duration {
+	t := s.T
 	t.Helper()
 	status, err := plane.Requests(func(q controlplane.Request) bool {
 		return q.Resource == "pods" && q.Subresource == "status" && q.Name == pod.Name && q.Verb == "patch"
@@ -43,7 +44,7 @@ func reaction(t *testing.T, r *release, pod *corev1.Pod) time.Duration {
 		t.Fatalf("the scheduler never wrote a status of pod %s", pod.Name)
 	}
 	since := status[0].Answered
-	writes := requests(t, r, func(q controlplane.Request) bool {
+	writes := s.Requests(func(q controlplane.Request) bool {
 		return q.Resource == "configmaps" && strings.HasPrefix(q.Name, "poolkeeper-kwok") && (q.Verb == "update" || q.Verb == "create") && q.Received.After(since)
 	})
 	if len(writes) == 0 {

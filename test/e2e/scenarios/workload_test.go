@@ -3,18 +3,21 @@ package scenarios
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/poolkeeper/poolkeeper/test/e2e/stage"
 )
 
 // workload is a namespace of random pods, and pools that are theirs alone.
 type workload struct {
 	name string
-	// pools is their part of the kwok provider's file.
-	pools string
+	// pools are those of the kwok provider that are theirs.
+	pools []stage.KwokPool
 	pods  []*corev1.Pod
 	// begun is how many nodes the pools have at first.
 	begun int
@@ -52,20 +55,10 @@ func (w *workload) drawPools(d *rand.Rand) (largest int) {
 				initial = 1
 				w.begun++
 			}
-			w.pools += fmt.Sprintf(`
-- name: %[1]s-%[2]s-%[3]d
-  min: 0
-  max: 40
-  initialSize: %[4]d
-  startupDelay: 1s
-  template:
-    labels: {%[5]s: %[1]s, size: "%[3]d"}
-    capacity: {cpu: "%[3]d", memory: %[6]dGi, pods: "%[7]d"}
-    instanceType: t-%[3]d
-    zone: zone-%[2]s
-    region: region
-    version: v1.36.3
-`, w.name, zone, cpus, initial, home, 4*cpus, []int{110, 110, 110, 6}[d.IntN(4)])
+			w.pools = append(w.pools, stage.KwokPool{
+				Name: fmt.Sprintf("%s-%s-%d", w.name, zone, cpus), Max: 40, Size: initial, Version: "v1.36.3",
+				CPUs: cpus, Pods: []int{110, 110, 110, 6}[d.IntN(4)], Zone: "zone-" + zone, Labels: map[string]string{home: w.name, "size": strconv.Itoa(cpus)},
+			})
 		}
 	}
 	return largest

@@ -8,6 +8,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/poolkeeper/poolkeeper/test/e2e/controlplane"
+	"github.com/poolkeeper/poolkeeper/test/e2e/installation"
 )
 
 // TestTheRightsOfTheChartAreNeitherTooFewNorTooMany looks at what all daemons of the tests before it did: no request was forbidden, and every
@@ -29,7 +30,7 @@ func TestTheRightsOfTheChartAreNeitherTooFewNorTooMany(t *testing.T) {
 		used[q.Verb+" "+q.Right.String()] = true
 	}
 	granted := map[string]bool{}
-	for _, object := range render(t, "audit", "--set", "mode=act", "--set", "provider=kwok") {
+	for _, object := range installation.Render(t, "audit", "--set", "mode=act", "--set", "provider=kwok") {
 		switch o := object.(type) {
 		case *rbacv1.ClusterRole:
 			note(granted, o.Rules)
