@@ -97,6 +97,9 @@ func (b book) words(kind plan.Kind, names ...string) []Word {
 			word.Details = append(word.Details, "pool "+pool.Pool+": "+because(pool.Reason, pool.Message))
 		}
 		for _, pod := range v.Pods {
+			if pod.Message == v.Message { // it has been said
+				continue
+			}
 			word.Details = append(word.Details, "pod "+pod.Pod+": "+because(pod.Reason, pod.Message))
 		}
 		all = append(all, word)
@@ -112,7 +115,7 @@ func (b book) held(concerns func(plan.Proposal) bool) []Word {
 			continue
 		}
 		word := b.word(h.Proposal.Owner, h.Reason, h.Message, h.Due)
-		word.Text = wish(h.Proposal) + ", and is held back: " + word.Text
+		word.Text = wish(h.Proposal) + " is held back: " + word.Text
 		all = append(all, word)
 	}
 	return all
@@ -121,8 +124,8 @@ func (b book) held(concerns func(plan.Proposal) bool) []Word {
 func (b book) word(owner ledger.Owner, why reason.Reason, message string, due time.Time) Word {
 	entry, _ := reason.Lookup(why)
 	text := entry.Meaning
-	if message != "" {
-		text = strings.TrimSuffix(text, ".") + ": " + message
+	if message != "" { // it says the same with the numbers
+		text = strings.TrimSuffix(message, ".") + "."
 	}
 	return Word{Owner: owner, Reason: why, Text: text, Remedy: entry.Remedy, Due: due}
 }
@@ -132,19 +135,19 @@ func wish(p plan.Proposal) string {
 	var what string
 	switch p.Action {
 	case plan.Grow:
-		what = fmt.Sprintf("would add %s to pool %s", count(p.Delta, "node", "nodes"), p.Pool)
+		what = fmt.Sprintf("adding %s to pool %s", count(p.Delta, "node", "nodes"), p.Pool)
 	case plan.Remove:
-		what = "would remove " + p.Node.String()
+		what = "removing " + p.Node.String()
 	case plan.Replace:
-		what = "would replace " + p.Node.String()
+		what = "replacing " + p.Node.String()
 	case plan.Clean:
-		what = "would clean up what is left of " + p.Node.String()
+		what = "cleaning up what is left of " + p.Node.String()
 	case plan.SetVersion:
-		what = "would set the version of pool " + p.Pool + " to " + p.Version
+		what = "setting the version of pool " + p.Pool + " to " + p.Version
 	case plan.UpgradeNatively:
-		what = "would have the provider upgrade pool " + p.Pool + " to " + p.Version
+		what = "the provider's own upgrade of pool " + p.Pool + " to " + p.Version
 	default:
-		what = "would like " + string(p.Action) + " for pool " + p.Pool
+		what = string(p.Action) + " of pool " + p.Pool
 	}
 	return what + " (" + because(p.Reason, p.Message) + ")"
 }

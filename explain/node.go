@@ -65,9 +65,9 @@ func (b book) whatItIs(node *corev1.Node, pool *cluster.Pool) string {
 	case corev1.ConditionTrue:
 		state = "ready"
 	case corev1.ConditionUnknown:
-		state = "not heard of (Ready is Unknown)"
+		state = "silent (Ready is Unknown)"
 	}
-	text := fmt.Sprintf("The node is %s for %s, and %s old", state, b.ago(since), b.ago(node.CreationTimestamp.Time))
+	text := fmt.Sprintf("The node has been %s for %s, and is %s old", state, b.ago(since), b.ago(node.CreationTimestamp.Time))
 	if pool == nil {
 		return text + "; it belongs to no pool, and is never touched."
 	}
@@ -84,13 +84,16 @@ func (b book) whatItIs(node *corev1.Node, pool *cluster.Pool) string {
 // load is how full the node is by its pods' requests.
 func (b book) load(node *corev1.Node) string {
 	pods := b.snapshot.PodsOn(node.Name)
+	if len(pods) == 0 {
+		return "It runs no pods."
+	}
 	var cpu, memory int64
 	for _, pod := range pods {
 		request := resource.PodRequests(pod.Object(), resource.PodResourcesOptions{})
 		cpu += request.Cpu().MilliValue()
 		memory += request.Memory().Value()
 	}
-	return fmt.Sprintf("It runs %s, which request %s of its CPU and %s of its memory.", count(len(pods), "pod", "pods"),
+	return fmt.Sprintf("It runs %s, with requests for %s of its CPU and %s of its memory.", count(len(pods), "pod", "pods"),
 		percent(cpu, node.Status.Allocatable.Cpu().MilliValue()), percent(memory, node.Status.Allocatable.Memory().Value()))
 }
 
@@ -98,7 +101,7 @@ func percent(part, whole int64) string {
 	if whole <= 0 {
 		return "an unknown share"
 	}
-	return fmt.Sprintf("%.0f%%", 100*float64(part)/float64(whole))
+	return fmt.Sprintf("%d%%", 100*part/whole)
 }
 
 // taken says who takes the node out, or for whom it comes.

@@ -103,7 +103,7 @@ func (b book) holdingWords(pod *cluster.Pod) []Word {
 				continue
 			}
 			word := b.word(v.Owner, held.Reason, held.Message, v.Due)
-			word.Text = "It keeps node " + pod.NodeName + " where it is. " + word.Text
+			word.Text = "it keeps node " + pod.NodeName + " in the pool: " + word.Text
 			all = append(all, word)
 		}
 	}

@@ -19,10 +19,10 @@ func (a Answer) Text(w io.Writer) error {
 			fmt.Fprintf(&b, "      %s\n", detail)
 		}
 		if !word.Due.IsZero() {
-			fmt.Fprintf(&b, "    looks again at %s\n", word.Due.UTC().Format("15:04:05 MST"))
+			fmt.Fprintf(&b, "      looks again at %s\n", word.Due.UTC().Format("15:04:05 MST"))
 		}
 		if word.Remedy != "" {
-			fmt.Fprintf(&b, "    what you can do: %s\n", word.Remedy)
+			fmt.Fprintf(&b, "      what you can do: %s\n", word.Remedy)
 		}
 	}
 	if len(a.Words) == 0 {

@@ -2,14 +2,19 @@ package report
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/poolkeeper/poolkeeper/explain"
 )
 
 // Handler answers GET on
 //
 //	/plan     the last plan as JSON; a replica that stands by answers 503 and says who leads
+//	/explain  what is decided about one subject, and why: ?kind=pod|node|pool&name=..., as JSON or, with &format=text, as text
 //	/status   the status as YAML, or as JSON with ?format=json
 //	/metrics  for Prometheus
 //	/livez    500 if the loop is stuck, else 200; never fails because something else is away
@@ -18,6 +23,7 @@ func (r *Reporter) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /plan", r.servePlan)
 	mux.HandleFunc("GET /status", r.serveStatus)
+	mux.HandleFunc("GET /explain", r.serveExplain)
 	mux.HandleFunc("GET /livez", r.serveLive)
 	mux.HandleFunc("GET /readyz", r.serveReady)
 	if r.options.Gatherer != nil {
@@ -71,6 +77,32 @@ func (r *Reporter) serveStatus(w http.ResponseWriter, req *http.Request) {
 		_, _ = w.Write(text)
 	default:
 		http.Error(w, "format is yaml or json, not "+format, http.StatusBadRequest)
+	}
+}
+
+func (r *Reporter) serveExplain(w http.ResponseWriter, req *http.Request) {
+	v := r.look()
+	if r.without(w, v) {
+		return
+	}
+	query := req.URL.Query()
+	answer, err := explain.About(v.plan, v.snapshot, query.Get("kind"), query.Get("name"))
+	if err != nil {
+		code := http.StatusBadRequest
+		if unknown := new(explain.NotFoundError); errors.As(err, &unknown) {
+			code = http.StatusNotFound
+		}
+		http.Error(w, err.Error(), code)
+		return
+	}
+	switch format := query.Get("format"); format {
+	case "", "json":
+		writeJSON(w, http.StatusOK, answer)
+	case "text":
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_ = answer.Text(w) // who asked is gone
+	default:
+		http.Error(w, fmt.Sprintf("format is json or text, not %q", format), http.StatusBadRequest)
 	}
 }
 

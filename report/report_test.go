@@ -358,8 +358,20 @@ func TestThePagesOfLeaderAndStandby(t *testing.T) {
 	if code, _ := s.get("/status?format=xml"); code != http.StatusBadRequest {
 		t.Errorf("/status as XML: %d", code)
 	}
+	for query, want := range map[string]int{
+		"kind=pod&name=default/web-1":              http.StatusOK,
+		"kind=pool&name=small&format=text":         http.StatusOK,
+		"kind=pool&name=nobody":                    http.StatusNotFound,
+		"kind=cloud&name=small":                    http.StatusBadRequest,
+		"kind=pool&name=small&format=xml":          http.StatusBadRequest,
+		"kind=node&name=%00%ff%3Cscript%3E&xs=%zz": http.StatusNotFound,
+	} {
+		if code, body := s.get("/explain?" + query); code != want || body == "" {
+			t.Errorf("/explain?%s: %d %s, want %d", query, code, body, want)
+		}
+	}
 	s.Lead(false, "poolkeeper-1")
-	for _, path := range []string{"/plan", "/status"} {
+	for _, path := range []string{"/plan", "/status", "/explain?kind=pool&name=small"} {
 		code, body := s.get(path)
 		var standing struct {
 			Standby bool

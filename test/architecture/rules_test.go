@@ -17,11 +17,11 @@ var (
 	// Pure packages are functions of values: no clients, clocks, logs or metrics, no goroutines.
 	pure = []pattern{
 		"plan", "plan/reason", "ledger", "cluster", "window", "drain",
-		"autoscaler/...", "healer/...", "upgrader/...", "arbiter/...",
+		"autoscaler/...", "healer/...", "upgrader/...", "arbiter/...", "explain/...",
 	}
 
 	// What stands above the deciders, or beside them with effects: nothing below may know of it.
-	above = []pattern{"arbiter/...", "actuator/...", "report/...", "dashboard/...", "config/...", "app/...", "simulation/...", "cmd/...", "test/..."}
+	above = []pattern{"arbiter/...", "actuator/...", "explain/...", "report/...", "dashboard/...", "config/...", "app/...", "simulation/...", "cmd/...", "test/..."}
 
 	// What reads and writes the API and the clouds.
 	doors = []pattern{
