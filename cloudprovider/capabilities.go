@@ -84,6 +84,13 @@ type NativeUpgrader interface {
 	UpgradeNatively(ctx context.Context, version string) error
 }
 
+// ControlPlaneUpgrader is an optional interface of the [CloudProvider]: it upgrades the cluster's control plane.
+type ControlPlaneUpgrader interface {
+	// UpgradeControlPlane asks for the upgrade to the version, such as v1.36.3, and doesn't wait for it: it is done when the API server answers with it. To
+	// the version that it has, or is on its way to, it is done already. A version that the cloud refuses fails with [ErrInvalid].
+	UpgradeControlPlane(ctx context.Context, version string) error
+}
+
 // JobHolder says which of the daemon's jobs must be left alone on a group for now.
 type JobHolder interface {
 	// HeldJobs are the jobs to be left alone, each at most once; it answers from the last Refresh. Jobs that are not named go on.

@@ -79,6 +79,8 @@ type Instance struct {
 	Zone string
 	// Version is the Kubernetes version that the instance was made with, such as v1.36.3; empty if unknown.
 	Version string
+	// Drift says in what the instance is no longer what its group makes, such as an older image; empty if it is, or the cloud doesn't tell.
+	Drift string
 	// Healthy is the cloud's own opinion of the instance; [HealthUnknown] where it has none.
 	Healthy Health
 	// NodeName is the name of the node that the instance registers, if it is known beforehand.

@@ -41,6 +41,8 @@ type Cluster struct {
 	pools       btree.Map[string, *Pool]
 	instances   btree.Map[string, *Instance]
 	members     btree.Map[string, string]
+	offers      btree.Map[string, *Offer]
+	alerts      *Alerts
 
 	// nodesBy are the names of the nodes with a provider ID, in their order, and strays the instances without a node.
 	nodesBy btree.Map[string, []string]
@@ -92,6 +94,9 @@ func (c *Cluster) Apply(now time.Time, e Event) {
 			c.results = slices.Clone(c.results[n:])
 			c.changed()
 		}
+	case AlertsObserved:
+		c.alerts = &e.Alerts
+		c.changed()
 	case ServerVersionSeen:
 		if c.serverVersion != e.Version {
 			c.serverVersion = e.Version
@@ -132,6 +137,7 @@ func (c *Cluster) Snapshot() *Snapshot {
 		Pools: freeze(&c.pools), Instances: freeze(&c.instances), Members: freeze(&c.members),
 		Rows: c.rows, Strays: freeze(&c.strays), nodesBy: freeze(&c.nodesBy),
 		BudgetsVersion: c.budgetChanges, WorkloadsVersion: c.workloadChanges,
+		Offers: freeze(&c.offers), Alerts: c.alerts,
 		Ledger: c.ledger, Results: c.results, ServerVersion: c.serverVersion,
 	}
 	return c.last

@@ -6,8 +6,8 @@ import (
 	"github.com/poolkeeper/poolkeeper/ledger"
 )
 
-// Event is one change of the picture: [Set], [Unset], [ProviderObserved], [PoolProblem], [LedgerSaved], [StepEnded], [ResultsSettled] or
-// [ServerVersionSeen].
+// Event is one change of the picture: [Set], [Unset], [ProviderObserved], [PoolProblem], [LedgerSaved], [StepEnded], [ResultsSettled],
+// [AlertsObserved] or [ServerVersionSeen].
 type Event interface{ event() }
 
 // Object is a thing of the Kubernetes API: one of its own types, or a [*Pod].
@@ -39,6 +39,8 @@ type ProviderObserved struct {
 	Gone []string
 	// Members are the pools of nodes without an instance in a list, by provider ID.
 	Members map[string]string
+	// Offer is what the provider offers besides its pools; nil leaves what it said before.
+	Offer *Offer
 	// Err says that the read failed as a whole: every pool of the provider gets it as its problem, and all else stays.
 	Err string
 }
@@ -55,6 +57,9 @@ type StepEnded struct{ Result Result }
 // ResultsSettled says that the first N results are in the ledger, and need not be in later snapshots.
 type ResultsSettled struct{ N int }
 
+// AlertsObserved is what the alert source said.
+type AlertsObserved struct{ Alerts Alerts }
+
 // ServerVersionSeen says which version the API server has.
 type ServerVersionSeen struct{ Version string }
 
@@ -66,3 +71,4 @@ func (LedgerSaved) event()       {}
 func (StepEnded) event()         {}
 func (ResultsSettled) event()    {}
 func (ServerVersionSeen) event() {}
+func (AlertsObserved) event()    {}

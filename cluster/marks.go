@@ -15,6 +15,12 @@ const (
 	TaintCandidate = "poolkeeper.io/candidate"
 	// AnnotationClaim tells people which claim is on the node, as JSON.
 	AnnotationClaim = "poolkeeper.io/claim"
+	// LabelBlocked tells people that the node could not be drained for an upgrade, and was set aside. Its value is the target version.
+	LabelBlocked = "poolkeeper.io/upgrade-blocked"
+	// AnnotationUpgrade is written by people: "off" leaves the node out of every upgrade.
+	AnnotationUpgrade = "poolkeeper.io/upgrade"
+	// LabelExclude keeps load balancers from sending to the node; cloud controllers honour it. The value says that it is ours.
+	LabelExclude, ExcludedByUs = "node.kubernetes.io/exclude-from-external-load-balancers", "poolkeeper"
 )
 
 // IsOurTaint tells whether a taint is one of the marks that we put on nodes. Such taints are no part of what a new node looks like.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,6 +43,8 @@ type PodStatus struct {
 	Phase corev1.PodPhase
 	// Ready is the pod's own Ready condition.
 	Ready bool
+	// Crashing says that a container of the pod ends over and over, and waits before it is started again.
+	Crashing bool
 	// Unschedulable is since when the scheduler has found no node for the pod; zero for all others. The scheduler's clock has whole seconds.
 	Unschedulable metav1.Time
 }
@@ -96,6 +99,7 @@ func podOf(o *corev1.Pod) *Pod {
 	if seconds := o.DeletionGracePeriodSeconds; seconds != nil {
 		pod.grace = time.Duration(*seconds) * time.Second
 	}
+	pod.Crashing = crashing(o.Status.ContainerStatuses) || crashing(o.Status.InitContainerStatuses)
 	for i := range o.Status.Conditions {
 		switch c := &o.Status.Conditions[i]; {
 		case c.Type == corev1.PodReady:
@@ -105,6 +109,12 @@ func podOf(o *corev1.Pod) *Pod {
 		}
 	}
 	return pod
+}
+
+func crashing(containers []corev1.ContainerStatus) bool {
+	return slices.ContainsFunc(containers, func(c corev1.ContainerStatus) bool {
+		return c.State.Waiting != nil && c.State.Waiting.Reason == "CrashLoopBackOff"
+	})
 }
 
 // Key is the pod's key in the tables, namespace/name. It costs nothing for a pod that was made of an API object and still has its name.

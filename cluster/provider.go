@@ -17,6 +17,9 @@ func (c *Cluster) observe(now time.Time, e ProviderObserved) {
 		c.markProblem(e.Provider, e.Err)
 		return
 	}
+	if e.Offer != nil {
+		c.offers.Set(e.Provider, e.Offer)
+	}
 	said := c.setPools(e)
 	seen := c.setInstances(now, said, e.Instances)
 	gone := make(map[string]bool, len(e.Gone))

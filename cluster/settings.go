@@ -33,10 +33,47 @@ type Settings struct {
 
 	// Version is the target version of the pool's nodes, such as v1.36.3; empty means that of the provider's template.
 	Version string
-	// Window is when a rollout may work; nil means never.
-	Window window.Window
+	// Channel chooses the target among the versions that the provider offers, where Version is empty; ReleaseSoak is how long ago a version has to
+	// have been released to be chosen.
+	Channel     Channel
+	ReleaseSoak time.Duration
+	// MaxNodeAge is the age at which a node is replaced whatever its version; 0 means never.
+	MaxNodeAge time.Duration
+	// Native leaves the upgrade to the provider's own means where it has any.
+	Native bool
+	// UpgradePaused begins nothing, and leaves what is under way where it is.
+	UpgradePaused bool
+	// Window is when a rollout may work; nil means never. Freezes are spans in which it doesn't count.
+	Window  window.Window
+	Freezes window.Freezes
+	// Canary says that the pool is rolled before all others. CanaryNodes is how many nodes of the pool itself are rolled before the rest.
+	Canary      bool
+	CanaryNodes int
+	// CanarySoak is how long the canaries have to be well before the rest follows.
+	CanarySoak time.Duration
+	// MaxUnhealthy is how many nodes of the pool, as a number or a percentage, may be not ready before no further one is taken that is well.
+	MaxUnhealthy intstr.IntOrString
+	// MaxBlocked is how many nodes, as a number or a percentage, may be set aside because they can't be drained before the rollout stops.
+	MaxBlocked intstr.IntOrString
+	// CordonBlocked leaves such a node cordoned.
+	CordonBlocked bool
 	// MaxSurge and MaxUnavailable bound a rollout, as a number or a percentage of the pool.
 	MaxSurge, MaxUnavailable intstr.IntOrString
 	// DrainTimeout is how long one node's drain may take before it is undone or, for a dead node, cut short.
 	DrainTimeout time.Duration
 }
+
+// Channel is how a pool's target version is chosen.
+type Channel string
+
+// The channels. The empty one takes the version of the provider's template.
+const (
+	// ChannelNone wants no version at all.
+	ChannelNone Channel = "none"
+	// ChannelPatch wants the newest patch of the minor version that the pool has.
+	ChannelPatch Channel = "patch"
+	// ChannelMinor wants the newest version, one minor version after the other.
+	ChannelMinor Channel = "minor"
+	// ChannelPinned wants Version, and nothing where there is none.
+	ChannelPinned Channel = "pinned"
+)

@@ -66,6 +66,10 @@ type Snapshot struct {
 
 	// Pools by name.
 	Pools Table[*Pool]
+	// Offers are what each provider offers besides its pools, by the provider's name.
+	Offers Table[*Offer]
+	// Alerts are what the alert source said last; nil if it was never asked.
+	Alerts *Alerts
 	// Instances of all pools by provider ID.
 	Instances Table[*Instance]
 	// Strays are the instances whose provider ID no node has, by provider ID.
@@ -127,6 +131,24 @@ type Pool struct {
 	Observed time.Time
 	// Problem is the error of the last read, empty if it was good. What else is here is then from the last good one.
 	Problem string
+}
+
+// Offer is what a provider offers besides its pools.
+type Offer struct {
+	// Versions are the Kubernetes versions that can be had, oldest first; none where the provider lists none.
+	Versions []cloudprovider.Version
+	// ControlPlane says that the provider can upgrade the control plane.
+	ControlPlane bool
+}
+
+// Alerts are what an alert source said.
+type Alerts struct {
+	// At is when it was asked.
+	At time.Time
+	// Firing are the names of the alerts that fire, in their order.
+	Firing []string
+	// Err is why it gave no answer; empty if it did.
+	Err string
 }
 
 // Capabilities are what a provider can do with a pool besides the contract's core.

@@ -108,6 +108,8 @@ type Claim struct {
 	Restore int `json:"restore,omitempty"`
 	// NotBefore holds the claim's next step back after one that failed.
 	NotBefore time.Time `json:"notBefore,omitzero"`
+	// Paused is since when somebody has paused the claim; zero while nobody has. The time of a pause is no time of the drain.
+	Paused time.Time `json:"paused,omitzero"`
 	// Trouble is why the claim is aborted or held up; empty while all goes well.
 	Trouble reason.Reason `json:"trouble,omitempty"`
 	// Incident is the incident that a repair belongs to.
@@ -216,7 +218,27 @@ type Rollout struct {
 	Failed []string `json:"failed,omitempty"`
 	// Native is the provider's own upgrade of the pool, where that is how the pool is upgraded; the zero value while it was not asked for.
 	Native NativeUpgrade `json:"native,omitzero"`
+	// CrashLoops is how many pods of the pool were crashing over and over when the rollout began.
+	CrashLoops int `json:"crashLoops,omitempty"`
+	// Soaked is for how long the canary was seen to be well, and Proven that it was so for long enough.
+	Soaked Stopwatch `json:"soaked,omitzero"`
+	Proven bool      `json:"proven,omitempty"`
+	// Blocked are the nodes whose drain was given up: they are set aside, and the next is taken.
+	Blocked []BlockedNode `json:"blocked,omitempty"`
 }
+
+// BlockedNode is a node of a rollout that could not be drained in time.
+type BlockedNode struct {
+	Node NodeRef `json:"node"`
+	// At is when the drain was last given up, and Tries how often it was.
+	At    time.Time `json:"at"`
+	Tries int       `json:"tries"`
+	// Message says which pods were left, and what kept them.
+	Message string `json:"message,omitempty"`
+}
+
+// ControlPlane begins the Pool of the rollout of a control plane; the provider's name follows.
+const ControlPlane = "control-plane/"
 
 // NativeUpgrade is an upgrade that the provider carries out by its own means, and that is only watched.
 type NativeUpgrade struct {

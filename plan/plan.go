@@ -29,6 +29,8 @@ const (
 	SetVersion Action = "SetVersion"
 	// UpgradeNatively has the provider upgrade the pool, nodes and all, by its own means.
 	UpgradeNatively Action = "UpgradeNatively"
+	// UpgradeControlPlane has the provider of the pool upgrade the cluster's control plane.
+	UpgradeControlPlane Action = "UpgradeControlPlane"
 )
 
 // Proposal is what a decider would like done, with a reason. A disruption (Remove, Replace, Clean) is proposed in every pass for as long as it is
@@ -57,6 +59,8 @@ type Proposal struct {
 	Deadline time.Time `json:"deadline,omitzero"`
 	// Forced says that a person asked for it in spite of the breakers.
 	Forced bool `json:"forced,omitempty"`
+	// Paused leaves the disruption, which is under way, where it is.
+	Paused bool `json:"paused,omitempty"`
 }
 
 // PodRef names a pod.
@@ -119,6 +123,10 @@ type Decision struct {
 	Verdicts  []Verdict
 	// Changes are what the decider wants remembered: timers, incidents, rollouts, back-offs. Claims and operations are the arbiter's.
 	Changes []ledger.Change
+	// Soon are nodes that will be disrupted when their turn comes: the scheduler is to prefer others, so that pods move once.
+	Soon []ledger.NodeRef
+	// Alerts asks for the firing alerts, to be part of a later snapshot.
+	Alerts bool
 	// Due is when to decide again although nothing changed; zero if there is no such moment.
 	Due time.Time
 }
@@ -160,6 +168,10 @@ const (
 	ChangeVersion Do = "SetVersion"
 	// UpgradePool has the provider upgrade the pool by its own means; what becomes of that is watched.
 	UpgradePool Do = "UpgradeNatively"
+	// UpgradeMasters has the pool's provider upgrade the control plane; what becomes of that is watched.
+	UpgradeMasters Do = "UpgradeControlPlane"
+	// SetAside labels a node whose drain was given up, or takes the label away (Undo).
+	SetAside Do = "SetAside"
 )
 
 // Step is one thing to do now.
@@ -199,6 +211,19 @@ type PoolLine struct {
 	// Behind counts the nodes whose kubelet is older than the pool's target version.
 	Behind  int    `json:"behind,omitempty"`
 	Problem string `json:"problem,omitempty"`
+	// Window is when the pool may be rolled.
+	Window WindowLine `json:"window,omitzero"`
+}
+
+// WindowLine is a pool's maintenance window at the time of the plan.
+type WindowLine struct {
+	// Is is the window as it was configured, with the freezes; empty for a pool without one.
+	Is      string `json:"is,omitempty"`
+	Freezes string `json:"freezes,omitempty"`
+	Open    bool   `json:"open,omitempty"`
+	// Closes is when an open window closes, Opens when a closed one opens next; zero if never.
+	Closes time.Time `json:"closes,omitzero"`
+	Opens  time.Time `json:"opens,omitzero"`
 }
 
 // Plan is what one pass decided: what is let through now, what is held back, and the answer to every "why not".

@@ -23,24 +23,48 @@ var groups = []struct {
 	{"weekends", [7]bool{true, false, false, false, false, false, true}},
 }
 
-// Parse reads a window: "always", or days, a start on the clock, and, if wanted, a length and a time zone.
+// Parse reads a window, or several with "|" between them: "always", or days, a start on the clock, and, if wanted, a length and a time zone.
+// In the place of days and start stands, for more, a rule of RFC 5545 about days with a start, or a cron expression.
 //
 //	any 02:00                       every day from 02:00 to 04:00 UTC
 //	monday 22:00 4h Europe/Paris    from Monday 22:00 for four hours
 //	sat,sun 01:00 3h                days are full names or their first three letters, in any case
 //	mon-fri 23:30 90m               a range, the same as "weekdays"; "weekends" are Saturday and Sunday
+//	rrule FREQ=MONTHLY;BYDAY=2SA 22:00 4h Europe/Paris    the second Saturday of each month
+//	cron 0 2 * * sat 4h Europe/Paris                      minute, hour, day of month, month, day of week
+//	mon-thu 22:00 | sat 12:00 6h                          two windows
 //
 // The length is a Go duration up to 168h, two hours by default; the zone is a name of the IANA time zone database, UTC by default. Every error names the part that is wrong
 // and the remedy.
 func Parse(text string) (Window, error) {
+	if !strings.Contains(text, "|") {
+		return parseOne(text)
+	}
+	var all Set
+	for one := range strings.SplitSeq(text, "|") {
+		w, err := parseOne(strings.TrimSpace(one))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, w)
+	}
+	return all, nil
+}
+
+func parseOne(text string) (w Window, err error) {
 	parts := strings.Fields(text)
-	if len(parts) == 1 && strings.EqualFold(parts[0], "always") {
+	switch {
+	case len(parts) == 1 && strings.EqualFold(parts[0], "always"):
 		return Always{}, nil
-	}
-	if len(parts) < 2 || len(parts) > 4 {
+	case len(parts) > 0 && strings.EqualFold(parts[0], "cron"):
+		w, err = parseCron(parts[1:])
+	case len(parts) > 0 && strings.EqualFold(parts[0], "rrule"):
+		w, err = parseRule(parts[1:])
+	case len(parts) < 2 || len(parts) > 4:
 		return nil, fmt.Errorf("window %q: want days, start, length and zone (the last two may be left out), or the word always: %s", text, example)
+	default:
+		w, err = parseWeekly(parts)
 	}
-	w, err := parseWeekly(parts)
 	if err != nil {
 		return nil, fmt.Errorf("window %q: %w", text, err)
 	}
@@ -48,7 +72,7 @@ func Parse(text string) (Window, error) {
 }
 
 func parseWeekly(parts []string) (Weekly, error) {
-	w := Weekly{length: DefaultLength, zone: time.UTC}
+	var w Weekly
 	var err error
 	if w.days, err = parseDays(parts[0]); err != nil {
 		return Weekly{}, err
@@ -56,22 +80,31 @@ func parseWeekly(parts []string) (Weekly, error) {
 	if w.hour, w.minute, err = parseStart(parts[1]); err != nil {
 		return Weekly{}, err
 	}
-	rest := parts[2:]
-	if len(rest) > 0 && (len(rest) == 2 || looksLikeLength(rest[0])) {
-		if w.length, err = parseLength(rest[0]); err != nil {
-			return Weekly{}, err
-		}
-		rest = rest[1:]
-	}
-	if len(rest) > 0 {
-		if w.zone, err = parseZone(rest[0]); err != nil {
-			return Weekly{}, err
-		}
+	if w.length, w.zone, err = parseEnd(parts[2:]); err != nil {
+		return Weekly{}, err
 	}
 	if w.neverCloses() {
 		return Weekly{}, fmt.Errorf("length %q: with these days the window never closes; make it shorter, or write \"always\"", lengthText(w.length))
 	}
 	return w, nil
+}
+
+// parseEnd reads the length and the zone; either may be left out.
+func parseEnd(rest []string) (length time.Duration, zone *time.Location, err error) {
+	length, zone = DefaultLength, time.UTC
+	if len(rest) > 2 {
+		return 0, nil, fmt.Errorf("%q is more than a length and a zone: %s", strings.Join(rest, " "), example)
+	}
+	if len(rest) > 0 && (len(rest) == 2 || looksLikeLength(rest[0])) {
+		if length, err = parseLength(rest[0]); err != nil {
+			return 0, nil, err
+		}
+		rest = rest[1:]
+	}
+	if len(rest) > 0 {
+		zone, err = parseZone(rest[0])
+	}
+	return length, zone, err
 }
 
 func parseDays(text string) (days [7]bool, err error) {
