@@ -139,6 +139,10 @@ conformance: ## Run the conformance suite over every provider, and print which p
 faults: ## Live through random days with faults and crashes, and check the invariants (SEEDS=10000, FIRST_SEED=1; EVENTS=3,7 with SEEDS=1)
 	@go test -count=1 -timeout 0 -v -run EveryDay ./test/faults -seeds=$(or $(SEEDS),100) -first-seed=$(or $(FIRST_SEED),1) -events=$(EVENTS)
 
+.PHONY: rollout
+rollout: ## Roll 500 simulated nodes with 5,000 pods under 200 budgets, and print how long it took against its lower bound
+	@go test -count=1 -v -timeout 0 -run Rollout ./test/rollout -large
+
 .PHONY: tools
 tools: ## Build the programs that the tests run; kept outside the tree, so this takes long only once
 	@for module in $(TOOLS); do tools/tool $$module >/dev/null; done

@@ -61,8 +61,11 @@ func Open(s *cluster.Snapshot, opts Options, now time.Time) *Rules {
 	return &Rules{s: s, opts: opts, now: now, rules: rules}
 }
 
-// skips are the rules for pods that stay on the node.
+// skips are the rules for pods that stay on the node; they come first.
 func skips() []rule { return []rule{mirrorPod, daemonSetPod, longEnding, ended} }
+
+// skipped is how many they are.
+const skipped = 4
 
 // Classify says what a drain does about one pod: the first rule that has a verdict decides.
 func (r *Rules) Classify(pod *cluster.Pod) Verdict {

@@ -191,3 +191,12 @@ func (w *World) HoldUnready(namespace, name string, hold bool) {
 	w.Log.add(Brief, "pod %s/%s is made ready: %v", namespace, name, !hold)
 	w.kubelets.look(pod.Spec.NodeName)
 }
+
+// Budgets are the PodDisruptionBudgets as they are now, in the order of their keys. They are not to be changed.
+func (w *World) Budgets() []*policyv1.PodDisruptionBudget {
+	var all []*policyv1.PodDisruptionBudget
+	for budget := range each[*policyv1.PodDisruptionBudget](w.Store) {
+		all = append(all, budget)
+	}
+	return all
+}

@@ -42,10 +42,12 @@ func (c candidate) class() int {
 }
 
 // inOrder are the old nodes that are not under way, in the order in which they are taken: broken ones, empty ones, then those with the fewest
-// pods that can't be evicted; among equals zones take turns, and the oldest of a zone comes first.
-func (p *pass) inOrder(old []*corev1.Node) []candidate {
+// pods that can't be evicted; among equals those whose pods wait least for budgets, zones take turns, and the oldest of a zone comes first. Of the
+// budgets only the order of the first few is made, because with each node that is taken it becomes another.
+func (p *pass) inOrder(old []*corev1.Node, few int) []candidate {
 	var all []candidate
 	inZone := map[string]int{}
+	load := p.load()
 	for _, node := range old {
 		if c, ok := p.claimOn(node); ok && c.Owner == ledger.Upgrader && c.Phase != ledger.Aborting {
 			continue // see goOn
@@ -58,23 +60,43 @@ func (p *pass) inOrder(old []*corev1.Node) []candidate {
 		return cmp.Or(cmp.Compare(a.class(), b.class()), cmp.Compare(a.stuck, b.stuck),
 			a.node.CreationTimestamp.Compare(b.node.CreationTimestamp.Time), cmp.Compare(a.node.Name, b.node.Name))
 	})
-	return inTurn(all, inZone)
+	return inTurn(all, inZone, load, few)
 }
 
-// inTurn takes, among equals, the first of the zone that has most old nodes left, by name where several have as many.
-func inTurn(all []candidate, inZone map[string]int) []candidate {
+// load is what the nodes that are being disrupted ask of the budgets, whoever disrupts them.
+func (p *pass) load() *drain.Load {
+	load := p.rules.Load()
+	for _, c := range p.s.Ledger.Claims() {
+		if c.Phase == ledger.Surging || c.Phase == ledger.Draining {
+			load.Add(c.Node.Name)
+		}
+	}
+	return load
+}
+
+// inTurn takes, among equals, the first few by what their pods ask of the budgets, and the first of the zone that has most old nodes left, by name where
+// several have as many.
+func inTurn(all []candidate, inZone map[string]int, load *drain.Load, few int) []candidate {
 	ordered := make([]candidate, 0, len(all))
+	rounds := func(c candidate) int {
+		if len(ordered) >= few {
+			return 0
+		}
+		return load.Rounds(c.node.Name)
+	}
 	for len(all) > 0 {
-		next := 0
+		next, fewest := 0, rounds(all[0])
 		for i, c := range all {
 			first := all[next]
 			if c.class() != first.class() || c.stuck != first.stuck {
 				break
 			}
-			if cmp.Or(cmp.Compare(inZone[first.zone], inZone[c.zone]), cmp.Compare(c.zone, first.zone)) < 0 {
-				next = i
+			n := rounds(c)
+			if cmp.Or(cmp.Compare(n, fewest), cmp.Compare(inZone[first.zone], inZone[c.zone]), cmp.Compare(c.zone, first.zone)) < 0 {
+				next, fewest = i, n
 			}
 		}
+		load.Add(all[next].node.Name)
 		ordered = append(ordered, all[next])
 		inZone[all[next].zone]--
 		all = slices.Delete(all, next, next+1)

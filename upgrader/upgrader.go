@@ -187,7 +187,7 @@ func (p *pass) notNeeded(rollout ledger.Rollout) *hold {
 // begin takes as many old nodes as there is room for, in order; held stands against all of them.
 func (p *pass) begin(old []*corev1.Node, held *hold) {
 	room := p.room()
-	for _, c := range p.inOrder(old) {
+	for _, c := range p.inOrder(old, room.surge+room.unavailable) {
 		h := p.mayTake(c)
 		if h == nil {
 			h = held

@@ -1,0 +1,54 @@
+package rollout
+
+import (
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/poolkeeper/poolkeeper/scheduling"
+)
+
+var large = flag.Bool("large", false, "roll 500 nodes with 5,000 pods under 200 budgets, twice; takes some minutes")
+
+// A rollout takes hardly longer than surge and budgets make it, breaks no budget, asks for hardly an eviction in vain and moves hardly a pod twice.
+func TestARolloutIsNearlyAsShortAsItsLimitsAllow(t *testing.T) {
+	sizes := map[string]Size{
+		"where surge is the limit":    {Nodes: 60, Pods: 600, Budgets: 24, Surge: 3, Seed: 1},
+		"where budgets are the limit": {Nodes: 60, Pods: 600, Budgets: 24, Surge: 8, Seed: 1},
+	}
+	if *large {
+		sizes = map[string]Size{
+			"where surge is the limit":    {Nodes: 500, Pods: 5000, Budgets: 200, Surge: 20, Seed: 1},
+			"where budgets are the limit": {Nodes: 500, Pods: 5000, Budgets: 200, Surge: 50, Seed: 1},
+		}
+	}
+	for name, size := range sizes {
+		t.Run(name, func(t *testing.T) {
+			engine, err := scheduling.New(scheduling.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			cost, err := Measure(size, engine)
+			t.Logf("%s(simulated in %s)", cost, time.Since(began).Round(time.Second))
+			for _, line := range cost.Refusals {
+				t.Log("refused: " + line)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range cost.Violations {
+				t.Errorf("violated: %s", v)
+			}
+			if cost.Over() > 0.25 {
+				t.Errorf("it took %s, more than a quarter above the lower bound of %s", cost.Took, cost.Bound())
+			}
+			if cost.share(cost.Refused) >= 0.01 {
+				t.Errorf("%d of %d evictions were refused", cost.Refused, cost.Evictions)
+			}
+			if cost.share(cost.Again) >= 0.05 {
+				t.Errorf("%d of %d evictions moved a pod again", cost.Again, cost.Evictions)
+			}
+		})
+	}
+}
