@@ -325,11 +325,19 @@ func (c *model) pending() []*cluster.Pod {
 
 // answers are what Fits says about every pod and node; pods of the trial are asked about where they are, too.
 func (c *model) answers(trial scheduling.Trial) map[string]scheduling.Misfit {
+	return c.ask(func(key string) func(string) *scheduling.Misfit {
+		return func(node string) *scheduling.Misfit { return trial.Fits(c.compact(key), node) }
+	})
+}
+
+// ask asks about every pod and node, and about nodes that may not be there.
+func (c *model) ask(about func(key string) func(node string) *scheduling.Misfit) map[string]scheduling.Misfit {
 	out := map[string]scheduling.Misfit{}
 	nodes := append(slices.Sorted(maps.Keys(c.nodes)), "added-0", "added-1", "web-new-1", "web-new-2")
 	for _, key := range slices.Sorted(maps.Keys(c.pods)) {
+		fits := about(key)
 		for _, node := range nodes {
-			if m := trial.Fits(c.compact(key), node); m != nil {
+			if m := fits(node); m != nil {
 				out[key+" on "+node] = *m
 			}
 		}

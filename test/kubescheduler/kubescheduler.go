@@ -1,0 +1,136 @@
+// Package kubescheduler is the kube-scheduler as a witness: its own framework, with its own snapshot and client-go's own indexers, over a cluster that a test
+// made. Our engine runs the same plugins, but the order, what is skipped and what the plugins are shown is ours: so tests ask both the same questions.
+package kubescheduler
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+	fwk "k8s.io/kube-scheduler/framework"
+	schedulerconfig "k8s.io/kubernetes/pkg/scheduler/apis/config"
+	"k8s.io/kubernetes/pkg/scheduler/apis/config/latest"
+	schedulercache "k8s.io/kubernetes/pkg/scheduler/backend/cache"
+	"k8s.io/kubernetes/pkg/scheduler/framework"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/names"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/nodevolumelimits"
+	"k8s.io/kubernetes/pkg/scheduler/framework/runtime"
+	"k8s.io/kubernetes/pkg/scheduler/metrics"
+
+	"github.com/poolkeeper/poolkeeper/scheduling"
+)
+
+// Scheduler is the default profile's framework over one cluster. Devices are not simulated: DynamicResources is left out.
+type Scheduler struct {
+	ctx       context.Context
+	snapshot  *schedulercache.Snapshot
+	framework framework.Framework
+}
+
+// New takes in a cluster; ctx ends with the test. Pods are those of the cluster, bound and pending; others are namespaces and what volumes need.
+func New[T any](ctx context.Context, nodes []*corev1.Node, pods []*corev1.Pod, others []T) (*Scheduler, error) {
+	metrics.Register() // once, however often it is called
+	ctx = klog.NewContext(ctx, logr.Discard())
+	factory := informers.NewSharedInformerFactory(nil, 0)
+	for _, o := range others {
+		indexer := indexerOf(factory, o)
+		if indexer == nil {
+			return nil, fmt.Errorf("the kube-scheduler has no place for a %T here", o)
+		}
+		if err := indexer.Add(o); err != nil {
+			return nil, err
+		}
+	}
+	config, err := latest.Default()
+	if err != nil {
+		return nil, err
+	}
+	profile := config.Profiles[0]
+	profile.Plugins.MultiPoint.Enabled = slices.DeleteFunc(profile.Plugins.MultiPoint.Enabled, func(p schedulerconfig.Plugin) bool {
+		return p.Name == names.DynamicResources
+	})
+	bound := slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool {
+		return !slices.ContainsFunc(nodes, func(n *corev1.Node) bool { return n.Name == p.Spec.NodeName })
+	})
+	s := &Scheduler{ctx: ctx, snapshot: schedulercache.NewSnapshot(bound, nodes)}
+	s.framework, err = runtime.NewFramework(ctx, plugins.NewInTreeRegistry(), &profile,
+		runtime.WithSnapshotSharedLister(s.snapshot), runtime.WithInformerFactory(factory),
+		runtime.WithSharedCSIManager(nodevolumelimits.NewCSIManager(factory.Storage().V1().CSINodes().Lister())))
+	return s, err
+}
+
+// Fits gives what the framework says about the pod and each node: nil where it fits. A pod of the cluster is asked about as its controller would make it
+// anew: that is what the engine is asked about too.
+func (s *Scheduler) Fits(p *corev1.Pod) func(node string) *scheduling.Misfit {
+	pod := asNew(p)
+	state := framework.NewCycleState()
+	result, refused, by := s.framework.RunPreFilterPlugins(s.ctx, state, pod)
+	return func(node string) *scheduling.Misfit {
+		info, err := s.snapshot.Get(node)
+		switch {
+		case err != nil:
+			return &scheduling.Misfit{Message: fmt.Sprintf("there is no node %q", node)}
+		case refused.Code() == fwk.Error:
+			return failed(refused)
+		case !refused.IsSuccess():
+			return &scheduling.Misfit{Plugin: refused.Plugin(), Message: strings.Join(refused.Reasons(), ", ")}
+		case !result.AllNodes() && !result.NodeNames.Has(node):
+			narrowed := by.UnsortedList()
+			return &scheduling.Misfit{Plugin: strings.Join(narrowed, ", "), Message: fmt.Sprintf("node(s) didn't satisfy plugin(s) %v", narrowed)}
+		}
+		if status := s.framework.RunFilterPlugins(s.ctx, state, pod, info); !status.IsSuccess() {
+			return &scheduling.Misfit{Plugin: status.Plugin(), Message: strings.Join(slices.Sorted(slices.Values(status.Reasons())), ", ")}
+		}
+		return nil
+	}
+}
+
+// asNew is the pod without a node and a state.
+func asNew(p *corev1.Pod) *corev1.Pod {
+	if p.Spec.NodeName == "" && p.DeletionTimestamp == nil {
+		return p
+	}
+	fresh := *p
+	fresh.Spec.NodeName, fresh.DeletionTimestamp, fresh.Status = "", nil, corev1.PodStatus{Phase: corev1.PodPending}
+	return &fresh
+}
+
+// failed is a plugin's own error in the engine's words.
+func failed(status *fwk.Status) *scheduling.Misfit {
+	var plugin string
+	text := status.Message()
+	if _, err := fmt.Sscanf(text, "running PreFilter plugin %q:", &plugin); err != nil {
+		return &scheduling.Misfit{Message: text}
+	}
+	_, text, _ = strings.Cut(text, fmt.Sprintf("%q: ", plugin))
+	return &scheduling.Misfit{Plugin: plugin, Message: fmt.Sprintf("running plugin %s: %s", plugin, text)}
+}
+
+// indexerOf is where the plugins look for objects of that kind.
+func indexerOf(factory informers.SharedInformerFactory, object any) cache.Indexer {
+	switch object.(type) {
+	case *corev1.PersistentVolume:
+		return factory.Core().V1().PersistentVolumes().Informer().GetIndexer()
+	case *corev1.PersistentVolumeClaim:
+		return factory.Core().V1().PersistentVolumeClaims().Informer().GetIndexer()
+	case *corev1.Namespace:
+		return factory.Core().V1().Namespaces().Informer().GetIndexer()
+	case *storagev1.StorageClass:
+		return factory.Storage().V1().StorageClasses().Informer().GetIndexer()
+	case *storagev1.CSINode:
+		return factory.Storage().V1().CSINodes().Informer().GetIndexer()
+	case *storagev1.CSIDriver:
+		return factory.Storage().V1().CSIDrivers().Informer().GetIndexer()
+	case *storagev1.CSIStorageCapacity:
+		return factory.Storage().V1().CSIStorageCapacities().Informer().GetIndexer()
+	}
+	return nil
+}
