@@ -52,6 +52,10 @@ type Options struct {
 	ViewMaxAge time.Duration
 	// DeleteDelay is how long a node stays tainted at least before the last look and the deletion (--node-delete-delay-after-taint).
 	DeleteDelay time.Duration
+	// DeletionDelayTimeout is how long a drained node is kept at most for those who ask for it by annotation (--node-deletion-delay-timeout).
+	DeletionDelayTimeout time.Duration
+	// SoftMarks is how many nodes get, or lose, the soft mark of a candidate in one pass; with 0 none has it (--max-bulk-soft-taint-count).
+	SoftMarks int
 	// RetryAfter is how long a step that failed waits before it is tried again.
 	RetryAfter time.Duration
 	// DrainRetryAfter is how long a node whose drain was given up is left alone.
@@ -66,8 +70,8 @@ type Options struct {
 // Defaults are the options that hold where nothing else is said. Names and values are the cluster-autoscaler's where it has them.
 func Defaults() Options {
 	return Options{
-		Mode: Act, MaxDisruptions: 20, MaxDisruptionsPerPool: intstr.FromString("50%"), MaxScaleDown: 10, MaxDrain: 5,
-		UnreadyCount: 3, UnreadyPercentage: 45, ViewMaxAge: 2 * time.Minute, DeleteDelay: 5 * time.Second,
+		Mode: Act, MaxDisruptions: 20, MaxDisruptionsPerPool: intstr.FromString("50%"), MaxScaleDown: 10, MaxDrain: 10,
+		UnreadyCount: 3, UnreadyPercentage: 45, ViewMaxAge: 2 * time.Minute, DeleteDelay: 5 * time.Second, DeletionDelayTimeout: 2 * time.Minute, SoftMarks: 10,
 		RetryAfter: 10 * time.Second, DrainRetryAfter: 10 * time.Minute,
 		BackoffInitial: 5 * time.Minute, BackoffMax: 30 * time.Minute, BackoffReset: 3 * time.Hour,
 		Drain: drain.Defaults(),
@@ -84,6 +88,7 @@ func Arbitrate(
 	for _, d := range decisions {
 		p.remember(d.Changes...)
 		p.plan.Verdicts = append(p.plan.Verdicts, d.Verdicts...)
+		p.unneeded = append(p.unneeded, d.Unneeded...)
 		p.due(d.Due)
 	}
 	p.proposals = inOrder(decisions)
@@ -109,7 +114,9 @@ type pass struct {
 	ledger    ledger.Ledger
 	changed   map[string]ledger.Change
 	proposals []plan.Proposal
-	plan      plan.Plan
+	// unneeded are the nodes that may be removed if they stay as they are.
+	unneeded []ledger.NodeRef
+	plan     plan.Plan
 	// spare is what the PodDisruptionBudgets still allow in this pass, shared by all nodes that are drained; nil before the first of them.
 	spare drain.Budgets
 	// byPool are the instances of each pool; see instancesOf.

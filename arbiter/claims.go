@@ -3,7 +3,9 @@ package arbiter
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -89,7 +91,7 @@ func beforeDeletion(c ledger.Claim) bool {
 
 // enter is the claim in its next phase.
 func (p *pass) enter(c ledger.Claim, phase ledger.Phase) ledger.Claim {
-	c.Phase, c.PhaseSince, c.NotBefore = phase, p.now, time.Time{}
+	c.Phase, c.PhaseSince, c.NotBefore, c.Emptied = phase, p.now, time.Time{}, time.Time{}
 	if phase == ledger.Draining {
 		c.Until = p.now.Add(p.drainTimeout(c))
 	}
@@ -158,12 +160,7 @@ func (p *pass) drainNode(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 	}
 	left := drain.Left(p.s, node.Name, p.now)
 	if len(left) == 0 {
-		quiet := c.PhaseSince.Add(p.opts.DeleteDelay)
-		if p.now.Before(quiet) {
-			p.due(quiet)
-			return c
-		}
-		return p.commit(c, pool)
+		return p.leaveTaking(c, pool, node)
 	}
 	if !p.now.Before(c.Until) {
 		p.remember(ledger.Put(ledger.Moment{Key: drainFailed(c.Node), At: p.now}))
@@ -176,6 +173,65 @@ func (p *pass) drainNode(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 	p.due(c.Until)
 	p.evict(c, node)
 	return c
+}
+
+// leaveTaking does what is left to do once every pod that has to leave is gone: a moment of quiet, the DaemonSet pods that are to end in peace, and what others
+// want to do before the machine goes. None of it is waited for without a limit.
+func (p *pass) leaveTaking(c ledger.Claim, pool *cluster.Pool, node *corev1.Node) ledger.Claim {
+	if c.Emptied.IsZero() {
+		c.Emptied = p.now
+		p.remember(ledger.Put(c))
+	}
+	if quiet := c.PhaseSince.Add(p.opts.DeleteDelay); p.now.Before(quiet) {
+		p.due(quiet)
+		return c
+	}
+	if p.daemonsLeave(c, node) {
+		return c
+	}
+	if mark, asked := deletionDelay(node); asked {
+		if until := c.Emptied.Add(p.opts.DeletionDelayTimeout); p.now.Before(until) {
+			p.due(until)
+			p.verdict(c, reason.DeletionDelayed, fmt.Sprintf("the annotation %s asks to wait before it is deleted", mark), until)
+			return c
+		}
+	}
+	return p.commit(c, pool)
+}
+
+// daemonsLeave evicts DaemonSet pods of a node that the autoscaler removes, and tells whether some are still waited for: they are for their grace period, within
+// the time of the drain.
+func (p *pass) daemonsLeave(c ledger.Claim, node *corev1.Node) bool {
+	if c.Owner != ledger.Autoscaler || !cluster.IsReady(node) || !p.now.Before(c.Until) {
+		return false
+	}
+	if p.spare == nil {
+		p.spare = drain.Spare(p.s)
+	}
+	evict, ending := drain.Open(p.s, p.opts.Drain, p.now).DaemonSetPods(node.Name, c.Reason != reason.Empty, p.spare)
+	if len(evict) > 0 {
+		step := p.stepOf(c, "evict-daemons", plan.Evict)
+		step.Pods = refs(evict)
+		p.step(step)
+	}
+	if len(evict)+len(ending) == 0 {
+		return false
+	}
+	p.due(c.Until)
+	p.verdict(c, reason.WaitingForPods, fmt.Sprintf("its other pods are gone, and its DaemonSet pods end before it: %s", podNames(slices.Concat(evict, ending))), c.Until)
+	return true
+}
+
+// deletionDelays begins the annotations by which others ask to be waited for before a node that was drained is deleted, as for the cluster-autoscaler.
+const deletionDelays = "delay-deletion.cluster-autoscaler.kubernetes.io/"
+
+func deletionDelay(node *corev1.Node) (mark string, asked bool) {
+	for _, key := range slices.Sorted(maps.Keys(node.Annotations)) {
+		if strings.HasPrefix(key, deletionDelays) {
+			return key, true
+		}
+	}
+	return "", false
 }
 
 // evict evicts the pods that may go now. Those that can't are waited for: what holds them, a budget or a pod that has to end first, changes in

@@ -1,6 +1,8 @@
 package arbiter
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -87,20 +89,28 @@ func (p *pass) sweep() {
 	}
 }
 
-// markSoftly puts the soft mark on nodes whose removal is proposed but held, and takes it from nodes that nobody wants to disrupt: the
-// scheduler then prefers other nodes, and pods move once.
+// markSoftly puts the soft mark on nodes that nobody needs and those whose removal is proposed but held, and takes it from nodes that nobody wants to disrupt:
+// the scheduler then prefers other nodes, and pods move once. It does so for some nodes in a pass, and for the others in later ones.
 func (p *pass) markSoftly() {
 	candidates := map[string]bool{}
+	for _, ref := range p.unneeded {
+		candidates[ref.Key()] = true
+	}
 	for _, held := range p.plan.Held {
 		if held.Proposal.Action == plan.Remove || held.Proposal.Action == plan.Replace {
 			candidates[held.Proposal.Node.Key()] = true
 		}
 	}
+	done := 0
 	for _, row := range p.s.Rows {
 		node, ref := row.Node, cluster.Ref(row.Node)
-		want, has := candidates[ref.Key()] && p.opts.Mode == Act, hasTaint(node, cluster.TaintCandidate)
+		want, has := candidates[ref.Key()] && p.opts.Mode == Act && p.opts.SoftMarks > 0, hasTaint(node, cluster.TaintCandidate)
 		if want == has {
 			continue
+		}
+		if done++; done > max(p.opts.SoftMarks, 10) {
+			p.due(p.now.Add(time.Second))
+			return
 		}
 		if _, claimed := p.ledger.ClaimOn(ref); claimed {
 			continue

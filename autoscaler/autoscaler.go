@@ -159,6 +159,8 @@ type pass struct {
 	reserved map[string]*cluster.Pod
 
 	proposals []plan.Proposal
+	// unneeded are the nodes that will be removed if they stay as they are.
+	unneeded []ledger.NodeRef
 	// verdicts are those about pods and pools, answers those about nodes, by row; one without an owner is none.
 	verdicts []plan.Verdict
 	answers  []plan.Verdict
@@ -266,7 +268,7 @@ func (p *pass) decision() plan.Decision {
 	}
 	slices.SortFunc(p.changes, func(a, b ledger.Change) int { return cmp.Compare(a.Key, b.Key) })
 	return plan.Decision{
-		Owner: ledger.Autoscaler, Proposals: append(p.growth(), p.proposals...), Verdicts: slices.Clip(all), Changes: p.changes, Due: p.due,
+		Owner: ledger.Autoscaler, Proposals: append(p.growth(), p.proposals...), Verdicts: slices.Clip(all), Unneeded: p.unneeded, Changes: p.changes, Due: p.due,
 	}
 }
 

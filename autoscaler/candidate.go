@@ -212,13 +212,20 @@ func (p *pass) notUp(c *candidate) *verdict {
 
 // used keeps nodes that are used above the threshold. The use of a node that is being emptied only falls.
 func (p *pass) used(c *candidate) *verdict {
+	settings := &c.pool.Settings
+	lean, threshold := settings.IgnoreDaemonSetsUtilization, settings.UtilizationThreshold
 	c.use = c.memo.use
-	threshold := c.pool.Settings.UtilizationThreshold
+	if lean {
+		c.use = c.memo.load.of(c.node, true)
+	}
+	if c.use.gpu {
+		threshold = settings.GPUUtilizationThreshold
+	}
 	if c.claim != nil || c.use.worst < threshold {
 		return nil
 	}
-	if m := c.memo; m.busy.reason == "" || m.threshold != threshold {
-		m.busy, m.threshold = verdict{reason: reason.NotUnderutilized, message: p.a.busy(c.use, threshold)}, threshold
+	if m := c.memo; m.busy.reason == "" || m.threshold != threshold || m.lean != lean {
+		m.busy, m.threshold, m.lean = verdict{reason: reason.NotUnderutilized, message: p.a.busy(c.use, threshold)}, threshold, lean
 	}
 	return &c.memo.busy
 }

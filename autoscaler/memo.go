@@ -24,10 +24,12 @@ type memo struct {
 	// foreign is the verdict about a node that another program is about to delete; nil for all others.
 	foreign *verdict
 	load    load
-	use     usage
+	// use is what all pods ask for, DaemonSet pods included.
+	use usage
 	// busy is the verdict about a node that is used above the threshold.
 	busy      verdict
 	threshold float64
+	lean      bool
 
 	held held
 }
@@ -81,11 +83,11 @@ func (a *Autoscaler) look(m *memo, row *cluster.Row) {
 		a.follow(&load, m.row.Pods, row.Pods)
 	}
 	if m.row != nil && m.row.Node == node { // most often only pods have changed
-		m.row, m.load, m.use, m.busy, m.held = row, load, load.of(node), verdict{}, held{}
+		m.row, m.load, m.use, m.busy, m.held = row, load, load.of(node, false), verdict{}, held{}
 		return
 	}
 	*m = memo{
-		row: row, load: load, use: load.of(node), ready: cluster.IsReady(node), ordinary: ordinary(node),
+		row: row, load: load, use: load.of(node, false), ready: cluster.IsReady(node), ordinary: ordinary(node),
 		booting: slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return startup(t, a.opts.StartupTaints) }),
 	}
 	switch {
@@ -120,14 +122,15 @@ func (p *pass) heldBy(m *memo) *held {
 	return h
 }
 
-// ask asks the pods of a node. The first that may not leave, or has to end by itself, is the node's answer; all of them are told. Where our own removal is
-// under way, a budget that has nothing to spare holds nothing: our own evictions are what uses it up.
+// ask asks the pods of a node. The first that may not leave, or has to end by itself, is the node's answer; all of them are told. A budget that has nothing to
+// spare for now makes the node wait at the end (see refusedBy), and not begin anew; where our own removal is under way, no budget holds anything: our own
+// evictions are what uses it up.
 func (p *pass) ask(row *cluster.Row, underWay bool) held {
 	h := held{empty: true}
 	due := clock{now: p.now}
 	for _, v := range p.rules.Of(row.Node.Name) {
 		due.look(v.Due)
-		waits := underWay && v.Reason == reason.NotEnoughBudget
+		waits := v.Reason == reason.NotEnoughBudget && (underWay || v.Passing)
 		switch {
 		case v.Class == drain.Skip:
 			continue

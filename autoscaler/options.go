@@ -36,8 +36,8 @@ type Options struct {
 	ScaleDownDelayAfterAdd, ScaleDownDelayAfterDelete, ScaleDownDelayAfterFailure time.Duration
 	// ScaleDownDelayTypeLocal counts these delays for each pool on its own. Upstream's default is false: there one busy pool keeps the nodes of all.
 	ScaleDownDelayTypeLocal bool
-	// IgnoreDaemonSetsUtilization and IgnoreMirrorPodsUtilization leave those pods, and what they take, out of a node's utilization.
-	IgnoreDaemonSetsUtilization, IgnoreMirrorPodsUtilization bool
+	// IgnoreMirrorPodsUtilization leaves those pods, and what they take, out of a node's utilization (--ignore-mirror-pods-utilization).
+	IgnoreMirrorPodsUtilization bool
 
 	// Drain are the rules about pods that keep their node, and the priority below which pods are expendable.
 	Drain drain.Options

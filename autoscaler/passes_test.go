@@ -217,14 +217,6 @@ func TestTheNextLookIsDueWhenTimeAloneChangesTheAnswer(t *testing.T) {
 			[]any{Pool("small", 0, 9), Instance("small", "n1", cloudprovider.InstanceCreating)},
 			15 * time.Minute,
 		},
-		{
-			"a system pod is old enough",
-			[]any{
-				Pool("small", 0, 9), small("n1"), Node("elsewhere"), ReplicaSet("kube-system/dns", 1),
-				Pod("kube-system/dns", Of("ReplicaSet", "dns"), On("n1"), Born(Start.Add(-55*time.Minute))),
-			},
-			5 * time.Minute,
-		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := decide(t, test.things)

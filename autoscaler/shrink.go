@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
@@ -32,6 +33,7 @@ func (p *pass) shrink() error {
 	}
 	spare := p.spare()
 	to := p.destinations(candidates)
+	budgets := p.budgets(candidates)
 	p.a.passedOver = map[string]int{}
 	had := map[bool]bool{} // a removal that is under way, and a candidate for another
 	for _, c := range candidates {
@@ -44,7 +46,12 @@ func (p *pass) shrink() error {
 		v := p.needed(c, spare, to)
 		if v == nil {
 			spare[c.pool.Name]--
-			v = p.waits(c)
+			if v = p.waits(c); v == nil {
+				v = p.refusedBy(budgets, c)
+			}
+			if v != nil && p.reached(p.observe(c.timer()).Reaches(softAfter)) {
+				p.unneeded = append(p.unneeded, cluster.Ref(c.node))
+			}
 		}
 		if v != nil {
 			p.answer(c.row, v)
@@ -53,6 +60,36 @@ func (p *pass) shrink() error {
 		p.proposals = append(p.proposals, c.proposal())
 	}
 	return nil
+}
+
+// softAfter is how long a node has to be unneeded before it gets the soft mark: what passes at once is not worth a write.
+const softAfter = time.Minute
+
+// budgets are what the PodDisruptionBudgets have left for removals that are not under way yet.
+func (p *pass) budgets(candidates []candidate) drain.Budgets {
+	left := drain.Spare(p.s)
+	for _, c := range candidates {
+		if c.claim != nil {
+			p.rules.Book(c.node.Name, left, true)
+		}
+	}
+	return left
+}
+
+// refusedBy is the budget that lets a node wait, because it has nothing to spare or other removals of this decision will use that up; nil if there is none,
+// and then its part is taken. Nodes leave at the same time as far as no budget is asked for twice.
+func (p *pass) refusedBy(budgets drain.Budgets, c candidate) *verdict {
+	if c.claim != nil {
+		return nil
+	}
+	refusal, refused := p.rules.Book(c.node.Name, budgets, false)
+	if !refused {
+		return nil
+	}
+	return &verdict{
+		reason: refusal.Reason, message: refusal.Message,
+		pods: []plan.PodVerdict{{Pod: refusal.Pod.Key(), Reason: refusal.Reason}},
+	}
 }
 
 // passOver leaves a candidate to the next decision.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/poolkeeper/poolkeeper/autoscaler"
@@ -296,12 +297,57 @@ func TestSomeNodesStay(t *testing.T) {
 			want: `node n1 (NotUnderutilized): 50% of its example.org/gpu is requested, and the threshold is 50%`,
 		},
 		{
+			name: "because it uses its GPUs, of which other shares tell nothing", things: []any{pool, small("n1", gpus(4)), running("a", "n1", Asks("10m", "1Mi"), asksGPUs(2))},
+			want: `node n1 (NotUnderutilized): 50% of its nvidia.com/gpu is requested, and the threshold is 50%`,
+		},
+		{
+			name: "because its GPUs are used above a threshold of their own",
+			things: []any{
+				Pool("small", 0, 9, Set(func(s *cluster.Settings) { s.GPUUtilizationThreshold = 0.2 })), small("n1", gpus(4)), running("a", "n1", asksGPUs(1)),
+			},
+			want: `node n1 (NotUnderutilized): 25% of its nvidia.com/gpu is requested, and the threshold is 20%`,
+		},
+		{
+			name:   "but not for what else runs on a node whose GPUs are idle",
+			things: []any{pool, small("n1", gpus(4)), running("a", "n1", Asks("3", "1Gi")), unneeded(10*time.Minute, "n1")},
+			want:   ``,
+		},
+		{
+			name:   "because DaemonSet pods count",
+			things: []any{pool, small("n1"), running("logs", "n1", Of("DaemonSet", "logs"), Asks("2", "1Gi")), running("a", "n1", Asks("10m", "1Mi"))},
+			want:   `node n1 (NotUnderutilized): 50% of its CPU is requested, and the threshold is 50%`,
+		},
+		{
+			name: "but not where its pool leaves them out",
+			things: []any{
+				Pool("small", 0, 9, Set(func(s *cluster.Settings) { s.IgnoreDaemonSetsUtilization = true })), small("n1"),
+				running("logs", "n1", Of("DaemonSet", "logs"), Asks("2", "1Gi")), running("a", "n1", Asks("900m", "1Mi")), unneeded(10*time.Minute, "n1"),
+			},
+			want: ``,
+		},
+		{
+			name: "because a budget that spares some is used up for now, and its time runs on",
+			things: []any{
+				pool, small("n1"), running("a", "n1", Label("app", "web")), usedUp(Budget("web", "app", "web", 0)), unneeded(10*time.Minute, "n1"),
+			},
+			want: `node n1 (NotEnoughPdb): PodDisruptionBudget default/web has nothing to spare for pod default/a: it needs 1 healthy pods and has 1`,
+		},
+		{
+			name: "because another node takes what the budget spares",
+			things: []any{
+				pool, small("n0"), small("n1"), running("a", "n0", Asks("10m", "1Mi"), Label("app", "web")), running("b", "n1", Label("app", "web")),
+				Budget("web", "app", "web", 1), unneeded(10*time.Minute, "n0", "n1"),
+			},
+			want: `node n1 (NotEnoughPdb): PodDisruptionBudget default/web has nothing to spare for pod default/b: other evictions use it up for now`,
+		},
+		{
 			name: "because a pod has no controller", things: []any{pool, small("n1"), Pod("solo", On("n1"))},
 			want: `node n1 (NotReplicated): pod default/solo has no controller`,
 		},
 		{
-			name: "because a pod keeps data on it", things: []any{pool, small("n1"), running("a", "n1", EmptyDir("data"))},
-			want: `node n1 (LocalStorageRequested): pod default/a keeps data on the node in volume data`,
+			name: "because a pod keeps data on it, where the flag asks for it", things: []any{pool, small("n1"), running("a", "n1", EmptyDir("data"))},
+			change: func(o *autoscaler.Options) { o.Drain.SkipNodesWithLocalStorage = true },
+			want:   `node n1 (LocalStorageRequested): pod default/a keeps data on the node in volume data`,
 		},
 		{
 			name: "because a pod has to end by itself", things: []any{pool, small("n1"), running("a", "n1", Annotate(drain.SafeToEvict, "on-completion"))},
@@ -315,7 +361,8 @@ func TestSomeNodesStay(t *testing.T) {
 			name: "because of a young system pod, until it is older", things: []any{
 				pool, small("n1"), ReplicaSet("kube-system/dns", 1), Pod("kube-system/dns", Of("ReplicaSet", "dns"), On("n1"), Born(Start.Add(-30*time.Minute))),
 			},
-			want: `node n1 (UnmovableKubeSystemPod): pod kube-system/dns is a system pod without a PodDisruptionBudget [30m0s]`,
+			change: func(o *autoscaler.Options) { o.Drain.SkipNodesWithSystemPods = true },
+			want:   `node n1 (UnmovableKubeSystemPod): pod kube-system/dns is a system pod without a PodDisruptionBudget [30m0s]`,
 		},
 		{
 			name: "because its pool has just grown",
@@ -367,6 +414,24 @@ func TestSomeNodesStay(t *testing.T) {
 	}
 }
 
+// usedUp is the budget as it is when it has spared a pod that is not replaced yet.
+func usedUp(b *policyv1.PodDisruptionBudget) *policyv1.PodDisruptionBudget {
+	b.Status.ExpectedPods = b.Status.DesiredHealthy + 1
+	return b
+}
+
+func gpus(n int64) OnNode {
+	return func(node *corev1.Node) {
+		node.Status.Allocatable["nvidia.com/gpu"] = *resource.NewQuantity(n, resource.DecimalSI)
+	}
+}
+
+func asksGPUs(n int64) OnPod {
+	return func(p *corev1.Pod) {
+		p.Spec.Containers[0].Resources.Requests["nvidia.com/gpu"] = *resource.NewQuantity(n, resource.DecimalSI)
+	}
+}
+
 func devices(n int64) OnNode {
 	return func(node *corev1.Node) {
 		node.Status.Allocatable["example.org/gpu"] = *resource.NewQuantity(n, resource.DecimalSI)
@@ -385,6 +450,16 @@ func held(cause cloudprovider.HoldCause) PoolOption { return heldFor(cloudprovid
 func heldFor(job cloudprovider.Job, cause cloudprovider.HoldCause) PoolOption {
 	return func(p *cluster.Pool) {
 		p.Held = []cloudprovider.HeldJob{{Job: job, Cause: cause, Message: "turn autoscaling off there"}}
+	}
+}
+
+func TestASystemPodThatIsOldEnoughIsAskedAboutAgain(t *testing.T) {
+	d := decide(t, []any{
+		Pool("small", 0, 9), small("n1"), Node("elsewhere"), ReplicaSet("kube-system/dns", 1),
+		Pod("kube-system/dns", Of("ReplicaSet", "dns"), On("n1"), Born(Start.Add(-55*time.Minute))),
+	}, func(o *autoscaler.Options) { o.Drain.SkipNodesWithSystemPods = true })
+	if got, want := d.Due.Sub(Start), 5*time.Minute; got != want {
+		t.Errorf("due in %s, want %s:\n%s", got, want, told(d))
 	}
 }
 

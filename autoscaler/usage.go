@@ -2,6 +2,7 @@ package autoscaler
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,9 +14,11 @@ import (
 
 // usage is what the pods of a node request of it.
 type usage struct {
-	// cpu and memory are the shares of those two; worst is the highest share of any resource, and of which.
+	// cpu and memory are the shares of those two; worst is the highest share of those resources that count, and of which.
 	cpu, memory, worst float64
 	of                 corev1.ResourceName
+	// gpu says that the node has GPUs: then nothing else counts.
+	gpu bool
 }
 
 // request is what pods ask for, as far as it counts as use: thousandths of a CPU, bytes, and devices such as GPUs.
@@ -76,8 +79,8 @@ func (r *request) add(more request, sign int64) {
 // load is what the pods of a node request, kept from snapshot to snapshot: only pods that came or went are looked at. The sums are whole numbers, so
 // that they are the same in whatever order pods were added and taken off.
 type load struct {
-	// asked counts as use, and left is taken off what the node has; see the options that leave DaemonSet and mirror pods out.
-	asked, left request
+	// asked counts as use, daemons too unless the pool leaves DaemonSet pods out, and left is taken off what the node has.
+	asked, daemons, left request
 	// expendable counts the pods in whose place others may come.
 	expendable int
 }
@@ -108,39 +111,71 @@ func (a *Autoscaler) count(l *load, pod *cluster.Pod, sign int) {
 	}
 	switch {
 	case pod.DeletionTimestamp != nil:
-	case asks.mirror && a.opts.IgnoreMirrorPodsUtilization || daemon && a.opts.IgnoreDaemonSetsUtilization:
+	case asks.mirror && a.opts.IgnoreMirrorPodsUtilization:
 		l.left.add(asks.request, int64(sign))
+	case daemon:
+		l.daemons.add(asks.request, int64(sign))
 	default:
 		l.asked.add(asks.request, int64(sign))
 	}
 }
 
-// of is what the load is of a node.
-func (l *load) of(node *corev1.Node) usage {
+// of is what the load is of a node. If DaemonSet pods are left out, they are neither use nor room.
+func (l *load) of(node *corev1.Node, withoutDaemons bool) usage {
 	var u usage
 	for name, quantity := range node.Status.Allocatable {
+		u.gpu = u.gpu || isGPU(name) && !quantity.IsZero()
+	}
+	for name, quantity := range node.Status.Allocatable {
+		asked, daemons, left := l.asked.of(name), l.daemons.of(name), l.left.of(name)
+		if withoutDaemons {
+			left += daemons
+		} else {
+			asked += daemons
+		}
 		switch {
 		case name == corev1.ResourceCPU:
-			u.cpu = u.count(name, l.asked.cpu, quantity.MilliValue()-l.left.cpu)
+			u.cpu = u.count(name, asked, quantity.MilliValue()-left)
 		case name == corev1.ResourceMemory:
-			u.memory = u.count(name, l.asked.memory, quantity.Value()-l.left.memory)
+			u.memory = u.count(name, asked, quantity.Value()-left)
 		case isDevice(name):
-			u.count(name, l.asked.devices[name], quantity.Value()-l.left.devices[name])
+			u.count(name, asked, quantity.Value()-left)
 		}
 	}
 	return u
 }
 
-// count gives the share of a resource that is asked for, and keeps it in mind if it is the highest.
+// of is how much is asked for of a resource.
+func (r *request) of(name corev1.ResourceName) int64 {
+	switch name {
+	case corev1.ResourceCPU:
+		return r.cpu
+	case corev1.ResourceMemory:
+		return r.memory
+	}
+	return r.devices[name]
+}
+
+// count gives the share of a resource that is asked for, and keeps it in mind if it counts and is the highest.
 func (u *usage) count(name corev1.ResourceName, asked, has int64) float64 {
 	if has <= 0 {
 		return 0
 	}
 	share := float64(asked) / float64(has)
+	if u.gpu && !isGPU(name) {
+		return share
+	}
 	if share > u.worst || share == u.worst && (u.of == "" || name < u.of) {
 		u.worst, u.of = share, name
 	}
 	return share
+}
+
+// gpus begin the names of the resources that are GPUs and their like: what is dear on a node that has them, whatever else runs there.
+var gpus = []string{"nvidia.com/gpu", "nvidia.com/mig-", "amd.com/gpu", "gpu.intel.com/", "habana.ai/gaudi", "google.com/tpu", "aws.amazon.com/neuron"}
+
+func isGPU(name corev1.ResourceName) bool {
+	return slices.ContainsFunc(gpus, func(prefix string) bool { return strings.HasPrefix(string(name), prefix) })
 }
 
 // isDevice tells whether a resource is one that a device plugin brought: such names have a domain.

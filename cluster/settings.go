@@ -19,8 +19,15 @@ type Settings struct {
 
 	// UtilizationThreshold is the share of a node's allocatable below which it counts as underutilized, from 0 to 1.
 	UtilizationThreshold float64
+	// GPUUtilizationThreshold is the same for the GPUs of a node that has some; there CPU and memory don't count.
+	GPUUtilizationThreshold float64
+	// IgnoreDaemonSetsUtilization leaves DaemonSet pods, and what they take, out of a node's utilization.
+	IgnoreDaemonSetsUtilization bool
 	// UnneededTime and UnreadyTime are how long a node, ready or not, is unneeded before it is removed.
 	UnneededTime, UnreadyTime time.Duration
+	// Consolidate also replaces nodes that are used, by fewer or cheaper ones, and removes them without regard to the thresholds where their pods fit
+	// elsewhere.
+	Consolidate bool
 	// MaxNodeProvisionTime is how long a requested instance may take to become a ready node.
 	MaxNodeProvisionTime time.Duration
 	// MaxNodeStartupTime is how long a registered node may take to become ready.

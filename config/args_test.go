@@ -96,7 +96,9 @@ func TestWhatIsWrongOnTheCommandLineIsToldWithItsRemedy(t *testing.T) {
 		}},
 
 		{"--nodes=1:10:web", []string{`--nodes is not supported: Write it into the file of --config, as in "pools: [{match: NAME, min: 1, max: 10}]".`}},
-		{"--min-replica-count 2", []string{`--min-replica-count is not supported: Give the workloads a PodDisruptionBudget with minAvailable: budgets hold for all three jobs.`}},
+		{"--min-replica-count=-1 --max-bulk-soft-taint-count=-1", []string{`--max-bulk-soft-taint-count is -1: give at least 0`, `--min-replica-count is -1: give at least 0`}},
+		{"--drain-priority-config=0:60,high:20", []string{`--drain-priority-config: "high:20" is not priority:seconds: write it as in 0:60`}},
+		{"--drain-priority-config=0:60,0:20", []string{`--drain-priority-config: priority 0 is there twice: leave one of them out`}},
 
 		{"--mode=watch --scan-interval=x --foo-bar --max-disruptions=0", []string{ // all at once
 			`--scan-interval: "x" is not a duration: write it as in "90s", "10m" or "1h30m"`,

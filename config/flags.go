@@ -25,6 +25,7 @@ type flags struct {
 	maxDisruptionsPerPool       string
 	startupTaints, ignoreTaints []string
 	allowed, bypassed           []string
+	drainPriorities             string
 	evictionTime                time.Duration
 	gracefulSeconds             int
 
@@ -130,7 +131,9 @@ func (f *flags) addAutoscaler(fs *pflag.FlagSet) {
 	fs.Duration("scale-down-unneeded-time", 10*time.Minute, "how long a node is not needed before it is removed")
 	fs.Duration("scale-down-unready-time", 20*time.Minute, "the same for a node that is not ready")
 	fs.Float64("scale-down-utilization-threshold", 0.5, "the share of a node's allocatable below which it counts as underutilized, from 0 to 1")
-	fs.BoolVar(&a.IgnoreDaemonSetsUtilization, "ignore-daemonsets-utilization", false, "leave DaemonSet pods out of a node's utilization")
+	fs.Float64("scale-down-gpu-utilization-threshold", 0.5, "the same share for the GPUs of a node that has some; there nothing else counts")
+	fs.Bool("consolidate", false, "also replace nodes that are used by fewer or cheaper ones, and remove them without regard to the thresholds where their pods fit elsewhere")
+	fs.Bool("ignore-daemonsets-utilization", false, "leave DaemonSet pods out of a node's utilization")
 	fs.BoolVar(&a.IgnoreMirrorPodsUtilization, "ignore-mirror-pods-utilization", false, "leave mirror pods out of a node's utilization")
 	fs.DurationVar(&a.ScaleDownDelayAfterAdd, "scale-down-delay-after-add", a.ScaleDownDelayAfterAdd, "how long after a pool grew none of its nodes is removed")
 	fs.DurationVar(&a.ScaleDownDelayAfterDelete, "scale-down-delay-after-delete", a.ScaleDownDelayAfterDelete, "the same after a pool shrank")
@@ -179,6 +182,15 @@ func (f *flags) addDisruptions(fs *pflag.FlagSet) {
 	fs.DurationVar(&f.evictionTime, "max-pod-eviction-time", 2*time.Minute, "the part of a drain that is for budgets to allow its evictions")
 	fs.DurationVar(&a.DrainRetryAfter, "drain-retry-after", a.DrainRetryAfter, "how long a node whose drain was given up is left alone")
 	fs.DurationVar(&a.DeleteDelay, "node-delete-delay-after-taint", a.DeleteDelay, "how long a drained node is left alone before the last look and the deletion")
+	fs.DurationVar(&a.DeletionDelayTimeout, "node-deletion-delay-timeout", a.DeletionDelayTimeout,
+		"how long a drained node is kept at most while an annotation delay-deletion.cluster-autoscaler.kubernetes.io/… asks for it")
+	fs.IntVar(&a.SoftMarks, "max-bulk-soft-taint-count", a.SoftMarks, "how many nodes get or lose the soft taint of a candidate in one pass; with 0 none has it")
+	fs.StringVar(&f.drainPriorities, "drain-priority-config", "",
+		"the turns in which pods leave a node, as priority:seconds, separated by commas: those of the lowest priority first, and the next once they are gone or have been ending for so long")
+	fs.BoolVar(&d.DaemonSetsOfOccupied, "daemonset-eviction-for-occupied-nodes", d.DaemonSetsOfOccupied,
+		"evict the DaemonSet pods of a node that is removed once its other pods are gone, so that they end in peace")
+	fs.BoolVar(&d.DaemonSetsOfEmpty, "daemonset-eviction-for-empty-nodes", d.DaemonSetsOfEmpty, "the same for nodes that had no other pods")
+	fs.Int32Var(&d.MinReplicaCount, "min-replica-count", d.MinReplicaCount, "let a pod keep its node whose controller wants fewer pods than this")
 	fs.BoolVar(&d.SkipNodesWithSystemPods, "skip-nodes-with-system-pods", d.SkipNodesWithSystemPods, "let a kube-system pod without a budget keep its node")
 	fs.DurationVar(&d.BlockingSystemPodTimeout, "blocking-system-pod-distruption-timeout", d.BlockingSystemPodTimeout, "the age at which such a pod no longer keeps its node; 0 means never")
 	fs.BoolVar(&d.SkipNodesWithLocalStorage, "skip-nodes-with-local-storage", d.SkipNodesWithLocalStorage, "let a pod with local data keep its node")

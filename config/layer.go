@@ -20,7 +20,8 @@ type value[T any] struct {
 type layer struct {
 	autoscale, autoheal, autoUpgrade         value[bool]
 	min, max                                 value[int]
-	utilizationThreshold                     value[float64]
+	utilizationThreshold, gpuThreshold       value[float64]
+	ignoreDaemonSets, consolidate            value[bool]
 	unneededTime, unreadyTime                value[time.Duration]
 	maxNodeProvisionTime, maxNodeStartupTime value[time.Duration]
 	unhealthyAfter, unregisteredAfter        value[time.Duration]
@@ -49,6 +50,9 @@ func settings() []setting {
 		{"min", "", reads(parseCount, func(l *layer) *value[int] { return &l.min })},
 		{"max", "", reads(parseCount, func(l *layer) *value[int] { return &l.max })},
 		{"scaleDownUtilizationThreshold", "scale-down-utilization-threshold", reads(parseThreshold, func(l *layer) *value[float64] { return &l.utilizationThreshold })},
+		{"scaleDownGpuUtilizationThreshold", "scale-down-gpu-utilization-threshold", reads(parseThreshold, func(l *layer) *value[float64] { return &l.gpuThreshold })},
+		{"ignoreDaemonSetsUtilization", "ignore-daemonsets-utilization", reads(parseSwitch, func(l *layer) *value[bool] { return &l.ignoreDaemonSets })},
+		{"consolidate", "consolidate", reads(parseSwitch, func(l *layer) *value[bool] { return &l.consolidate })},
 		{"scaleDownUnneededTime", "scale-down-unneeded-time", reads(parseDuration, func(l *layer) *value[time.Duration] { return &l.unneededTime })},
 		{"scaleDownUnreadyTime", "scale-down-unready-time", reads(parseDuration, func(l *layer) *value[time.Duration] { return &l.unreadyTime })},
 		{"maxNodeProvisionTime", "max-node-provision-time", reads(parseLimit, func(l *layer) *value[time.Duration] { return &l.maxNodeProvisionTime })},

@@ -75,11 +75,11 @@ func TestNoCommandLinePanicsAndWhatIsTakenGivesSettings(t *testing.T) {
 // good is a value that each setting takes.
 func good(t *rapid.T, name string) string {
 	switch name {
-	case "autoscale", "autoheal", "autoUpgrade":
+	case "autoscale", "autoheal", "autoUpgrade", "consolidate", "ignoreDaemonSetsUtilization":
 		return rapid.SampledFrom([]string{"true", "false"}).Draw(t, "switch")
 	case "min", "max":
 		return rapid.SampledFrom([]string{"0", "1", "2", "5", "9"}).Draw(t, "count")
-	case "scaleDownUtilizationThreshold":
+	case "scaleDownUtilizationThreshold", "scaleDownGpuUtilizationThreshold":
 		return rapid.SampledFrom([]string{"0", "0.5", "1"}).Draw(t, "threshold")
 	case "window":
 		return rapid.SampledFrom([]string{"always", "never", "any 02:00", `""`}).Draw(t, "window")

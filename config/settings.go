@@ -37,14 +37,14 @@ func (c *Config) ProviderDefaults() cloudprovider.Options {
 	}
 	places := []layer{defaults, c.flags}
 	pick := func(of func(layer) value[time.Duration]) *time.Duration { return &first(places, of).is }
-	ignore := c.Autoscaler.IgnoreDaemonSetsUtilization
 	return cloudprovider.Options{
-		ScaleDownUtilizationThreshold: &first(places, func(l layer) value[float64] { return l.utilizationThreshold }).is,
-		ScaleDownUnneededTime:         pick(func(l layer) value[time.Duration] { return l.unneededTime }),
-		ScaleDownUnreadyTime:          pick(func(l layer) value[time.Duration] { return l.unreadyTime }),
-		MaxNodeProvisionTime:          pick(func(l layer) value[time.Duration] { return l.maxNodeProvisionTime }),
-		MaxNodeStartupTime:            pick(func(l layer) value[time.Duration] { return l.maxNodeStartupTime }),
-		IgnoreDaemonSetsUtilization:   &ignore,
+		ScaleDownUtilizationThreshold:    &first(places, func(l layer) value[float64] { return l.utilizationThreshold }).is,
+		ScaleDownGpuUtilizationThreshold: &first(places, func(l layer) value[float64] { return l.gpuThreshold }).is,
+		ScaleDownUnneededTime:            pick(func(l layer) value[time.Duration] { return l.unneededTime }),
+		ScaleDownUnreadyTime:             pick(func(l layer) value[time.Duration] { return l.unreadyTime }),
+		MaxNodeProvisionTime:             pick(func(l layer) value[time.Duration] { return l.maxNodeProvisionTime }),
+		MaxNodeStartupTime:               pick(func(l layer) value[time.Duration] { return l.maxNodeStartupTime }),
+		IgnoreDaemonSetsUtilization:      &first(places, func(l layer) value[bool] { return l.ignoreDaemonSets }).is,
 	}
 }
 
@@ -59,6 +59,8 @@ func providerLayer(minSize, maxSize int, options *cloudprovider.Options) layer {
 		return l
 	}
 	l.utilizationThreshold = given(options.ScaleDownUtilizationThreshold)
+	l.gpuThreshold = given(options.ScaleDownGpuUtilizationThreshold)
+	l.ignoreDaemonSets = given(options.IgnoreDaemonSetsUtilization)
 	l.unneededTime = given(options.ScaleDownUnneededTime)
 	l.unreadyTime = given(options.ScaleDownUnreadyTime)
 	if t := options.MaxNodeProvisionTime; t != nil && *t != 0 {
@@ -92,21 +94,24 @@ func merge(entry, provider, defaults, flags layer) (cluster.Settings, error) {
 	places := []layer{entry, provider, defaults, flags}
 	duration := func(of func(layer) value[time.Duration]) time.Duration { return first(places, of).is }
 	s := cluster.Settings{
-		Autoscale:            first(places, func(l layer) value[bool] { return l.autoscale }).is,
-		Autoheal:             first(places, func(l layer) value[bool] { return l.autoheal }).is,
-		AutoUpgrade:          first(places, func(l layer) value[bool] { return l.autoUpgrade }).is,
-		UtilizationThreshold: first(places, func(l layer) value[float64] { return l.utilizationThreshold }).is,
-		UnneededTime:         duration(func(l layer) value[time.Duration] { return l.unneededTime }),
-		UnreadyTime:          duration(func(l layer) value[time.Duration] { return l.unreadyTime }),
-		MaxNodeProvisionTime: duration(func(l layer) value[time.Duration] { return l.maxNodeProvisionTime }),
-		MaxNodeStartupTime:   duration(func(l layer) value[time.Duration] { return l.maxNodeStartupTime }),
-		UnhealthyAfter:       duration(func(l layer) value[time.Duration] { return l.unhealthyAfter }),
-		UnregisteredAfter:    duration(func(l layer) value[time.Duration] { return l.unregisteredAfter }),
-		Version:              first(places, func(l layer) value[string] { return l.version }).is,
-		Window:               first(places, func(l layer) value[window.Window] { return l.window }).is,
-		MaxSurge:             first(places, func(l layer) value[intstr.IntOrString] { return l.maxSurge }).is,
-		MaxUnavailable:       first(places, func(l layer) value[intstr.IntOrString] { return l.maxUnavailable }).is,
-		DrainTimeout:         duration(func(l layer) value[time.Duration] { return l.drainTimeout }),
+		Autoscale:                   first(places, func(l layer) value[bool] { return l.autoscale }).is,
+		Autoheal:                    first(places, func(l layer) value[bool] { return l.autoheal }).is,
+		AutoUpgrade:                 first(places, func(l layer) value[bool] { return l.autoUpgrade }).is,
+		UtilizationThreshold:        first(places, func(l layer) value[float64] { return l.utilizationThreshold }).is,
+		GPUUtilizationThreshold:     first(places, func(l layer) value[float64] { return l.gpuThreshold }).is,
+		IgnoreDaemonSetsUtilization: first(places, func(l layer) value[bool] { return l.ignoreDaemonSets }).is,
+		Consolidate:                 first(places, func(l layer) value[bool] { return l.consolidate }).is,
+		UnneededTime:                duration(func(l layer) value[time.Duration] { return l.unneededTime }),
+		UnreadyTime:                 duration(func(l layer) value[time.Duration] { return l.unreadyTime }),
+		MaxNodeProvisionTime:        duration(func(l layer) value[time.Duration] { return l.maxNodeProvisionTime }),
+		MaxNodeStartupTime:          duration(func(l layer) value[time.Duration] { return l.maxNodeStartupTime }),
+		UnhealthyAfter:              duration(func(l layer) value[time.Duration] { return l.unhealthyAfter }),
+		UnregisteredAfter:           duration(func(l layer) value[time.Duration] { return l.unregisteredAfter }),
+		Version:                     first(places, func(l layer) value[string] { return l.version }).is,
+		Window:                      first(places, func(l layer) value[window.Window] { return l.window }).is,
+		MaxSurge:                    first(places, func(l layer) value[intstr.IntOrString] { return l.maxSurge }).is,
+		MaxUnavailable:              first(places, func(l layer) value[intstr.IntOrString] { return l.maxUnavailable }).is,
+		DrainTimeout:                duration(func(l layer) value[time.Duration] { return l.drainTimeout }),
 	}
 	if s.UnregisteredAfter == 0 {
 		s.UnregisteredAfter = s.MaxNodeProvisionTime
@@ -141,8 +146,16 @@ func wrongSizes(least, most value[int]) error {
 // wrongOptions checks what a provider says, as the file and the flags have been checked when they were read.
 func wrongOptions(provider layer) error {
 	var p problems
-	if t := provider.utilizationThreshold; !(t.is >= 0 && t.is <= 1) {
-		p.addf("the scale-down utilization threshold is %v (%s): give a number from 0 to 1", t.is, t.from)
+	for _, t := range []struct {
+		name string
+		value[float64]
+	}{
+		{"scale-down utilization threshold", provider.utilizationThreshold},
+		{"scale-down GPU utilization threshold", provider.gpuThreshold},
+	} {
+		if !(t.is >= 0 && t.is <= 1) {
+			p.addf("the %s is %v (%s): give a number from 0 to 1", t.name, t.is, t.from)
+		}
 	}
 	for _, d := range []struct {
 		name string

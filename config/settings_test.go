@@ -44,7 +44,7 @@ func TestWithoutAWordAboutAPoolTheDefaultsHold(t *testing.T) {
 	}
 	want := cluster.Settings{
 		Autoscale: true, Autoheal: true, AutoUpgrade: true, Min: 1, Max: 5,
-		UtilizationThreshold: 0.5, UnneededTime: 10 * time.Minute, UnreadyTime: 20 * time.Minute,
+		UtilizationThreshold: 0.5, GPUUtilizationThreshold: 0.5, UnneededTime: 10 * time.Minute, UnreadyTime: 20 * time.Minute,
 		MaxNodeProvisionTime: 15 * time.Minute, MaxNodeStartupTime: 15 * time.Minute,
 		UnhealthyAfter: 5 * time.Minute, UnregisteredAfter: 15 * time.Minute,
 		MaxSurge: intstr.FromInt32(1), MaxUnavailable: intstr.FromInt32(0), DrainTimeout: 12 * time.Minute,
@@ -89,6 +89,9 @@ const others = `autoscale: false
 autoheal: false
 autoUpgrade: false
 scaleDownUtilizationThreshold: 0.25
+scaleDownGpuUtilizationThreshold: 0.75
+ignoreDaemonSetsUtilization: true
+consolidate: true
 scaleDownUnneededTime: 11m
 scaleDownUnreadyTime: 12m
 maxNodeProvisionTime: 13m
@@ -104,7 +107,7 @@ drainTimeout: 18m
 
 func TestEverySettingCanBeSaidByEntryDefaultsAndFlag(t *testing.T) {
 	want := cluster.Settings{
-		Min: 2, Max: 4, UtilizationThreshold: 0.25, UnneededTime: 11 * time.Minute, UnreadyTime: 12 * time.Minute,
+		Min: 2, Max: 4, UtilizationThreshold: 0.25, GPUUtilizationThreshold: 0.75, IgnoreDaemonSetsUtilization: true, Consolidate: true, UnneededTime: 11 * time.Minute, UnreadyTime: 12 * time.Minute,
 		MaxNodeProvisionTime: 13 * time.Minute, MaxNodeStartupTime: 14 * time.Minute, UnhealthyAfter: 16 * time.Minute, UnregisteredAfter: 17 * time.Minute,
 		Version: "v1.35.4", Window: opened(t, "sat 01:00 3h"), MaxSurge: intstr.FromString("25%"), MaxUnavailable: intstr.FromInt32(2),
 		DrainTimeout: 18 * time.Minute,
@@ -278,7 +281,7 @@ func TestOneEntryHoldsForAPool(t *testing.T) {
 func TestProvidersAreGivenTheDefaults(t *testing.T) {
 	c := configured(t, "defaults: {scaleDownUnneededTime: 3m}\n", "--scale-down-unready-time=4m", "--ignore-daemonsets-utilization")
 	want := cloudprovider.Options{
-		ScaleDownUtilizationThreshold: ptr.To(0.5), ScaleDownUnneededTime: ptr.To(3 * time.Minute), ScaleDownUnreadyTime: ptr.To(4 * time.Minute),
+		ScaleDownUtilizationThreshold: ptr.To(0.5), ScaleDownGpuUtilizationThreshold: ptr.To(0.5), ScaleDownUnneededTime: ptr.To(3 * time.Minute), ScaleDownUnreadyTime: ptr.To(4 * time.Minute),
 		MaxNodeProvisionTime: ptr.To(15 * time.Minute), MaxNodeStartupTime: ptr.To(15 * time.Minute), IgnoreDaemonSetsUtilization: ptr.To(true),
 	}
 	if diff := cmp.Diff(want, c.ProviderDefaults()); diff != "" {

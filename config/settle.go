@@ -35,11 +35,15 @@ func (f *flags) settle(p *problems) {
 	p.add(c.Autoscaler.Validate())
 	c.Autoscaler.StartupTaints = slices.Concat(f.startupTaints, f.ignoreTaints)
 	c.Scheduling.Schedulers = slices.Concat(f.allowed, f.bypassed)
+	turns, err := parseTurns(f.drainPriorities)
+	if err != nil {
+		p.addf("--drain-priority-config: %w", err)
+	}
+	f.drain.Turns = turns
 	c.Autoscaler.Drain, c.Upgrader.Drain, c.Arbiter.Drain = f.drain, f.drain, f.drain
 	c.Arbiter.MaxNodesTotal = c.Autoscaler.MaxNodesTotal
 	c.Arbiter.UnreadyPercentage = int(f.unreadyPercentage)
 	c.Healer.ViewMaxAge = c.Arbiter.ViewMaxAge
-	var err error
 	if c.Arbiter.MaxDisruptionsPerPool, err = parseShare(f.maxDisruptionsPerPool); err != nil {
 		p.addf("--max-disruptions-per-pool: %w", err)
 	}
@@ -113,6 +117,8 @@ func (f *flags) checkNumbers(p *problems) {
 		{"max-drain-parallelism", c.Arbiter.MaxDrain, 1},
 		{"ok-total-unready-count", c.Arbiter.UnreadyCount, 0},
 		{"max-graceful-termination-sec", f.gracefulSeconds, 1},
+		{"max-bulk-soft-taint-count", c.Arbiter.SoftMarks, 0},
+		{"min-replica-count", int(f.drain.MinReplicaCount), 0},
 	} {
 		if n.is < n.from {
 			p.addf("--%s is %d: give at least %d", n.flag, n.is, n.from)
@@ -132,7 +138,7 @@ func (f *flags) checkNumbers(p *problems) {
 // mayBeZero are the durations that may be 0.
 var mayBeZero = []string{
 	"heal-gone-after", "heal-failed-after", "heal-recovered-after", "max-pod-eviction-time", "drain-retry-after", "node-delete-delay-after-taint",
-	"blocking-system-pod-distruption-timeout",
+	"blocking-system-pod-distruption-timeout", "node-deletion-delay-timeout",
 }
 
 // checkedElsewhere are the durations that the autoscaler checks, beside those of pools, which are checked where they are read.

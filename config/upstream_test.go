@@ -53,7 +53,7 @@ func TestAFlagWithAnUpstreamNameIsInTheTable(t *testing.T) {
 	}
 	ours := map[string]bool{
 		"mode": true, "dry-run": true, "config": true, "version": true, "autoscale": true, "autoheal": true, "auto-upgrade": true,
-		"drain-timeout": true, "drain-retry-after": true, "max-disruptions": true, "max-disruptions-per-pool": true, "pass-budget": true,
+		"drain-timeout": true, "drain-retry-after": true, "max-disruptions": true, "max-disruptions-per-pool": true, "pass-budget": true, "consolidate": true,
 	}
 	for _, s := range newFlags().sections {
 		s.VisitAll(func(flag *pflag.Flag) {

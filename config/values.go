@@ -1,9 +1,11 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/version"
 
+	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/window"
 )
 
@@ -97,4 +100,28 @@ func parseLimit(text string) (time.Duration, error) {
 		err = fmt.Errorf("%q is no time at all: give a duration above 0", text)
 	}
 	return d, err
+}
+
+// parseTurns reads the turns in which pods leave a node, as in 0:60,1000:100, and gives them with the lowest priority first; empty is none.
+func parseTurns(text string) ([]drain.Turn, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var turns []drain.Turn
+	for part := range strings.SplitSeq(text, ",") {
+		priority, seconds, found := strings.Cut(strings.TrimSpace(part), ":")
+		least, err := strconv.ParseInt(priority, 10, 32)
+		wait, errWait := strconv.ParseInt(seconds, 10, 32)
+		if !found || err != nil || errWait != nil || wait < 0 {
+			return nil, fmt.Errorf("%q is not priority:seconds: write it as in 0:60", part)
+		}
+		turns = append(turns, drain.Turn{Priority: int32(least), Wait: time.Duration(wait) * time.Second})
+	}
+	slices.SortFunc(turns, func(a, b drain.Turn) int { return cmp.Compare(a.Priority, b.Priority) })
+	for i := 1; i < len(turns); i++ {
+		if turns[i].Priority == turns[i-1].Priority {
+			return nil, fmt.Errorf("priority %d is there twice: leave one of them out", turns[i].Priority)
+		}
+	}
+	return turns, nil
 }

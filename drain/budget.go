@@ -128,6 +128,36 @@ func (g guard) refuses(pod *cluster.Pod) Verdict {
 		why = fmt.Sprintf("it needs %d healthy pods and has %d", status.DesiredHealthy, status.CurrentHealthy)
 	}
 	v := block(reason.NotEnoughBudget, "PodDisruptionBudget %s has nothing to spare for pod %s: %s", g.key, pod.Key(), why)
-	v.Pod = pod
+	v.Pod, v.Passing = pod, g.passing()
 	return v
+}
+
+// passing tells whether the budget will have something to spare once all of its pods are healthy. One that never will keeps its nodes for good.
+func (g guard) passing() bool {
+	return !counted(g.budget) || g.budget.Status.ExpectedPods > g.budget.Status.DesiredHealthy
+}
+
+// Book takes what the evictions of a node's pods spend out of the budgets, so that no two nodes count on the same. Of a budget that has something to
+// spare a node may take more than that: its pods leave one after the other. It gives the verdict on the first pod whose budget others have used up, and
+// then takes nothing; for a node whose drain is under way it takes what is left.
+func (r *Rules) Book(node string, left Budgets, underWay bool) (refusal Verdict, refused bool) {
+	spent := Budgets{}
+	for _, pod := range r.s.PodsOn(node) {
+		if !r.evictable(r.Classify(pod)) {
+			continue
+		}
+		for _, g := range r.guardsOver(pod) {
+			if g.free(pod) {
+				continue
+			}
+			if left[g.key] < 1 && !underWay {
+				return g.refuses(pod), true
+			}
+			spent[g.key]++
+		}
+	}
+	for key, n := range spent {
+		left[key] = max(0, left[key]-n)
+	}
+	return Verdict{}, false
 }

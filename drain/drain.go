@@ -40,6 +40,8 @@ type Verdict struct {
 	Message string
 	// Due is when the verdict changes by time alone; zero if it doesn't.
 	Due time.Time
+	// Passing says of a block that it is a budget's, which will have something to spare again once all of its pods are healthy.
+	Passing bool
 }
 
 // Options are the rules that can be changed by flags, with the cluster-autoscaler's names and meanings.
@@ -55,6 +57,14 @@ type Options struct {
 	SkipNodesWithCustomControllerPods bool
 	// SkipNodesWithBarePods lets a pod without a controller block. It has no flag: the autoscaler always sets it, an upgrade may not.
 	SkipNodesWithBarePods bool
+	// MinReplicaCount lets a pod block whose controller wants fewer pods than this (--min-replica-count).
+	MinReplicaCount int32
+	// Turns are the turns in which pods leave their node, by their priority and lowest first (--drain-priority-config); without any, system-critical pods
+	// leave after the others.
+	Turns []Turn
+	// DaemonSetsOfOccupied and DaemonSetsOfEmpty let the autoscaler evict the DaemonSet pods of a node as well, once all others have left, so that they end in
+	// peace: of nodes that had other pods, and of those that had none (--daemonset-eviction-for-occupied-nodes, --daemonset-eviction-for-empty-nodes).
+	DaemonSetsOfOccupied, DaemonSetsOfEmpty bool
 	// ExpendablePodsPriorityCutoff is the priority below which a pod is expendable (--expendable-pods-priority-cutoff): of the rules above none
 	// holds it, only its own annotations and its budget do.
 	ExpendablePodsPriorityCutoff int32
@@ -65,11 +75,20 @@ type Options struct {
 	Own string
 }
 
-// Defaults are the cluster-autoscaler's defaults, for a voluntary disruption.
+// Turn is when pods leave their node.
+type Turn struct {
+	// Priority is the lowest priority of the turn's pods; those below the first turn's leave in it as well.
+	Priority int32
+	// Wait is how long the pods of this turn that are ending are waited for before those of the next are evicted. None is cut short.
+	Wait time.Duration
+}
+
+// Defaults are the cluster-autoscaler's defaults, for a voluntary disruption, save that pods of kube-system and pods with local data leave like others:
+// what is to be protected has a budget.
 func Defaults() Options {
 	return Options{
-		SkipNodesWithSystemPods: true, BlockingSystemPodTimeout: time.Hour, SkipNodesWithLocalStorage: true,
-		SkipNodesWithCustomControllerPods: true, SkipNodesWithBarePods: true, ExpendablePodsPriorityCutoff: -10, Voluntary: true,
+		BlockingSystemPodTimeout: time.Hour, SkipNodesWithCustomControllerPods: true, SkipNodesWithBarePods: true, DaemonSetsOfOccupied: true,
+		ExpendablePodsPriorityCutoff: -10, Voluntary: true,
 	}
 }
 

@@ -19,6 +19,8 @@ const (
 	SafeToEvict = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 	// SafeToEvictLocalVolumes is a comma list of volumes whose loss doesn't matter.
 	SafeToEvictLocalVolumes = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
+	// EvictDaemonSetPod is "true" on a DaemonSet's pod that is to be evicted before its node goes, and "false" on one that is not.
+	EvictDaemonSetPod = "cluster-autoscaler.kubernetes.io/enable-ds-eviction"
 	// DaemonSetMark is "true" on a pod to be treated as one of a DaemonSet.
 	DaemonSetMark = "cluster-autoscaler.kubernetes.io/daemonset-pod"
 	// DoNotDisruptMark is Karpenter's mark, on pods and on nodes. Any value but "false" counts: a value that is not understood forbids.
@@ -35,9 +37,9 @@ type Rules struct {
 	now    time.Time
 	rules  []rule
 	guards map[string][]guard // made when they are first asked for; see guardsOver
-	// over are the budgets over the pods of each template, and there whether a controller exists: many pods share both.
-	over  map[*cluster.PodTemplate][]guard
-	there map[types.UID]bool
+	// over are the budgets over the pods of each template, and wanted how many pods a controller wants: many pods share both.
+	over   map[*cluster.PodTemplate][]guard
+	wanted map[types.UID]int32
 }
 
 // rule gives its verdict, or leaves the pod to the next rule.
@@ -178,7 +180,11 @@ func notReplicated(r *Rules, pod *cluster.Pod) (Verdict, bool) {
 	}
 	switch owner.Kind {
 	case "ReplicaSet", "ReplicationController", "StatefulSet", "Job":
-		if r.exists(owner.UID) {
+		switch replicas, there := r.replicas(owner.UID); {
+		case there && owner.Kind != "Job" && replicas < r.opts.MinReplicaCount:
+			return block(reason.MinReplicasReached, "pod %s belongs to %s %s, which wants %d pods, and --min-replica-count is %d",
+				pod.Key(), owner.Kind, owner.Name, replicas, r.opts.MinReplicaCount), true
+		case there:
 			return Verdict{}, false
 		}
 		return block(reason.ControllerNotFound, "pod %s names %s %s, which does not exist", pod.Key(), owner.Kind, owner.Name), true
@@ -190,18 +196,24 @@ func notReplicated(r *Rules, pod *cluster.Pod) (Verdict, bool) {
 		pod.Key(), owner.Kind), true
 }
 
-// exists tells whether the controller is there.
-func (r *Rules) exists(controller types.UID) bool {
-	there, known := r.there[controller]
+// replicas is how many pods the controller wants; there is false if it is not there.
+func (r *Rules) replicas(controller types.UID) (n int32, there bool) {
+	wanted, known := r.wanted[controller]
 	if !known {
-		if r.there == nil {
-			r.there = map[types.UID]bool{}
+		if r.wanted == nil {
+			r.wanted = map[types.UID]int32{}
 		}
-		_, there = r.s.Workloads.Get(string(controller))
-		r.there[controller] = there
+		wanted = noController
+		if w, ok := r.s.Workloads.Get(string(controller)); ok {
+			wanted = w.Replicas
+		}
+		r.wanted[controller] = wanted
 	}
-	return there
+	return wanted, wanted != noController
 }
+
+// noController is how many pods a controller wants that is not there.
+const noController = -1
 
 // systemPod blocks young pods of kube-system without a budget.
 func systemPod(r *Rules, pod *cluster.Pod) (Verdict, bool) {

@@ -1,6 +1,7 @@
 package drain_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func involuntary() drain.Options {
 }
 
 func relaxed(change func(o *drain.Options)) drain.Options {
-	opts := drain.Defaults()
+	opts := strict()
 	change(&opts)
 	return opts
 }
@@ -107,6 +108,15 @@ func TestEachPodIsClassifiedByTheFirstRuleThatSpeaks(t *testing.T) {
 		{
 			name: "a pod of another kind goes where the flag is off", pod: []PodOption{Of("Workflow", "w")}, class: drain.Evict,
 			opts: relaxed(func(o *drain.Options) { o.SkipNodesWithCustomControllerPods = false }),
+		},
+		{
+			name: "a pod of too small a workload blocks where the flag asks for it", pod: []PodOption{replicated},
+			opts:  relaxed(func(o *drain.Options) { o.MinReplicaCount = 2 }),
+			class: drain.Block, reason: reason.MinReplicasReached, says: "wants 1 pods, and --min-replica-count is 2",
+		},
+		{
+			name: "a Job's pod has no others to be counted", pod: []PodOption{Of("Job", "batch")}, class: drain.Evict,
+			opts: relaxed(func(o *drain.Options) { o.MinReplicaCount = 2 }),
 		},
 		{
 			name: "a young system pod without a budget blocks", podName: "kube-system/dns", pod: []PodOption{Of("ReplicaSet", "dns"), young},
@@ -198,8 +208,8 @@ func TestEachPodIsClassifiedByTheFirstRuleThatSpeaks(t *testing.T) {
 			}
 			pod := Compact(name, append([]PodOption{On("n1")}, test.pod...)...)
 			opts := test.opts
-			if opts == (drain.Options{}) {
-				opts = drain.Defaults()
+			if reflect.DeepEqual(opts, drain.Options{}) {
+				opts = strict()
 			}
 			s := Snapshot(Node("n1"), ReplicaSet("web", 1), ReplicaSet("kube-system/dns", 1), StatefulSet("db", 1), Job("batch"), pod, test.beside)
 			if known, there := s.Pods.Get(pod.Key()); there {
@@ -222,6 +232,23 @@ func TestEachPodIsClassifiedByTheFirstRuleThatSpeaks(t *testing.T) {
 	}
 }
 
+// strict are the options of those who want the cluster-autoscaler's old ways back.
+func strict() drain.Options {
+	opts := drain.Defaults()
+	opts.SkipNodesWithSystemPods, opts.SkipNodesWithLocalStorage = true, true
+	return opts
+}
+
+func TestPodsOfKubeSystemAndPodsWithLocalDataHoldNoNodeByDefault(t *testing.T) {
+	s := Snapshot(Node("n1"), ReplicaSet("web", 1), ReplicaSet("kube-system/dns", 1),
+		Pod("a", On("n1"), Of("ReplicaSet", "web"), EmptyDir("data")), Pod("kube-system/dns", On("n1"), Of("ReplicaSet", "dns"), Born(Start)))
+	for _, v := range drain.Open(s, drain.Defaults(), Start).Of("n1") {
+		if v.Class != drain.Evict {
+			t.Errorf("%s: %s (%s)", v.Pod.Key(), v.Class, v.Message)
+		}
+	}
+}
+
 func uncounted(b *policyv1.PodDisruptionBudget) *policyv1.PodDisruptionBudget {
 	b.Generation++
 	return b
@@ -241,14 +268,14 @@ func alwaysAllow(b *policyv1.PodDisruptionBudget) *policyv1.PodDisruptionBudget 
 func TestAVerdictThatTimeChangesSaysWhen(t *testing.T) {
 	pod := Compact("kube-system/dns", Of("ReplicaSet", "dns"), On("n1"), Born(Start.Add(-20*time.Minute)))
 	s := Snapshot(ReplicaSet("kube-system/dns", 1), pod)
-	v := drain.Open(s, drain.Defaults(), Start).Classify(pod)
+	v := drain.Open(s, strict(), Start).Classify(pod)
 	if want := Start.Add(40 * time.Minute); !v.Due.Equal(want) {
 		t.Fatalf("due %s, want %s", v.Due, want)
 	}
-	if before := drain.Open(s, drain.Defaults(), v.Due.Add(-time.Nanosecond)).Classify(pod); before.Class != drain.Block {
+	if before := drain.Open(s, strict(), v.Due.Add(-time.Nanosecond)).Classify(pod); before.Class != drain.Block {
 		t.Errorf("just before: %s", before.Class)
 	}
-	if at := drain.Open(s, drain.Defaults(), v.Due).Classify(pod); at.Class != drain.Evict {
+	if at := drain.Open(s, strict(), v.Due).Classify(pod); at.Class != drain.Evict {
 		t.Errorf("at that moment: %s", at.Class)
 	}
 }

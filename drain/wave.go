@@ -3,8 +3,12 @@ package drain
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
@@ -26,8 +30,8 @@ func Next(s *cluster.Snapshot, node string, opts Options, now time.Time, spare B
 
 // Next is [Next] on these rules.
 //
-// The pods go in three turns: ordinary ones, then system-critical ones, then the daemon's own. A turn begins when no pod of the
-// one before is left.
+// The pods go in three turns: ordinary ones, then system-critical ones, then the daemon's own; see [Options].Turns for others. A turn begins when no pod
+// of the one before is left, or when those that are left have been ending for as long as the turn waits.
 func (r *Rules) Next(node string, spare Budgets) (Wave, Budgets) {
 	var (
 		wave  Wave
@@ -46,7 +50,9 @@ func (r *Rules) Next(node string, spare Budgets) (Wave, Budgets) {
 		}
 		all = append(all, v)
 		turns[pod] = r.turnOf(pod)
-		first = min(first, turns[pod])
+		if !r.waitedFor(v, turns[pod]) {
+			first = min(first, turns[pod])
+		}
 	}
 	for _, v := range all {
 		switch {
@@ -88,23 +94,40 @@ func (r *Rules) spend(pod *cluster.Pod, left Budgets) (refusal Verdict, refused 
 type turn int
 
 const (
-	ordinary turn = iota
-	critical
-	own
-	never
+	ordinary turn = 0
+	critical turn = 1
+	own      turn = math.MaxInt - 1
+	never    turn = math.MaxInt
 )
 
 // systemCritical is the lowest priority of the two built-in classes system-cluster-critical and system-node-critical.
 const systemCritical = 2_000_000_000
 
 func (r *Rules) turnOf(pod *cluster.Pod) turn {
+	priority := ptr.Deref(pod.Spec.Priority, 0)
 	switch {
 	case r.opts.Own != "" && pod.Key() == r.opts.Own:
 		return own
-	case pod.Spec.Priority != nil && *pod.Spec.Priority >= systemCritical:
+	case len(r.opts.Turns) > 0:
+		above := slices.IndexFunc(r.opts.Turns, func(t Turn) bool { return t.Priority > priority })
+		if above < 0 {
+			above = len(r.opts.Turns)
+		}
+		return turn(max(above-1, 0))
+	case priority >= systemCritical:
 		return critical
 	}
 	return ordinary
+}
+
+// waitedFor tells whether a pod that is ending has been waited for as long as its turn does; then others need not wait for it any more.
+func (r *Rules) waitedFor(v Verdict, t turn) bool {
+	if v.Class != Ending || int(t) >= len(r.opts.Turns) {
+		return false
+	}
+	grace := time.Duration(ptr.Deref(v.Pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)) * time.Second
+	began := v.Pod.EndsBy.Add(-grace)
+	return !v.Pod.EndsBy.IsZero() && !r.now.Before(began.Add(r.opts.Turns[t].Wait))
 }
 
 func afterOthers(pod *cluster.Pod) Verdict {

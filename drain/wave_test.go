@@ -2,11 +2,13 @@ package drain_test
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 	"pgregory.net/rapid"
 
 	. "github.com/poolkeeper/poolkeeper/cluster/clustertest"
@@ -30,6 +32,8 @@ func TestNextChoosesWhatMayGoNow(t *testing.T) {
 		return Pod(name, append([]PodOption{On("n1"), Of("ReplicaSet", "web"), Label("app", "web")}, more...)...)
 	}
 	const critical = 2_000_000_000
+	slow := OnPod(func(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = ptr.To(int64(300)) })
+	turns := []drain.Turn{{Priority: 0, Wait: time.Minute}, {Priority: 1000, Wait: 2 * time.Minute}}
 	for _, test := range []struct {
 		name   string
 		things []any
@@ -88,10 +92,28 @@ func TestNextChoosesWhatMayGoNow(t *testing.T) {
 			things: []any{web("a", OnPod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending })), web("b"), Budget("web", "app", "web", 1)},
 			want:   "evict a, evict b",
 		},
+		{
+			name:   "by priority, where turns are given",
+			things: []any{web("a", Priority(1000)), web("b", Priority(-5)), web("c", Priority(5)), web("d", Priority(999))},
+			opts:   relaxed(func(o *drain.Options) { o.Turns = turns }),
+			want:   "evict b, evict c, evict d, wait for a (WaitingForPods)",
+		},
+		{
+			name:   "the next turn when the one before has been ending for long enough",
+			things: []any{web("a", Priority(1000)), web("b", slow, Ending(Start.Add(239*time.Second)))},
+			opts:   relaxed(func(o *drain.Options) { o.Turns = turns }),
+			want:   "evict a, wait for b (WaitingForPods)",
+		},
+		{
+			name:   "and not before",
+			things: []any{web("a", Priority(1000)), web("b", slow, Ending(Start.Add(241*time.Second)))},
+			opts:   relaxed(func(o *drain.Options) { o.Turns = turns }),
+			want:   "wait for a (WaitingForPods), wait for b (WaitingForPods)",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			opts := test.opts
-			if opts == (drain.Options{}) {
+			if reflect.DeepEqual(opts, drain.Options{}) {
 				opts = drain.Defaults()
 			}
 			s := Snapshot(ReplicaSet("web", 3), test.things)
@@ -120,6 +142,56 @@ func TestNodesOfOnePassShareTheBudgets(t *testing.T) {
 	}
 	if spare["default/web"] != 3 || left["default/web"] != 0 {
 		t.Errorf("the map that went in has %d, what came out %d; want 3 and 0", spare["default/web"], left["default/web"])
+	}
+}
+
+func TestNodesThatLeaveTogetherAskNoBudgetTwice(t *testing.T) {
+	pods := func(n int, name, node, app string) []*corev1.Pod {
+		return Pods(n, name, On(node), Of("ReplicaSet", "web"), Label("app", app))
+	}
+	s := Snapshot(
+		ReplicaSet("web", 9), Budget("a", "app", "a", 2), Budget("b", "app", "b", 1),
+		pods(3, "x", "n1", "a"), pods(1, "y", "n2", "a"), pods(1, "z", "n3", "b"), pods(1, "zz", "n4", "b"), pods(1, "free", "n4", "none"),
+	)
+	rules, left := drain.Open(s, drain.Defaults(), Start), drain.Spare(s)
+	for _, want := range []string{"n1", "n2: default/y-1", "n3", "n4: default/zz-1"} {
+		node, _, _ := strings.Cut(want, ":")
+		refusal, refused := rules.Book(node, left, false)
+		got := node
+		if refused {
+			got += ": " + refusal.Pod.Key()
+		}
+		if got != want {
+			t.Errorf("got %s, want %s (%s)", got, want, refusal.Message)
+		}
+	}
+}
+
+func TestDaemonSetPodsLeaveLastAndOnlyIfTheyStayAway(t *testing.T) {
+	daemon := func(name string, more ...PodOption) *corev1.Pod {
+		return Pod(name, append([]PodOption{On("n1"), Of("DaemonSet", "logs")}, more...)...)
+	}
+	s := Snapshot(
+		daemon("a"), daemon("asked", Annotate(drain.EvictDaemonSetPod, "true")), daemon("kept", Annotate(drain.EvictDaemonSetPod, "false")),
+		daemon("everywhere", Tolerate("")), daemon("mirror", Mirror()), daemon("leaving", Ending(Start.Add(time.Second))), Pod("web", On("n1")),
+	)
+	rules := drain.Open(s, drain.Defaults(), Start)
+	names := func(occupied bool) string {
+		evict, ending := rules.DaemonSetPods("n1", occupied, drain.Spare(s))
+		var all []string
+		for _, pod := range evict {
+			all = append(all, "evict "+pod.Name)
+		}
+		for _, pod := range ending {
+			all = append(all, "wait for "+pod.Name)
+		}
+		return strings.Join(all, ", ")
+	}
+	if got, want := names(true), "evict a, evict asked, wait for leaving"; got != want {
+		t.Errorf("of a node that had pods: %s, want %s", got, want)
+	}
+	if got, want := names(false), "evict asked"; got != want {
+		t.Errorf("of an empty node: %s, want %s", got, want)
 	}
 }
 

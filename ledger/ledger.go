@@ -91,6 +91,8 @@ type Claim struct {
 	PhaseSince time.Time     `json:"phaseSince"`
 	// Until is when the drain is given up; zero while no drain has begun.
 	Until time.Time `json:"until,omitzero"`
+	// Emptied is when the last pod that has to leave was gone; zero while there is one.
+	Emptied time.Time `json:"emptied,omitzero"`
 	// Operation is the size change that brings the replacement; empty before it was asked for and for a claim without one.
 	Operation string `json:"operation,omitempty"`
 	// Replacement is the new node, once it is known.

@@ -92,6 +92,8 @@ type Verdict struct {
 	Name    string        `json:"name"`
 	Reason  reason.Reason `json:"reason"`
 	Message string        `json:"message,omitempty"`
+	// Since is since when the answer has been this one, as far as the daemon saw: since its start at most. It is the report's, for nodes.
+	Since time.Time `json:"since,omitzero"`
 	// Due is when the answer may change by time alone; zero if it won't.
 	Due time.Time `json:"due,omitzero"`
 	// Pools says for each pool why it can't help a pod, in the order of their names.
@@ -121,6 +123,8 @@ type Decision struct {
 	Owner     ledger.Owner
 	Proposals []Proposal
 	Verdicts  []Verdict
+	// Unneeded are nodes that are left as they are for now, and will be removed if they stay so.
+	Unneeded []ledger.NodeRef
 	// Changes are what the decider wants remembered: timers, incidents, rollouts, back-offs. Claims and operations are the arbiter's.
 	Changes []ledger.Change
 	// Soon are nodes that will be disrupted when their turn comes: the scheduler is to prefer others, so that pods move once.

@@ -21,7 +21,7 @@ func Pool(name string, least, most int, options ...PoolOption) *cluster.Pool {
 		Can: cluster.Capabilities{Reboot: true, Stop: true, Replace: true, ForceDelete: true, SetVersion: true},
 		Settings: cluster.Settings{
 			Autoscale: true, Autoheal: true, AutoUpgrade: true, Min: least, Max: most,
-			UtilizationThreshold: 0.5, UnneededTime: 10 * time.Minute, UnreadyTime: 20 * time.Minute,
+			UtilizationThreshold: 0.5, GPUUtilizationThreshold: 0.5, UnneededTime: 10 * time.Minute, UnreadyTime: 20 * time.Minute,
 			MaxNodeProvisionTime: 15 * time.Minute, MaxNodeStartupTime: 15 * time.Minute,
 			UnhealthyAfter: 5 * time.Minute, UnregisteredAfter: 10 * time.Minute,
 			MaxSurge: intstr.FromInt32(1), MaxUnavailable: intstr.FromInt32(0), DrainTimeout: 15 * time.Minute,

@@ -26,7 +26,7 @@ import (
 func Settings() cluster.Settings {
 	return cluster.Settings{
 		Autoscale: true, Autoheal: true, AutoUpgrade: true,
-		UtilizationThreshold: 0.5, UnneededTime: 10 * time.Minute, UnreadyTime: 20 * time.Minute,
+		UtilizationThreshold: 0.5, GPUUtilizationThreshold: 0.5, UnneededTime: 10 * time.Minute, UnreadyTime: 20 * time.Minute,
 		MaxNodeProvisionTime: 15 * time.Minute, MaxNodeStartupTime: 15 * time.Minute,
 		UnhealthyAfter: 5 * time.Minute, UnregisteredAfter: 15 * time.Minute,
 		MaxSurge: intstr.FromInt32(1), MaxUnavailable: intstr.FromInt32(0), DrainTimeout: 10 * time.Minute,

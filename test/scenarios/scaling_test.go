@@ -93,6 +93,7 @@ func TestNodesThatAreStartingCount(t *testing.T) {
 // Scenario 13: what keeps a pod where it is keeps its node, and the verdict names pod and rule.
 func TestWhatMayNotBeEvictedKeepsItsNode(t *testing.T) {
 	s := tell(t, pool("general", 0, 9))
+	s.rules.Autoscaler.Drain.SkipNodesWithLocalStorage = true
 	s.start()
 	keep := func(name string, shape func(*corev1.PodTemplateSpec)) {
 		s.Deploy(simulation.Workload{Name: name, Replicas: 1, CPU: "1500m", Memory: "1Gi", Shape: func(p *corev1.PodTemplateSpec) {

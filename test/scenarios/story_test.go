@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/poolkeeper/poolkeeper/app"
+	"github.com/poolkeeper/poolkeeper/arbiter"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/scheduling"
@@ -129,7 +130,7 @@ func (s *story) pending(name string) int {
 	return n
 }
 
-// marks checks that no mark of ours is left on any node.
+// marks checks that no mark of a disruption is left on any node, and of an observer no mark at all.
 func (s *story) marks() {
 	s.t.Helper()
 	all, err := s.Store.ListNodes(s.t.Context(), "")
@@ -138,7 +139,7 @@ func (s *story) marks() {
 	}
 	for _, node := range all {
 		for _, taint := range node.Spec.Taints {
-			if cluster.IsOurTaint(taint) {
+			if cluster.IsOurTaint(taint) && (taint.Key != cluster.TaintCandidate || s.rules.Arbiter.Mode == arbiter.Observe) {
 				s.t.Errorf("node %s still has the taint %s", node.Name, taint.Key)
 			}
 		}
