@@ -33,6 +33,8 @@ type candidate struct {
 	claim *ledger.Claim
 	// passedOver is how often in a row decisions have had no time for the node.
 	passedOver int
+	// soft says that it has been unneeded for long enough to be marked softly.
+	soft bool
 	// unneeded is for how long the node has been a candidate already.
 	unneeded time.Duration
 }

@@ -46,10 +46,10 @@ func (p *pass) shrink() error {
 		v := p.needed(c, spare, to)
 		if v == nil {
 			spare[c.pool.Name]--
-			if v = p.waits(c); v == nil {
+			if v = p.waits(&c); v == nil {
 				v = p.refusedBy(budgets, c)
 			}
-			if v != nil && p.reached(p.observe(c.timer()).Reaches(softAfter)) {
+			if v != nil && c.soft {
 				p.unneeded = append(p.unneeded, cluster.Ref(c.node))
 			}
 		}
@@ -211,7 +211,7 @@ func ordinary(node *corev1.Node) bool {
 }
 
 // waits says what the removal of a node that can be done without waits for; nil if for nothing. What is under way waits for nothing.
-func (p *pass) waits(c candidate) *verdict {
+func (p *pass) waits(c *candidate) *verdict {
 	if c.claim != nil {
 		return nil
 	}
@@ -220,6 +220,7 @@ func (p *pass) waits(c candidate) *verdict {
 		limit = c.pool.Settings.UnreadyTime
 	}
 	watch := p.observe(c.timer())
+	c.soft = p.reached(watch.Reaches(softAfter))
 	if due := watch.Reaches(limit); !p.reached(due) {
 		return &verdict{
 			reason: reason.NotUnneededEnough, due: due,
