@@ -24,11 +24,11 @@ func (p *pass) explain(classes []scheduling.Class) {
 	}
 	pools, dues := p.refusals(classes)
 	for i, class := range classes {
-		why, message := conclude(pools[i])
 		if slices.ContainsFunc(pools[i], func(v plan.PoolVerdict) bool { return v.Reason == "" }) {
 			p.postpone([]scheduling.Class{class}, "new nodes would have room for it only if the scheduler placed the others otherwise than it does")
 			continue
 		}
+		why, message := conclude(pools[i])
 		due := dues[i]
 		p.look(due)
 		for _, pod := range class.Pods {

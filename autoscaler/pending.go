@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/plan"
@@ -107,14 +105,4 @@ func priority(pod *cluster.Pod) int32 {
 		return 0
 	}
 	return *pod.Spec.Priority
-}
-
-// swayed tells whether a pod that fits nowhere may come to fit because other pods were placed. For all other pods room only gets less.
-func swayed(pod *cluster.Pod) bool {
-	if a := pod.Spec.Affinity; a != nil && a.PodAffinity != nil && len(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0 {
-		return true
-	}
-	return slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {
-		return c.WhenUnsatisfiable == corev1.DoNotSchedule
-	})
 }

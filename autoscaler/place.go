@@ -31,7 +31,7 @@ func (p *pass) placeOn(classes []scheduling.Class, places ...*scheduling.Set) []
 		var left []scheduling.Class
 		for _, class := range classes {
 			n := 0
-			if first || swayed(class.Pods[0]) {
+			if first || scheduling.Swayed(class.Pods[0]) {
 				n = p.placeClass(class, places)
 			}
 			placed = placed || n > 0

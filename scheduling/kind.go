@@ -93,7 +93,7 @@ func (k *packer) kind(pod *cluster.Pod) *kind {
 		return known
 	}
 	f := k.trial.board.formOf(pod)
-	one := &kind{form: f, quick: k.trial.quick(f), asks: byDimension(f.asks), vector: &f.asks[0], rank: rankFree, swayed: swayed(pod), prefer: preferenceOf(f.object())}
+	one := &kind{form: f, quick: k.trial.quick(f), asks: byDimension(f.asks), vector: &f.asks[0], rank: rankFree, swayed: Swayed(pod), prefer: preferenceOf(f.object())}
 	k.constrain(one, pod)
 	one.wish = k.wishOf(f.object())
 	k.kinds[pod.PodTemplate] = one

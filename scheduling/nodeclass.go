@@ -100,12 +100,17 @@ func (t *tolerance) bears(b *board, class int32) bool {
 	}
 	if t.kept[class] == unknown {
 		t.kept[class] = yes
-		_, shut := schedulinghelpers.FindMatchingUntoleratedTaint(logr.Discard(), b.classes[class].like.Spec.Taints, t.tolerations, keepsAway, b.comparisons)
-		if shut {
+		if !b.bearable(b.classes[class].like.Spec.Taints, t.tolerations) {
 			t.kept[class] = no
 		}
 	}
 	return t.kept[class] == yes
+}
+
+// bearable tells whether a pod with these tolerations may come to a node with these taints.
+func (b *board) bearable(taints []corev1.Taint, tolerations []corev1.Toleration) bool {
+	_, shut := schedulinghelpers.FindMatchingUntoleratedTaint(logr.Discard(), taints, tolerations, keepsAway, b.comparisons)
+	return !shut
 }
 
 // bearsCordon tells whether the pod may run on a node that is unschedulable.

@@ -5,9 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/kubernetes/pkg/scheduler/framework"
 )
 
@@ -58,14 +56,9 @@ func (k *packer) freeOf(shape *Shape) *free {
 			f.free[r] -= n
 		}
 	}
-	f.taints = slices.ContainsFunc(shape.Node.Spec.Taints, func(t corev1.Taint) bool { return keepsOut(&t) })
+	f.taints = slices.ContainsFunc(shape.Node.Spec.Taints, func(t corev1.Taint) bool { return keepsAway(&t) })
 	k.frees[shape.Node] = f
 	return f
-}
-
-// keepsOut are the taints that a pod has to tolerate.
-func keepsOut(t *corev1.Taint) bool {
-	return t.Effect == corev1.TaintEffectNoSchedule || t.Effect == corev1.TaintEffectNoExecute
 }
 
 // suits tells whether a new node of the shape has what pods of the kind want of a node by itself.
@@ -81,8 +74,7 @@ func (k *packer) suits(one *kind, shape *Shape) bool {
 	if f.suits[one.wish] == 0 {
 		f.suits[one.wish] = 1
 		match, err := w.required.Match(shape.Node)
-		_, shut := schedulinghelpers.FindMatchingUntoleratedTaint(logr.Discard(), shape.Node.Spec.Taints, w.tolerations, keepsOut, false)
-		if err == nil && match && !shut {
+		if err == nil && match && k.trial.board.bearable(shape.Node.Spec.Taints, w.tolerations) {
 			f.suits[one.wish] = 2
 		}
 	}

@@ -371,9 +371,9 @@ func (p *packing) domainOf(node *corev1.Node) string {
 	return text.String()
 }
 
-// swayed tells whether the pod may come to fit a node that refused it, because other pods were placed or nodes added. For all other pods
+// Swayed tells whether the pod may come to fit a node that refused it, because other pods were placed or nodes added. For all other pods
 // a node only fills up.
-func swayed(pod *cluster.Pod) bool {
+func Swayed(pod *cluster.Pod) bool {
 	if hasClaims(&pod.Spec) {
 		return true
 	}

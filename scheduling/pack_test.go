@@ -155,7 +155,7 @@ func TestPackOpensAsManyNodesAsThePodsNeed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			shape, ok := scheduling.ShapeOf(s, pool, pool.Template)
+			shape, ok := scheduling.Shapes(s)["web"]
 			if !ok {
 				t.Fatal("the pool has no shape")
 			}
@@ -179,13 +179,12 @@ func TestAShapeWithoutANodeTakesNoPods(t *testing.T) {
 }
 
 func TestUndoTakesBackAPack(t *testing.T) {
-	pool := Pool("web", 0, 99)
-	s := Snapshot(pool)
+	s := Snapshot(Pool("web", 0, 99))
 	trial, err := newEngine(t).Open(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shape, _ := scheduling.ShapeOf(s, pool, pool.Template)
+	shape := scheduling.Shapes(s)["web"]
 	classes := scheduling.Classes(cluster.PodsOf(Pods(9, "p")))
 	start := trial.Mark()
 	first := trial.Pack(classes, of(shape), scheduling.Limits{Most: 9})

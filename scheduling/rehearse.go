@@ -28,7 +28,7 @@ func (t *trial) Rehearse(pods []*cluster.Pod, on []string) Packing {
 	r.furnish(on)
 	for left := pods; len(left) > 0; {
 		before := len(left)
-		if left = r.round(left); len(left) == before || !slices.ContainsFunc(left, swayed) {
+		if left = r.round(left); len(left) == before || !slices.ContainsFunc(left, Swayed) {
 			for _, pod := range left {
 				r.out.Left = append(r.out.Left, Leftover{Class: Class{Pods: []*cluster.Pod{pod}}, Full: true})
 			}

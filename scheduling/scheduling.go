@@ -22,7 +22,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
-	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 )
 
@@ -152,9 +151,3 @@ type Misfit struct {
 
 // Misfits counts why a pod fits no node, by the words.
 type Misfits map[string]int
-
-// ShapeOf is the shape of a pool's new nodes by the provider's template, with the DaemonSet pods that would run there; ok is false if
-// nobody tells what a new node looks like.
-func ShapeOf(s *cluster.Snapshot, pool *cluster.Pool, template *cloudprovider.Template) (shape Shape, ok bool) {
-	return shapeOf(s, pool, template)
-}

@@ -10,34 +10,28 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 )
 
-// Shapes are the shapes of all pools whose new nodes somebody can tell about, by the templates in the snapshot. It looks at each node once, so
-// it is cheaper than a [ShapeOf] for each pool.
+// Shapes are the shapes of the new nodes of all pools, by the providers' templates, with the DaemonSet pods that would run there. A pool is left out
+// if nobody tells what a new node looks like.
 func Shapes(s *cluster.Snapshot) map[string]Shape {
-	models := modelsOf(s, func(*cluster.Pool) bool { return true })
+	models := modelsOf(s)
 	out := make(map[string]Shape, s.Pools.Len())
 	for name, pool := range s.Pools.All() {
-		if shape, ok := shapeBy(s, pool, pool.Template, models[name]); ok {
+		if shape, ok := shapeBy(s, pool, models[name]); ok {
 			out[name] = shape
 		}
 	}
 	return out
 }
 
-func shapeOf(s *cluster.Snapshot, pool *cluster.Pool, template *cloudprovider.Template) (Shape, bool) {
-	models := modelsOf(s, func(p *cluster.Pool) bool { return p.Name == pool.Name })
-	return shapeBy(s, pool, template, models[pool.Name])
-}
-
 // modelsOf are nodes that show what new ones are like: of each pool the newest that is ready and that nobody is taking away.
-func modelsOf(s *cluster.Snapshot, wanted func(*cluster.Pool) bool) map[string]*corev1.Node {
+func modelsOf(s *cluster.Snapshot) map[string]*corev1.Node {
 	out := map[string]*corev1.Node{}
 	for node := range s.Nodes.Values() {
 		pool := s.PoolOf(node)
-		if pool == nil || !wanted(pool) || !cluster.IsReady(node) || node.Spec.Unschedulable || node.DeletionTimestamp != nil {
+		if pool == nil || !cluster.IsReady(node) || node.Spec.Unschedulable || node.DeletionTimestamp != nil {
 			continue
 		}
 		if slices.ContainsFunc(node.Spec.Taints, leaving) {
@@ -55,9 +49,9 @@ func leaving(t corev1.Taint) bool { return t.Key == cluster.TaintDisruption || t
 
 // shapeBy puts a shape together. The provider's word comes first; a live node corrects how much of each resource pods can have, since that
 // depends on what the kubelet and the system keep for themselves. Without a template the live node is copied.
-func shapeBy(s *cluster.Snapshot, pool *cluster.Pool, template *cloudprovider.Template, model *corev1.Node) (Shape, bool) {
+func shapeBy(s *cluster.Snapshot, pool *cluster.Pool, model *corev1.Node) (Shape, bool) {
 	shape := Shape{Pool: pool.Name}
-	switch {
+	switch template := pool.Template; {
 	case template != nil && template.Node != nil:
 		shape.Node = template.Node.DeepCopy()
 		shape.Pods = cluster.PodsOf(template.Pods)

@@ -1,6 +1,7 @@
 package scheduling_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -143,26 +144,27 @@ func TestTheShapeHasThePodsOfDaemonSetsThatWouldRunThere(t *testing.T) {
 	}
 }
 
-func TestShapesAreThoseOfShapeOf(t *testing.T) {
-	s := Snapshot(
-		Pool("a", 0, 9), Pool("b", 0, 9, NoTemplate()), Pool("c", 0, 9, NoTemplate()),
-		Node("a1", In("a"), Holds("3", "3Gi")), Node("b1", In("b")), Node("c1", In("c"), NotReady(Start)), DaemonSet("agent", Pod("agent")),
-	)
-	got := scheduling.Shapes(s)
-	want := map[string]scheduling.Shape{}
-	for name, pool := range s.Pools.All() {
-		if shape, ok := scheduling.ShapeOf(s, pool, pool.Template); ok {
-			want[name] = shape
-		}
+func TestThePoolsBesideItChangeNothingAboutAPoolsShape(t *testing.T) {
+	agent := DaemonSet("agent", Pod("agent"))
+	pools := map[string][]any{
+		"a": {Pool("a", 0, 9), Node("a1", In("a"), Holds("3", "3Gi"))},
+		"b": {Pool("b", 0, 9, NoTemplate()), Node("b1", In("b"))},
+		"c": {Pool("c", 0, 9, NoTemplate()), Node("c1", In("c"), NotReady(Start))},
 	}
+	together, want := []any{agent}, map[string]scheduling.Shape{}
+	for _, alone := range pools {
+		together = append(together, alone...)
+		maps.Copy(want, scheduling.Shapes(Snapshot(append([]any{agent}, alone...)...)))
+	}
+	got := scheduling.Shapes(Snapshot(together...))
 	if diff := cmp.Diff(want, got); diff != "" || len(got) != 2 {
 		t.Errorf("Shapes (-want +got):\n%s", diff)
 	}
 }
 
 func shapeOf(s *cluster.Snapshot) (scheduling.Shape, bool) {
-	pool, _ := s.Pools.Get("web")
-	return scheduling.ShapeOf(s, pool, pool.Template)
+	shape, ok := scheduling.Shapes(s)["web"]
+	return shape, ok
 }
 
 func features(names ...string) OnNode {

@@ -251,8 +251,7 @@ func TestNewNodesHoldAsManyVolumesAsThoseThatAreThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, _ := s.Pools.Get("web")
-	shape, ok := scheduling.ShapeOf(s, pool, pool.Template)
+	shape, ok := scheduling.Shapes(s)["web"]
 	if !ok {
 		t.Fatal("the pool has no shape")
 	}

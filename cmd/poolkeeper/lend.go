@@ -49,13 +49,5 @@ func lend(ctx context.Context, args []string, out, errs io.Writer) int {
 		return 2
 	}
 	defer klog.Flush()
-	err := app.Lend(ctx, l, providers())
-	if err == nil {
-		return 0
-	}
-	complain(errs, err)
-	if usage := new(app.UsageError); errors.As(err, &usage) {
-		return 2
-	}
-	return 1
+	return codeOf(app.Lend(ctx, l, providers()), errs)
 }

@@ -61,7 +61,11 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	for _, warning := range c.Warnings {
 		klog.Warning(warning)
 	}
-	err = app.Run(ctx, c, providers(), version)
+	return codeOf(app.Run(ctx, c, providers(), version), errs)
+}
+
+// codeOf is the exit code of what has ended so, once that is said.
+func codeOf(err error, errs io.Writer) int {
 	if err == nil {
 		return 0
 	}

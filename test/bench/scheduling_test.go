@@ -90,7 +90,7 @@ func BenchmarkPack(b *testing.B) {
 			pool := Pool("web", 0, 1000, Template(Holds("16", "64Gi"), Zone("zone-0")))
 			s := Snapshot(append(manyNodes(100), pool, DaemonSet("agent", Pod("agent", Asks("100m", "256Mi"))))...)
 			trial := openTrial(b, s)
-			shape, ok := scheduling.ShapeOf(s, pool, pool.Template)
+			shape, ok := scheduling.Shapes(s)["web"]
 			if !ok {
 				b.Fatal("the pool has no shape")
 			}
