@@ -293,7 +293,7 @@ func TestSomeNodesStay(t *testing.T) {
 			want: `node n1 (NodeStarting): it is still starting`,
 		},
 		{
-			name: "because it uses a device", things: []any{pool, small("n1", devices(2)), running("a", "n1", asksDevices(1))},
+			name: "because it uses a device", things: []any{pool, small("n1", devices("example.org/gpu", 2)), running("a", "n1", asksDevices("example.org/gpu", 1))},
 			want: `node n1 (NotUnderutilized): 50% of its example.org/gpu is requested, and the threshold is 50%`,
 		},
 		{
@@ -420,28 +420,15 @@ func usedUp(b *policyv1.PodDisruptionBudget) *policyv1.PodDisruptionBudget {
 	return b
 }
 
-func gpus(n int64) OnNode {
-	return func(node *corev1.Node) {
-		node.Status.Allocatable["nvidia.com/gpu"] = *resource.NewQuantity(n, resource.DecimalSI)
-	}
+func gpus(n int64) OnNode    { return devices("nvidia.com/gpu", n) }
+func asksGPUs(n int64) OnPod { return asksDevices("nvidia.com/gpu", n) }
+
+func devices(name corev1.ResourceName, n int64) OnNode {
+	return func(node *corev1.Node) { node.Status.Allocatable[name] = *resource.NewQuantity(n, resource.DecimalSI) }
 }
 
-func asksGPUs(n int64) OnPod {
-	return func(p *corev1.Pod) {
-		p.Spec.Containers[0].Resources.Requests["nvidia.com/gpu"] = *resource.NewQuantity(n, resource.DecimalSI)
-	}
-}
-
-func devices(n int64) OnNode {
-	return func(node *corev1.Node) {
-		node.Status.Allocatable["example.org/gpu"] = *resource.NewQuantity(n, resource.DecimalSI)
-	}
-}
-
-func asksDevices(n int64) OnPod {
-	return func(p *corev1.Pod) {
-		p.Spec.Containers[0].Resources.Requests["example.org/gpu"] = *resource.NewQuantity(n, resource.DecimalSI)
-	}
+func asksDevices(name corev1.ResourceName, n int64) OnPod {
+	return func(p *corev1.Pod) { p.Spec.Containers[0].Resources.Requests[name] = *resource.NewQuantity(n, resource.DecimalSI) }
 }
 
 // held is a pool whose provider asks to leave its size alone.
