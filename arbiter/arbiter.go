@@ -48,6 +48,9 @@ type Options struct {
 	// UnreadyCount and UnreadyPercentage are what may be unready before the breaker opens: it takes more than both
 	// (--ok-total-unready-count, --max-total-unready-percentage).
 	UnreadyCount, UnreadyPercentage int
+	// Breakers are the rules by which breakers open and close, and Repairs those that bound the healer.
+	Breakers Breakers
+	Repairs  Repairs
 	// ViewMaxAge is how old the provider's last good answer may be for a step that destroys something.
 	ViewMaxAge time.Duration
 	// DeleteDelay is how long a node stays tainted at least before the last look and the deletion (--node-delete-delay-after-taint).
@@ -71,7 +74,8 @@ type Options struct {
 func Defaults() Options {
 	return Options{
 		Mode: Act, MaxDisruptions: 20, MaxDisruptionsPerPool: intstr.FromString("50%"), MaxScaleDown: 10, MaxDrain: 10,
-		UnreadyCount: 3, UnreadyPercentage: 45, ViewMaxAge: 2 * time.Minute, DeleteDelay: 5 * time.Second, DeletionDelayTimeout: 2 * time.Minute, SoftMarks: 10,
+		UnreadyCount: 3, UnreadyPercentage: 45, Breakers: DefaultBreakers(), Repairs: DefaultRepairs(),
+		ViewMaxAge: 2 * time.Minute, DeleteDelay: 5 * time.Second, DeletionDelayTimeout: 2 * time.Minute, SoftMarks: 10,
 		RetryAfter: 10 * time.Second, DrainRetryAfter: 10 * time.Minute,
 		BackoffInitial: 5 * time.Minute, BackoffMax: 30 * time.Minute, BackoffReset: 3 * time.Hour,
 		Drain: drain.Defaults(),
@@ -117,6 +121,8 @@ type pass struct {
 	// unneeded are the nodes that may be removed if they stay as they are.
 	unneeded []ledger.NodeRef
 	plan     plan.Plan
+	// breakers are those that are open or thaw, by their scope, as they are after this look.
+	breakers map[string]ledger.Breaker
 	// spare is what the PodDisruptionBudgets still allow in this pass, shared by all nodes that are drained; nil before the first of them.
 	spare drain.Budgets
 	// byPool are the instances of each pool; see instancesOf.
@@ -141,12 +147,12 @@ func (p *pass) changes() []ledger.Change {
 }
 
 // momentsKept is how long moments about single nodes are kept: longer than any rule looks back.
-const momentsKept = time.Hour
+const momentsKept = time.Hour // also what a rate per hour looks back
 
 // forget drops moments about nodes that are too old to matter, so that the ledger doesn't grow with every node that ever was.
 func (p *pass) forget() {
 	for _, m := range p.ledger.Moments() {
-		aboutNode := strings.HasPrefix(m.Key, "drain-failed/") || strings.HasPrefix(m.Key, "spare/")
+		aboutNode := strings.HasPrefix(m.Key, "drain-failed/") || strings.HasPrefix(m.Key, "spare/") || strings.HasPrefix(m.Key, repairBegun)
 		if aboutNode && p.now.Sub(m.At) > momentsKept {
 			p.remember(ledger.Drop(m))
 		}

@@ -3,6 +3,7 @@ package arbiter
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,63 +15,191 @@ import (
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 )
 
-// scopeCluster is the breaker of the whole cluster.
-const scopeCluster = "cluster"
-
-// watch opens the breaker when too many nodes are unready at once, and closes it when they are not.
+// Breakers stop disruptions when too much is wrong at once: then the fault is more likely ours to see, or everybody's to suffer, than the
+// nodes' own, and every node that is taken away makes it worse. Each scope has one, and opens by its own rule:
 //
-// Only nodes of pools count, and not those that are starting. It takes more than a count and more than a share, so that a lone fault in a
-// small cluster is still repaired; but when all nodes are unready, and there are several, the fault is more likely ours to see than theirs.
-func (p *pass) watch() {
-	var unready []*corev1.Node
-	total := 0
-	for _, row := range p.s.Rows {
-		pool, ready := p.s.PoolAt(row), cluster.IsReady(row.Node)
-		if pool == nil || !ready && p.starting(row.Node, pool) {
-			continue
-		}
-		total++
-		if !ready {
-			unready = append(unready, row.Node)
-		}
-	}
-	n := len(unready)
-	tooMany := n > p.opts.UnreadyCount && n*100 > total*p.opts.UnreadyPercentage
-	all := n > 1 && n == total
-	b, isOpen := p.ledger.Breaker(scopeCluster)
-	switch {
-	case (tooMany || all) && !isOpen:
-		b = ledger.Breaker{Scope: scopeCluster, Opened: p.now}
-		p.note(plan.Note{
-			Owner: ledger.Healer, Reason: reason.BreakerOpen, Warning: true,
-			Message: fmt.Sprintf("%d of %d nodes are not ready: disruptions wait, and no nodes are added for the pods of these nodes", n, total),
-		})
-		fallthrough
-	case tooMany || all:
-		b.Message = fmt.Sprintf("%d of %d nodes are not ready", n, total)
-		p.remember(ledger.Put(p.withDisplaced(b, unready)))
-	case isOpen && total > 0: // an empty picture, as at the start, is no good news
-		p.remember(ledger.Drop(b))
-		p.note(plan.Note{
-			Owner: ledger.Healer, Reason: reason.Recovered,
-			Message: fmt.Sprintf("%d of %d nodes are not ready, which is few enough: disruptions go on after %s", n, total, p.now.Sub(b.Opened).Round(time.Second)),
-		})
+//	scope         | opens                                                                      | while open
+//	cluster       | more than a count and a share are sick (two pairs), all are, or all zones are | no disruption
+//	pool/<name>   | more than a count and a share of the pool's nodes are sick, or all are        | none in the pool
+//	zone/<name>   | more than two, and 55% or more, of one zone of several are sick               | none in the zone, one repair at a time elsewhere
+//	leases        | more than two, and 60% or more, of the nodes' leases have expired             | nothing at all, no growth either
+//	api           | calls of the API server fail, or take too long                                | nothing at all, no growth either
+//
+// "All" means more than two: a lone fault in a small cluster is a lone fault. It closes by a lower share than it opens by, has to be calm for a
+// while first, and then thaws in stages. Nodes that were added meanwhile don't make the share better. See [ledger.Breaker] for the drawing.
+
+// Breakers are the rules by which breakers open and close.
+type Breakers struct {
+	// ClusterCount and ClusterPercentage: the cluster's opens when more than both are sick (beside Options.UnreadyCount and UnreadyPercentage).
+	ClusterCount, ClusterPercentage int
+	// PoolCount and PoolPercentage are the same for a pool.
+	PoolCount, PoolPercentage int
+	// ZonePercentage and LeasePercentage are the shares at which a zone's and the leases' breakers open, if it is more than two nodes.
+	ZonePercentage, LeasePercentage int
+	// LeaseFresh is how long a lease lasts that does not say so itself.
+	LeaseFresh time.Duration
+	// SlowAnswer is how long an answer of the API server may take before it counts as trouble.
+	SlowAnswer time.Duration
+	// Calm is how long things have to be better before the thaw begins, and Stage how long each stage of the thaw lasts at least.
+	Calm, Stage time.Duration
+	// Writes is how many steps may be begun in a minute while any breaker is open or thaws.
+	Writes int
+}
+
+// DefaultBreakers are the rules that hold where nothing else is said: the cluster's second pair is what EKS has, the zone's share is the node
+// lifecycle controller's, and the leases' is that of Gardener's dependency watchdog.
+func DefaultBreakers() Breakers {
+	return Breakers{
+		ClusterCount: 5, ClusterPercentage: 20, PoolCount: 3, PoolPercentage: 40, ZonePercentage: 55, LeasePercentage: 60,
+		LeaseFresh: 40 * time.Second, SlowAnswer: 2 * time.Second, Calm: 2 * time.Minute, Stage: 2 * time.Minute, Writes: 30,
 	}
 }
 
-// starting tells whether the node is young enough to be unready for no fault of its own.
-func (p *pass) starting(node *corev1.Node, pool *cluster.Pool) bool {
-	return !cluster.IsReady(node) && p.now.Sub(node.CreationTimestamp.Time) < pool.Settings.MaxNodeStartupTime && cluster.NeverReady(node)
+const (
+	// few is how many nodes are never an outage by their share alone.
+	few = 2
+	// lastStage is the stage of the thaw after which a breaker closes: 1, 2, 4 and 8 disruptions were let through.
+	lastStage = 4
+	// calmer is by how much less than what opens a breaker is calm enough, as a share of it.
+	calmer = 2.0 / 3
+	// maxGap is the longest time between two passes that counts as observed, and saveEvery how often a running stopwatch is saved.
+	maxGap, saveEvery = 2 * time.Minute, 20 * time.Second
+)
+
+// finding is what one look says about a scope.
+type finding struct {
+	scope string
+	// bad opens the breaker, and keeps it from thawing; calm lets it thaw. Between the two it stays as it is.
+	bad, calm bool
+	message   string
+	// sick are the nodes whose pods are displaced.
+	sick []*corev1.Node
+}
+
+// watch opens, thaws and closes the breakers.
+func (p *pass) watch() {
+	p.breakers = map[string]ledger.Breaker{}
+	for _, b := range p.ledger.Breakers() {
+		p.breakers[b.Scope] = b
+	}
+	for _, f := range p.findings() {
+		p.judgeBreaker(f)
+	}
+}
+
+// judgeBreaker takes one breaker to its next state.
+func (p *pass) judgeBreaker(f finding) {
+	b, there := p.breakers[f.scope]
+	switch {
+	case f.bad && !there:
+		b = ledger.Breaker{Scope: f.scope, Opened: p.now, Message: f.message}
+		p.noteBreaker(b, reason.BreakerOpen, f.message+": "+consequence(b))
+		p.keep(p.withDisplaced(b, f.sick))
+	case !there:
+	case f.bad && !b.Holds():
+		b.Thawing, b.Stage, b.Stood, b.Calm, b.Let, b.Message = time.Time{}, 0, ledger.Stopwatch{}, ledger.Stopwatch{}, nil, f.message
+		p.noteBreaker(b, reason.BreakerOpen, f.message+": the thaw is broken off, "+consequence(b))
+		p.keep(p.withDisplaced(b, f.sick))
+	case b.Holds():
+		p.waitForCalm(p.withDisplaced(b, f.sick), f)
+	default:
+		p.thaw(b, f)
+	}
+}
+
+func consequence(b ledger.Breaker) string {
+	switch {
+	case b.Freezes():
+		return "nothing is done at all, and no clock counts"
+	case b.Scope == ledger.ScopeCluster:
+		return "disruptions wait, and no nodes are added for the pods of these nodes"
+	}
+	return "disruptions in " + strings.Replace(b.Scope, "/", " ", 1) + " wait, and no nodes are added for the pods of these nodes"
+}
+
+// waitForCalm keeps a breaker open until it has been calm for long enough, and begins the thaw then.
+func (p *pass) waitForCalm(b ledger.Breaker, f finding) {
+	was := p.breakers[b.Scope]
+	if !f.calm {
+		if b.Calm != (ledger.Stopwatch{}) {
+			b.Calm, b.Message = ledger.Stopwatch{}, f.message
+			p.keep(b)
+		} else if len(b.Displaced) != len(was.Displaced) {
+			p.keep(b)
+		}
+		return
+	}
+	fresh := b.Calm == (ledger.Stopwatch{})
+	b.Calm = b.Calm.Observe(p.now, maxGap)
+	if b.Calm.Reaches(p.opts.Breakers.Calm).After(p.now) {
+		p.keepWatching(b, fresh || len(b.Displaced) != len(was.Displaced), was.Calm.Last, b.Calm.Reaches(p.opts.Breakers.Calm))
+		return
+	}
+	b.Thawing, b.Stage, b.Stood, b.Message = p.now, 1, ledger.Stopwatch{Last: p.now}, f.message
+	p.noteBreaker(b, reason.BreakerThawing, fmt.Sprintf("%s, which is calm enough: after %s disruptions go on one by one", f.message, p.now.Sub(b.Opened).Round(time.Second)))
+	p.keep(b)
+}
+
+// thaw takes the thaw to its next stage, or closes the breaker after the last.
+func (p *pass) thaw(b ledger.Breaker, f finding) {
+	was := b.Stood.Last
+	b.Stood = b.Stood.Observe(p.now, maxGap)
+	ends := b.Stood.Reaches(p.opts.Breakers.Stage)
+	if ends.After(p.now) {
+		p.keepWatching(b, false, was, ends)
+		return
+	}
+	for _, c := range p.ledger.Claims() {
+		if b.HasLet(c.ID) { // the next are let through when these are done
+			p.keepWatching(b, false, was, time.Time{})
+			return
+		}
+	}
+	if b.Stage == lastStage {
+		delete(p.breakers, b.Scope)
+		p.remember(ledger.Drop(b))
+		p.noteBreaker(b, reason.Recovered, fmt.Sprintf("%s: disruptions go on as usual after %s", f.message, p.now.Sub(b.Opened).Round(time.Second)))
+		return
+	}
+	b.Stage, b.Stood, b.Message = b.Stage+1, ledger.Stopwatch{Last: p.now}, f.message
+	p.keep(b)
+	p.due(p.now.Add(p.opts.Breakers.Stage))
+}
+
+// keep remembers a breaker.
+func (p *pass) keep(b ledger.Breaker) {
+	p.breakers[b.Scope] = b
+	p.remember(ledger.Put(b))
+	p.due(p.now.Add(saveEvery))
+}
+
+// keepWatching remembers a breaker whose stopwatch runs. Not every look is saved: the next one counts from the last that was.
+func (p *pass) keepWatching(b ledger.Breaker, changed bool, saved, due time.Time) {
+	p.due(due)
+	if changed || p.now.Sub(saved) >= saveEvery || p.now.Before(saved) {
+		p.keep(b)
+		return
+	}
+	p.due(saved.Add(saveEvery))
+}
+
+func (p *pass) noteBreaker(b ledger.Breaker, why reason.Reason, message string) {
+	n := plan.Note{Owner: ledger.Healer, Reason: why, Warning: why == reason.BreakerOpen, Message: message}
+	n.Pool, _ = strings.CutPrefix(b.Scope, ledger.ScopePool)
+	if n.Pool == b.Scope {
+		n.Pool = ""
+	}
+	p.note(n)
 }
 
 // withDisplaced adds the controllers whose pods ran on the sick nodes.
-func (p *pass) withDisplaced(b ledger.Breaker, unready []*corev1.Node) ledger.Breaker {
+func (p *pass) withDisplaced(b ledger.Breaker, sick []*corev1.Node) ledger.Breaker {
 	known := make(map[types.UID]bool, len(b.Displaced))
 	for _, uid := range b.Displaced {
 		known[uid] = true
 	}
 	displaced := slices.Clip(b.Displaced)
-	for _, node := range unready {
+	for _, node := range sick {
 		for _, pod := range p.s.PodsOn(node.Name) {
 			owner := pod.Controller
 			if owner == nil || known[owner.UID] {
@@ -84,9 +213,115 @@ func (p *pass) withDisplaced(b ledger.Breaker, unready []*corev1.Node) ledger.Br
 	return b
 }
 
-func (p *pass) calm(plan.Proposal, *cluster.Pool) *verdict {
-	if b, open := p.ledger.Breaker(scopeCluster); open {
-		return &verdict{reason: reason.BreakerOpen, message: fmt.Sprintf("%s since %s", b.Message, b.Opened.Format(time.TimeOnly))}
+// over are the breakers over a node, in the order of their scopes. One without a zone is under those of all zones.
+func (p *pass) over(pool string, node ledger.NodeRef) []ledger.Breaker {
+	if len(p.breakers) == 0 {
+		return nil
+	}
+	var all []ledger.Breaker
+	zone := p.zoneOf(node)
+	for _, b := range p.openBreakers() {
+		if b.Covers(pool, zone) {
+			all = append(all, b)
+		}
+	}
+	return all
+}
+
+// openBreakers are all breakers, open or thawing, in the order of their scopes.
+func (p *pass) openBreakers() []ledger.Breaker {
+	var all []ledger.Breaker
+	for _, b := range p.breakers {
+		all = append(all, b)
+	}
+	slices.SortFunc(all, func(a, b ledger.Breaker) int { return strings.Compare(a.Scope, b.Scope) })
+	return all
+}
+
+// zoneOf is the zone of a node, else of its instance; empty if neither tells.
+func (p *pass) zoneOf(ref ledger.NodeRef) string {
+	if node := p.node(ref); node != nil {
+		return node.Labels[corev1.LabelTopologyZone]
+	}
+	if instance := p.instance(ref); instance != nil {
+		return instance.Zone
+	}
+	return ""
+}
+
+// calm holds what a breaker holds. One that thaws lets as many through as its stage allows; see [pass.letThrough].
+func (p *pass) calm(proposal plan.Proposal, pool *cluster.Pool) *verdict {
+	if !proposal.Deadline.IsZero() || proposal.Forced {
+		return nil
+	}
+	for _, b := range p.over(pool.Name, proposal.Node) {
+		if v := p.allows(b); v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+func (p *pass) allows(b ledger.Breaker) *verdict {
+	since := b.Opened.Format(time.TimeOnly)
+	switch {
+	case b.Holds():
+		return &verdict{reason: reason.BreakerOpen, message: fmt.Sprintf("%s since %s", b.Message, since)}
+	case len(b.Let) >= b.Allows():
+		return &verdict{reason: reason.BreakerThawing, message: fmt.Sprintf("the breaker that opened at %s thaws: %d of %d disruptions are let through for now", since, len(b.Let), b.Allows())}
+	}
+	return nil
+}
+
+// letThrough counts a claim among those that the thawing breakers over it let through.
+func (p *pass) letThrough(c ledger.Claim) {
+	for _, b := range p.over(c.Pool, c.Node) {
+		if !b.Holds() && !b.HasLet(c.ID) {
+			b.Let = append(slices.Clip(b.Let), c.ID)
+			p.keep(b)
+		}
+	}
+}
+
+// holdsBack tells whether a claim stays where it is because of a breaker. One that the thaw has not let through takes its turn, oldest first.
+func (p *pass) holdsBack(c ledger.Claim) *verdict {
+	if !c.Deadline.IsZero() || c.Forced || !p.canWait(c) {
+		return nil
+	}
+	all := p.over(c.Pool, c.Node)
+	for _, b := range all {
+		if b.HasLet(c.ID) && !b.Holds() {
+			continue
+		}
+		if v := p.allows(b); v != nil {
+			return v
+		}
+	}
+	if len(all) > 0 {
+		p.letThrough(c)
+	}
+	return nil
+}
+
+// canWait tells whether a claim may stay where it is: nothing was done yet that has to be followed up.
+func (p *pass) canWait(c ledger.Claim) bool {
+	return beforeDeletion(c) || c.Phase == ledger.Deleting && c.Deleted.IsZero() && !p.gone(c)
+}
+
+// frozen is the breaker that holds everything, growth too; nil if there is none.
+func (p *pass) frozen() *ledger.Breaker {
+	for _, b := range p.openBreakers() {
+		if b.Freezes() {
+			return &b
+		}
+	}
+	return nil
+}
+
+// notFrozen holds growth while everything is frozen: new machines could not come up, and would ask for more of what there is too little of.
+func (p *pass) notFrozen(plan.Proposal, *cluster.Pool) *verdict {
+	if b := p.frozen(); b != nil {
+		return &verdict{reason: reason.BreakerOpen, message: fmt.Sprintf("%s since %s: nothing is done at all", b.Message, b.Opened.Format(time.TimeOnly))}
 	}
 	return nil
 }
@@ -94,17 +329,15 @@ func (p *pass) calm(plan.Proposal, *cluster.Pool) *verdict {
 // notDisplaced holds a growth for pods that were displaced from the sick nodes. One for a mixture is held too: the autoscaler leaves the
 // displaced ones out in the next pass.
 func (p *pass) notDisplaced(proposal plan.Proposal, _ *cluster.Pool) *verdict {
-	b, open := p.ledger.Breaker(scopeCluster)
-	if !open {
-		return nil
-	}
-	for _, ref := range proposal.Pods {
-		pod, ok := p.s.Pods.Get(ref.String())
-		if !ok {
-			continue
-		}
-		if owner := pod.Controller; owner != nil && slices.Contains(b.Displaced, owner.UID) {
-			return &verdict{reason: reason.DisplacedPods, message: fmt.Sprintf("%s was displaced from a sick node; %s", ref, b.Message)}
+	for _, b := range p.openBreakers() {
+		for _, ref := range proposal.Pods {
+			pod, ok := p.s.Pods.Get(ref.String())
+			if !ok {
+				continue
+			}
+			if owner := pod.Controller; owner != nil && slices.Contains(b.Displaced, owner.UID) {
+				return &verdict{reason: reason.DisplacedPods, message: fmt.Sprintf("%s was displaced from a sick node; %s", ref, b.Message)}
+			}
 		}
 	}
 	return nil

@@ -40,8 +40,8 @@ func (p *pass) advance() {
 		if beforeDeletion(c) && p.opts.Mode == Protect && c.Owner != ledger.Healer {
 			c = p.abort(c, reason.ProtectMode, "the daemon only adds capacity and repairs")
 		}
-		if b, open := p.ledger.Breaker(scopeCluster); open && beforeDeletion(c) {
-			p.verdict(c, reason.BreakerOpen, "it waits where it is: "+b.Message, time.Time{})
+		if v := p.holdsBack(c); v != nil {
+			p.verdict(c, v.reason, "it waits where it is: "+v.message, v.due)
 			continue
 		}
 		p.advanceOne(c, pool)
@@ -133,7 +133,7 @@ func (p *pass) ask(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 		p.due(b.Until)
 		return c
 	}
-	if v := p.inFlight(pool); v != nil {
+	if v := cmp.Or(p.notFrozen(plan.Proposal{}, pool), p.inFlight(pool)); v != nil {
 		p.verdict(c, v.reason, "the new node waits: "+v.message, time.Time{})
 		return c
 	}

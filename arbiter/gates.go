@@ -32,6 +32,7 @@ func growing() []gate {
 	return []gate{
 		{"view", (*pass).answers},           // a pool that the provider says nothing about is not resized
 		{"rival", (*pass).alone},            // another autoscaler is at work
+		{"frozen", (*pass).notFrozen},       // new machines could not come up
 		{"displaced", (*pass).notDisplaced}, // an outage must not replace the fleet under another name
 		{"back-off", (*pass).notBackedOff},  // a pool that failed is left alone for a while
 		{"in-flight", (*pass).settled},      // one size change per pool
@@ -53,6 +54,7 @@ func disrupting() []gate {
 		{"recent", (*pass).notRecent},      // a drain that failed is not tried again at once
 		{"budget", (*pass).withinBudget},   // cluster, pool, and the autoscaler's own
 		{"size", (*pass).withinSize},       // min and max
+		{"repairs", (*pass).withinRepairs}, // the healer goes step by step
 		{"mode", (*pass).mayDisrupt},       // observers do nothing, protectors nothing voluntary
 	}
 }
@@ -156,7 +158,10 @@ func (p *pass) openClaim(proposal plan.Proposal) {
 		ID: fmt.Sprintf("%s-%s-%d", proposal.Owner, label(proposal.Node), p.now.UnixMilli()), Owner: proposal.Owner,
 		Pool: proposal.Pool, Node: proposal.Node, Replace: proposal.Action != plan.Remove, Surge: proposal.Surge,
 		Dead: proposal.Dead, Reason: proposal.Reason, Message: proposal.Message, Since: p.now, Incident: proposal.Incident,
+		Deadline: proposal.Deadline, Forced: proposal.Forced,
 	}
+	p.letThrough(c)
+	p.countRepair(c)
 	if node := p.node(c.Node); node != nil {
 		c.Cordoned = node.Spec.Unschedulable
 	}

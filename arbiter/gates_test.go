@@ -162,7 +162,7 @@ func TestTheBreaker(t *testing.T) {
 	}{
 		{"one of one is a lone fault", 1, 0, false},
 		{"one of three is a lone fault", 1, 2, false},
-		{"two of two is everything", 2, 0, true},
+		{"two of two may be two lone faults", 2, 0, false},
 		{"three of three is everything", 3, 0, true},
 		{"three of four is no more than the count", 3, 1, false},
 		{"four of nine is no more than the share", 4, 6, false},

@@ -13,7 +13,10 @@ import (
 
 // sumUp puts the pools, claims and operations into the plan as they are after this pass.
 func (p *pass) sumUp() {
-	p.plan.Claims, p.plan.Operations, p.plan.Breakers = p.ledger.Claims(), p.ledger.Operations(), p.ledger.Breakers()
+	p.plan.Claims, p.plan.Operations, p.plan.Breakers = p.ledger.Claims(), p.ledger.Operations(), p.openBreakers()
+	if len(p.breakers) > 0 {
+		p.plan.WritesPerMinute = p.opts.Breakers.Writes
+	}
 	lines := make([]plan.PoolLine, 0, p.s.Pools.Len())
 	at := make(map[string]*plan.PoolLine, p.s.Pools.Len())
 	for pool := range p.s.Pools.Values() {
@@ -90,14 +93,18 @@ func (p *pass) sweep() {
 }
 
 // markSoftly puts the soft mark on nodes that nobody needs and those whose removal is proposed but held, and takes it from nodes that nobody wants to disrupt:
-// the scheduler then prefers other nodes, and pods move once. It does so for some nodes in a pass, and for the others in later ones.
+// the scheduler then prefers other nodes, and pods move once. It does so for some nodes in a pass, and for the others in later ones. Sick nodes get none, for nothing
+// new is scheduled to them; and while a breaker is open or thaws nothing is marked: an API server in trouble is not helped by a hundred marks.
 func (p *pass) markSoftly() {
+	if len(p.breakers) > 0 {
+		return
+	}
 	candidates := map[string]bool{}
 	for _, ref := range p.unneeded {
 		candidates[ref.Key()] = true
 	}
 	for _, held := range p.plan.Held {
-		if held.Proposal.Action == plan.Remove || held.Proposal.Action == plan.Replace {
+		if held.Proposal.Owner != ledger.Healer && (held.Proposal.Action == plan.Remove || held.Proposal.Action == plan.Replace) {
 			candidates[held.Proposal.Node.Key()] = true
 		}
 	}

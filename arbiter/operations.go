@@ -89,6 +89,11 @@ func (p *pass) assign(op ledger.Operation, taken map[string]bool) {
 		p.arrive(op)
 	case p.now.Before(op.Until):
 		p.due(op.Until)
+	case len(p.over(op.Pool, ledger.NodeRef{})) > 0:
+		// In an outage no new node can come up: its time begins anew when that is over.
+		op.Until = p.now.Add(p.pool(op.Pool).Settings.MaxNodeProvisionTime)
+		p.remember(ledger.Put(op))
+		p.due(op.Until)
 	case p.count(op, p.came) == op.Delta():
 		p.arrive(op) // they came, and what ails one of them now is the healer's
 	default:
@@ -199,6 +204,9 @@ func (p *pass) pursue() {
 		}
 		switch op.State {
 		case ledger.Requested:
+			if p.frozen() != nil {
+				continue // it was let through before, and waits
+			}
 			p.step(plan.Step{
 				ID: "increase/" + op.ID, Do: plan.Increase, Owner: op.Owner, Pool: op.Pool, From: op.From,
 				Delta: op.Delta(), Operation: op.ID, Reason: op.Reason, Message: op.Message,
@@ -216,7 +224,7 @@ func (p *pass) giveBack(op ledger.Operation) {
 	if pool == nil || pool.Problem != "" || !pool.Observed.After(op.Accepted) {
 		return // by a view this old it can't be told what came
 	}
-	if _, open := p.ledger.Breaker(scopeCluster); open {
+	if len(p.over(op.Pool, ledger.NodeRef{})) > 0 {
 		return // in an outage a node may look as if it had never come
 	}
 	left := 0

@@ -54,6 +54,7 @@ type Cluster struct {
 
 	ledger        ledger.Ledger
 	results       []Result
+	answers       []Answer
 	serverVersion string
 
 	// budgetChanges and workloadChanges count the changes of these tables.
@@ -97,11 +98,25 @@ func (c *Cluster) Apply(now time.Time, e Event) {
 	case AlertsObserved:
 		c.alerts = &e.Alerts
 		c.changed()
+	case APIAnswered:
+		c.answered(e.Answer)
 	case ServerVersionSeen:
 		if c.serverVersion != e.Version {
 			c.serverVersion = e.Version
 			c.changed()
 		}
+	}
+}
+
+// mostAnswers is how many answers of the API server are kept.
+const mostAnswers = 32
+
+// answered keeps an answer. Good news waits for the next pass, as heartbeats do.
+func (c *Cluster) answered(a Answer) {
+	kept := c.answers[max(0, len(c.answers)+1-mostAnswers):]
+	c.answers = append(slices.Clone(kept), a)
+	if c.beats = true; a.Err != "" {
+		c.changed()
 	}
 }
 
@@ -138,7 +153,7 @@ func (c *Cluster) Snapshot() *Snapshot {
 		Rows: c.rows, Strays: freeze(&c.strays), nodesBy: freeze(&c.nodesBy),
 		BudgetsVersion: c.budgetChanges, WorkloadsVersion: c.workloadChanges,
 		Offers: freeze(&c.offers), Alerts: c.alerts,
-		Ledger: c.ledger, Results: c.results, ServerVersion: c.serverVersion,
+		Ledger: c.ledger, Results: c.results, Answers: c.answers, ServerVersion: c.serverVersion,
 	}
 	return c.last
 }

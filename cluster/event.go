@@ -7,7 +7,7 @@ import (
 )
 
 // Event is one change of the picture: [Set], [Unset], [ProviderObserved], [PoolProblem], [LedgerSaved], [StepEnded], [ResultsSettled],
-// [AlertsObserved] or [ServerVersionSeen].
+// [AlertsObserved], [APIAnswered] or [ServerVersionSeen].
 type Event interface{ event() }
 
 // Object is a thing of the Kubernetes API: one of its own types, or a [*Pod].
@@ -60,6 +60,9 @@ type ResultsSettled struct{ N int }
 // AlertsObserved is what the alert source said.
 type AlertsObserved struct{ Alerts Alerts }
 
+// APIAnswered says how the API server answered a call of ours.
+type APIAnswered struct{ Answer Answer }
+
 // ServerVersionSeen says which version the API server has.
 type ServerVersionSeen struct{ Version string }
 
@@ -70,5 +73,6 @@ func (PoolProblem) event()       {}
 func (LedgerSaved) event()       {}
 func (StepEnded) event()         {}
 func (ResultsSettled) event()    {}
+func (APIAnswered) event()       {}
 func (ServerVersionSeen) event() {}
 func (AlertsObserved) event()    {}

@@ -77,6 +77,8 @@ type Snapshot struct {
 	// Members are the pools of nodes whose instance is in no list, by provider ID, as far as a provider knows them.
 	Members Table[string]
 
+	// Answers are the API server's last answers to calls of ours, oldest first. Good ones don't change the generation.
+	Answers []Answer
 	// Ledger is what was remembered when the snapshot was taken.
 	Ledger ledger.Ledger
 	// Results of steps that the ledger does not know of yet, in the order in which they came.
@@ -166,6 +168,14 @@ type Instance struct {
 	Gone bool
 	// Appeared is when the instance was first seen, by our clock; the start of observation counts as such.
 	Appeared time.Time
+}
+
+// Answer is how the API server answered a call of ours.
+type Answer struct {
+	At   time.Time
+	Took time.Duration
+	// Err is the error that speaks of trouble, such as a time-out; empty also for an answer that merely says no.
+	Err string
 }
 
 // Result is how a step ended.

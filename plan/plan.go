@@ -242,6 +242,8 @@ type Plan struct {
 	Claims     []ledger.Claim     `json:"claims,omitempty"`
 	Operations []ledger.Operation `json:"operations,omitempty"`
 	Breakers   []ledger.Breaker   `json:"breakers,omitempty"`
+	// WritesPerMinute is how many steps may be begun in a minute while a breaker is open or thaws; 0 means that nothing limits them.
+	WritesPerMinute int `json:"writesPerMinute,omitempty"`
 	// Notes are what happened since the last plan: claims opened and closed, operations that failed.
 	Notes []Note `json:"notes,omitempty"`
 	// Due is when to decide again although nothing changed.

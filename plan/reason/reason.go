@@ -116,6 +116,7 @@ const (
 	ProviderUnknown    Reason = "ProviderUnknown"
 	CannotReplaceAtMin Reason = "CannotReplaceAtMin"
 	ReplacementFailed  Reason = "ReplacementFailed"
+	HealRequested      Reason = "HealRequested"
 )
 
 // Upgrading.
@@ -146,6 +147,11 @@ const (
 	ForeignDeletionMark  Reason = "ForeignDeletionMark"
 	ProtectedReplacement Reason = "ProtectedReplacement"
 	BreakerOpen          Reason = "BreakerOpen"
+	BreakerThawing       Reason = "BreakerThawing"
+	RepairLimit          Reason = "RepairLimit"
+	RepairCoolDown       Reason = "RepairCoolDown"
+	Paused               Reason = "Paused"
+	InvalidRequest       Reason = "InvalidRequest"
 	DisplacedPods        Reason = "DisplacedPods"
 	ClusterBudget        Reason = "ClusterBudget"
 	PoolBudget           Reason = "PoolBudget"
