@@ -37,6 +37,8 @@ type Surroundings struct {
 	Reporter  Reporter
 	// Spawn and Now are as in [Parts].
 	Spawn func(work func(ctx context.Context) Delivery)
+	// Aside is as in [Parts].
+	Aside func(work func(ctx context.Context) Delivery)
 	Now   func() time.Time
 	// MayAct tells whether the lease was renewed in time; nil always may.
 	MayAct func() bool
@@ -71,6 +73,8 @@ func Assemble(rules Rules, s Surroundings) (*Daemon, error) {
 		Defaults:  rules.Defaults,
 		Timing:    rules.Timing,
 		Spawn:     s.Spawn,
+		Aside:     s.Aside,
+		Probe:     requestsOf(s.API, s.Namespace),
 		Saved:     s.Saved,
 		Now:       s.Now,
 	}), nil

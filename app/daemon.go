@@ -60,6 +60,10 @@ type Parts struct {
 	// Spawn runs work that may take long, and then what the work gave back, by the goroutine that drives the daemon. The process runs the work
 	// in a goroutine of its own, the simulation at once.
 	Spawn func(work func(ctx context.Context) Delivery)
+	// Probe asks the API server what people request: also for the sake of how it answers. Nil does without.
+	Probe func(ctx context.Context) ([]cluster.Request, error)
+	// Aside is Spawn for probes; nil is Spawn.
+	Aside func(work func(ctx context.Context) Delivery)
 	// Saved hears of every ledger that was saved or loaded; nil if nobody wants to.
 	Saved func(ledger.Ledger)
 	// Now is the clock by which results are stamped.
@@ -82,6 +86,10 @@ type Timing struct {
 	ProviderTimeout time.Duration
 	// SaveTimeout bounds a write of the ledger.
 	SaveTimeout time.Duration
+	// ProbeInterval is the time between two probes of the API server, and ProbeTimeout bounds one.
+	ProbeInterval, ProbeTimeout time.Duration
+	// Held is the least time between two passes that changes start while a breaker is open or thaws: every pass may write the ledger.
+	Held time.Duration
 }
 
 // DefaultTiming are the times that hold where nothing else is said.
@@ -89,6 +97,7 @@ func DefaultTiming() Timing {
 	return Timing{
 		Quiet: 50 * time.Millisecond, QuietLimit: 500 * time.Millisecond, Resync: 10 * time.Second,
 		ProviderInterval: 10 * time.Second, ProviderTimeout: 30 * time.Second, SaveTimeout: 15 * time.Second,
+		ProbeInterval: 10 * time.Second, ProbeTimeout: 5 * time.Second, Held: 5 * time.Second,
 	}
 }
 
@@ -106,6 +115,8 @@ type Daemon struct {
 	failed map[string]time.Time
 	loaded bool
 	last   plan.Plan
+	// begun are when the steps of the last minute were begun, while something limits them.
+	begun []time.Time
 }
 
 // reading is where the reads of a provider are: whether one is under way, whether another is to follow it, and whether one has ever ended.
@@ -114,7 +125,7 @@ type reading struct{ under, again, ended bool }
 // New is a daemon that has seen nothing yet.
 func New(parts Parts) *Daemon {
 	return &Daemon{
-		parts: parts, cluster: cluster.New(), reads: make([]reading, len(parts.Providers)), said: said{}, running: map[string]bool{}, failed: map[string]time.Time{}, wake: wake{timing: parts.Timing},
+		parts: parts, cluster: cluster.New(), reads: make([]reading, len(parts.Providers)), said: said{}, running: map[string]bool{}, failed: map[string]time.Time{}, wake: wake{timing: parts.Timing, probes: parts.Probe != nil},
 		reader: &reader{
 			settings: parts.Settings, defaults: parts.Defaults, timeout: parts.Timing.ProviderTimeout,
 		},
@@ -138,6 +149,9 @@ func (d *Daemon) Run(ctx context.Context, now time.Time) {
 	if d.wake.readDue(now) {
 		d.wake.reading(now)
 		d.read(now)
+	}
+	if d.wake.probeDue(now) {
+		d.probe(now)
 	}
 	if d.wake.passDue(now) && d.wake.hasRead() {
 		d.Pass(ctx, now)
@@ -208,11 +222,14 @@ func (d *Daemon) Pass(ctx context.Context, now time.Time) {
 	}
 	d.cluster.Apply(now, cluster.ResultsSettled{N: len(snapshot.Results)})
 	for _, step := range p.Steps {
-		d.act(now, step) // act
+		d.act(now, step, p.WritesPerMinute) // act
 	}
 	d.last = p
 	d.parts.Reporter.Pass(ctx, now, p, snapshot) // report
 	d.wake.passed(now, p.Due, urgent)
+	if len(p.Breakers) > 0 {
+		d.wake.hold(now)
+	}
 }
 
 // Plan is the last plan.
@@ -241,8 +258,10 @@ func (d *Daemon) Stop(ctx context.Context) error {
 func (d *Daemon) load(ctx context.Context, now time.Time) bool {
 	ctx, cancel := context.WithTimeout(ctx, d.parts.Timing.SaveTimeout)
 	defer cancel()
+	begun := d.parts.Now()
 	l, err := d.parts.Ledger.Load(ctx)
 	if err != nil {
+		d.answered(now, d.parts.Now().Sub(begun), err)
 		// Without the ledger it is not known what is under way, so nothing is decided.
 		d.parts.Reporter.Trouble(now, "load the ledger", err)
 		d.wake.retry(now)
@@ -265,7 +284,11 @@ func (d *Daemon) saved(now time.Time, l ledger.Ledger) {
 func (d *Daemon) save(ctx context.Context, now time.Time, changes []ledger.Change) bool {
 	ctx, cancel := context.WithTimeout(ctx, d.parts.Timing.SaveTimeout)
 	defer cancel()
+	begun := d.parts.Now()
 	err := d.parts.Ledger.Save(ctx, now, changes)
+	if took := d.parts.Now().Sub(begun); took > slowSave || err != nil && !errors.Is(err, store.ErrConflict) {
+		d.answered(now, took, err)
+	}
 	d.parts.Reporter.Saved(err)
 	if err == nil {
 		return true
@@ -280,9 +303,13 @@ func (d *Daemon) save(ctx context.Context, now time.Time, changes []ledger.Chang
 	return false
 }
 
-// act starts a step, unless the same one is still running.
-func (d *Daemon) act(now time.Time, step plan.Step) {
+// act starts a step, unless the same one is still running, or as many as may be in a minute were begun; 0 is no limit. What is not begun now the next
+// plan has again.
+func (d *Daemon) act(now time.Time, step plan.Step, perMinute int) {
 	if d.running[step.ID] || now.Before(d.failed[step.ID]) {
+		return
+	}
+	if !d.mayBegin(now, perMinute) {
 		return
 	}
 	delete(d.failed, step.ID)

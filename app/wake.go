@@ -19,6 +19,9 @@ type wake struct {
 	read, readAt time.Time
 	// inRead says that every provider is being read.
 	inRead bool
+	// probes says that the API server is probed at all, inProbe that it is being probed, and probeAt when the next one is due; zero is at once.
+	probes, inProbe bool
+	probeAt         time.Time
 }
 
 func (w *wake) changed(now time.Time) {
@@ -51,10 +54,24 @@ func (w *wake) due() time.Time {
 	case !w.hasRead():
 		return w.readAt
 	case w.inRead:
-		return w.passAt()
+		return w.probeOr(w.passAt())
 	}
-	return earlier(w.passAt(), w.readAt)
+	return w.probeOr(earlier(w.passAt(), w.readAt))
 }
+
+func (w *wake) probeOr(at time.Time) time.Time {
+	if !w.probes || w.inProbe {
+		return at
+	}
+	return earlier(at, later(w.probeAt, w.read))
+}
+
+func (w *wake) probeDue(now time.Time) bool {
+	return w.probes && !w.inProbe && w.hasRead() && !now.Before(w.probeAt)
+}
+
+// hold keeps changes from starting the next pass too soon.
+func (w *wake) hold(now time.Time) { w.calm = now.Add(w.timing.Held) }
 
 func (w *wake) passDue(now time.Time) bool { return !now.Before(w.passAt()) }
 

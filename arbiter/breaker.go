@@ -91,6 +91,8 @@ func (p *pass) watch() {
 func (p *pass) judgeBreaker(f finding) {
 	b, there := p.breakers[f.scope]
 	switch {
+	case f.bad && !there && p.holdsAll(f.scope):
+		// One event for one outage: a narrower breaker opens when the wider one thaws, if it is still bad then.
 	case f.bad && !there:
 		b = ledger.Breaker{Scope: f.scope, Opened: p.now, Message: f.message}
 		p.noteBreaker(b, reason.BreakerOpen, f.message+": "+consequence(b))
@@ -105,6 +107,20 @@ func (p *pass) judgeBreaker(f finding) {
 	default:
 		p.thaw(b, f)
 	}
+}
+
+// holdsAll tells whether a wider breaker holds all that this scope's would: what freezes everything is wider than the cluster's, and that than those of
+// pools and zones.
+func (p *pass) holdsAll(scope string) bool {
+	for _, b := range p.breakers {
+		if b.Freezes() && scope != ledger.ScopeAPI && scope != ledger.ScopeLeases {
+			return true
+		}
+		if b.Holds() && b.Scope == ledger.ScopeCluster && (strings.HasPrefix(scope, ledger.ScopePool) || strings.HasPrefix(scope, ledger.ScopeZone)) {
+			return true
+		}
+	}
+	return false
 }
 
 func consequence(b ledger.Breaker) string {

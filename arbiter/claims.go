@@ -40,7 +40,11 @@ func (p *pass) advance() {
 		if beforeDeletion(c) && p.opts.Mode == Protect && c.Owner != ledger.Healer {
 			c = p.abort(c, reason.ProtectMode, "the daemon only adds capacity and repairs")
 		}
-		if v := p.holdsBack(c); v != nil {
+		v := p.pauses(c)
+		if v == nil {
+			v = p.holdsBack(c)
+		}
+		if v != nil {
 			p.verdict(c, v.reason, "it waits where it is: "+v.message, v.due)
 			continue
 		}

@@ -32,6 +32,7 @@ func growing() []gate {
 	return []gate{
 		{"view", (*pass).answers},           // a pool that the provider says nothing about is not resized
 		{"rival", (*pass).alone},            // another autoscaler is at work
+		{"paused", (*pass).notPaused},       // a person said so
 		{"frozen", (*pass).notFrozen},       // new machines could not come up
 		{"displaced", (*pass).notDisplaced}, // an outage must not replace the fleet under another name
 		{"back-off", (*pass).notBackedOff},  // a pool that failed is left alone for a while
@@ -46,6 +47,7 @@ func disrupting() []gate {
 		{"view", (*pass).answers},          // a pool that the provider says nothing about is left alone
 		{"freshness", (*pass).fresh},       // no destruction by an old view
 		{"rival", (*pass).alone},           // another autoscaler is at work: nothing is scaled beside it
+		{"paused", (*pass).notPaused},      // a person said so
 		{"native", (*pass).notNative},      // the provider's own upgrade goes on there
 		{"foreign", (*pass).notForeign},    // another program's node
 		{"claimed", (*pass).unclaimed},     // one owner per node
@@ -62,6 +64,7 @@ func disrupting() []gate {
 func versioning() []gate {
 	return []gate{
 		{"view", (*pass).answers},
+		{"paused", (*pass).notPaused},
 		{"breaker", (*pass).calm},
 		{"mode", (*pass).mayDisrupt},
 	}
@@ -71,6 +74,7 @@ func upgradingNatively() []gate {
 	return []gate{
 		{"view", (*pass).answers},
 		{"freshness", (*pass).fresh},
+		{"paused", (*pass).notPaused},
 		{"halted", (*pass).notHalted}, // a no of the provider is not asked for again in the same window
 		{"breaker", (*pass).calm},
 		{"in-flight", (*pass).settled},     // the size is not changed while the provider replaces nodes

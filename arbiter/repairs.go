@@ -87,15 +87,26 @@ func (p *pass) withinRate() *verdict {
 	if p.opts.Repairs.PerHour <= 0 {
 		return nil
 	}
-	begun := 0
-	oldest := p.now
+	// A claim tells when it began, and is stored at once; the moment outlives it.
+	began := map[string]time.Time{}
 	for _, m := range p.ledger.Moments() {
-		if age := p.now.Sub(m.At); !strings.HasPrefix(m.Key, repairBegun) || age < 0 || age >= momentsKept {
+		if id, is := strings.CutPrefix(m.Key, repairBegun); is {
+			began[id] = m.At
+		}
+	}
+	for _, c := range p.ledger.Claims() {
+		if c.Owner == ledger.Healer {
+			began[c.Pool+"/"+c.ID] = c.Since
+		}
+	}
+	begun, oldest := 0, p.now
+	for _, at := range began {
+		if age := p.now.Sub(at); age < 0 || age >= momentsKept {
 			continue
 		}
 		begun++
-		if m.At.Before(oldest) {
-			oldest = m.At
+		if at.Before(oldest) {
+			oldest = at
 		}
 	}
 	if begun < p.opts.Repairs.PerHour {

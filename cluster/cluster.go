@@ -55,6 +55,7 @@ type Cluster struct {
 	ledger        ledger.Ledger
 	results       []Result
 	answers       []Answer
+	requests      []Request
 	serverVersion string
 
 	// budgetChanges and workloadChanges count the changes of these tables.
@@ -100,6 +101,11 @@ func (c *Cluster) Apply(now time.Time, e Event) {
 		c.changed()
 	case APIAnswered:
 		c.answered(e.Answer)
+	case RequestsSeen:
+		if !slices.EqualFunc(c.requests, e.Requests, Request.equal) {
+			c.requests = e.Requests
+			c.changed()
+		}
 	case ServerVersionSeen:
 		if c.serverVersion != e.Version {
 			c.serverVersion = e.Version
@@ -153,7 +159,7 @@ func (c *Cluster) Snapshot() *Snapshot {
 		Rows: c.rows, Strays: freeze(&c.strays), nodesBy: freeze(&c.nodesBy),
 		BudgetsVersion: c.budgetChanges, WorkloadsVersion: c.workloadChanges,
 		Offers: freeze(&c.offers), Alerts: c.alerts,
-		Ledger: c.ledger, Results: c.results, Answers: c.answers, ServerVersion: c.serverVersion,
+		Ledger: c.ledger, Results: c.results, Answers: c.answers, Requests: c.requests, ServerVersion: c.serverVersion,
 	}
 	return c.last
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Event is one change of the picture: [Set], [Unset], [ProviderObserved], [PoolProblem], [LedgerSaved], [StepEnded], [ResultsSettled],
-// [AlertsObserved], [APIAnswered] or [ServerVersionSeen].
+// [AlertsObserved], [APIAnswered], [RequestsSeen] or [ServerVersionSeen].
 type Event interface{ event() }
 
 // Object is a thing of the Kubernetes API: one of its own types, or a [*Pod].
@@ -63,6 +63,9 @@ type AlertsObserved struct{ Alerts Alerts }
 // APIAnswered says how the API server answered a call of ours.
 type APIAnswered struct{ Answer Answer }
 
+// RequestsSeen says what people ask for now, all of it, in the order of the keys.
+type RequestsSeen struct{ Requests []Request }
+
 // ServerVersionSeen says which version the API server has.
 type ServerVersionSeen struct{ Version string }
 
@@ -74,5 +77,6 @@ func (LedgerSaved) event()       {}
 func (StepEnded) event()         {}
 func (ResultsSettled) event()    {}
 func (APIAnswered) event()       {}
+func (RequestsSeen) event()      {}
 func (ServerVersionSeen) event() {}
 func (AlertsObserved) event()    {}

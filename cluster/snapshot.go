@@ -79,6 +79,8 @@ type Snapshot struct {
 
 	// Answers are the API server's last answers to calls of ours, oldest first. Good ones don't change the generation.
 	Answers []Answer
+	// Requests are what people ask for, in the order of their keys.
+	Requests []Request
 	// Ledger is what was remembered when the snapshot was taken.
 	Ledger ledger.Ledger
 	// Results of steps that the ledger does not know of yet, in the order in which they came.

@@ -89,6 +89,7 @@ func (h *Healer) open(s *cluster.Snapshot, now time.Time) *pass {
 	p.claims = claimsByNode(s.Ledger)
 	p.incidents = incidentsByNode(s.Ledger)
 	p.operations = s.Ledger.Operations()
+	p.breakers = s.Ledger.Breakers()
 	p.blind = p.seesNoLease()
 	return p
 }
@@ -104,6 +105,7 @@ type pass struct {
 	claims     claims
 	incidents  map[string]ledger.Incident
 	operations []ledger.Operation
+	breakers   []ledger.Breaker
 	blind      bool
 }
 
@@ -190,6 +192,10 @@ func (p *pass) look(x subject) {
 	incident, open := p.incidents[x.ref.Key()]
 	if p.blind && (open || found.health == sick) {
 		found = finding{health: doubtful, sign: reason.StaleView, message: blindMessage(p.opts.BlindAfter)}
+	}
+	if b, held := p.held(x); held && found.health != well && (open || found.health == sick) {
+		p.stand(x, b, found, incident, open)
+		return
 	}
 	switch {
 	case found.health == well && open:

@@ -39,8 +39,8 @@ func (p *pass) sicken(x subject, f finding, incident ledger.Incident, open bool)
 	incident.Ill = incident.Ill.Observe(p.now, p.opts.MaxGap)
 	expires := incident.Ill.Reaches(f.limit)
 	incident.State = ledger.Suspected
-	// A repair that is under way goes on for as long as the node is sick in any way.
-	if _, ours := p.underWay(x); ours || !expires.After(p.now) {
+	// A repair that is under way goes on for as long as the node is sick in any way, unless it began before an outage.
+	if claim, ours := p.underWay(x); ours && !p.begunBeforeThaw(x, claim) || !expires.After(p.now) {
 		incident.State = ledger.Sick
 	}
 	// Once the threshold has passed, the stopwatch has done its work.

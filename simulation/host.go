@@ -214,12 +214,22 @@ func (p *Process) Namespace() string { return Namespace }
 // Spawn does work that takes some time, and hands over its result a moment later. The effects of the work come at once: between them and the delivery the
 // process may crash.
 func (p *Process) Spawn(work func(ctx context.Context) (deliver func(now time.Time))) {
-	p.w.After(p.w.between(p.w.timing.Call, "call"), func() {
+	p.spawn("call", p.w.lateness, work)
+}
+
+// Aside is Spawn for what is looked at beside the daemon's work: it draws delays of its own, and is never late.
+func (p *Process) Aside(work func(ctx context.Context) (deliver func(now time.Time))) {
+	p.spawn("aside", func() time.Duration { return 0 }, work)
+}
+
+func (p *Process) spawn(who string, late func() time.Duration, work func(ctx context.Context) (deliver func(now time.Time))) {
+	soon := func(d time.Duration, do func()) { p.w.queue.add(p.w.elapsed+d, storyOf(who), false, do) }
+	soon(p.w.between(p.w.timing.Call, who), func() {
 		if p.ended {
 			return
 		}
 		deliver := work(p.ctx)
-		p.w.After(p.w.between(p.w.timing.Call, "call")+p.w.lateness(), func() {
+		soon(p.w.between(p.w.timing.Call, who)+late(), func() {
 			if p.ended {
 				return
 			}
@@ -227,6 +237,14 @@ func (p *Process) Spawn(work func(ctx context.Context) (deliver func(now time.Ti
 			p.w.host.rouse()
 		})
 	})
+}
+
+// storyOf is whose events the pieces of work are.
+func storyOf(who string) string {
+	if who == "call" {
+		return "story"
+	}
+	return who
 }
 
 // read begins a call that changes nothing.

@@ -67,7 +67,6 @@ var list = []Entry{
 	{ProviderUnknown, Holds, "The provider's answer is missing or not to be trusted; nothing is concluded from it.", "Look at the provider's error in the status."},
 	{CannotReplaceAtMin, Holds, "The pool is at min = max, and its provider can neither replace nor delete without shrinking.", "Raise max by one."},
 	{ReplacementFailed, Holds, "The replacement did not become ready in time; the repair waits before it tries again.", ""},
-	{HealRequested, Acts, "A person asked for the node's repair.", ""},
 
 	{VersionBehind, Acts, "The node's kubelet is older than the pool's target version.", ""},
 	{VersionWanted, Acts, "The provider's template of the pool has another version than the pool's target.", ""},

@@ -116,7 +116,6 @@ const (
 	ProviderUnknown    Reason = "ProviderUnknown"
 	CannotReplaceAtMin Reason = "CannotReplaceAtMin"
 	ReplacementFailed  Reason = "ReplacementFailed"
-	HealRequested      Reason = "HealRequested"
 )
 
 // Upgrading.

@@ -59,7 +59,7 @@ func Start(w *simulation.World, rules *app.Rules, lives func(*app.Daemon)) {
 		}
 		d, err := app.Assemble(*rules, app.Surroundings{
 			API: p.API(), Namespace: p.Namespace(), Providers: []cloudprovider.CloudProvider{p.Provider()}, Reporter: reporter,
-			Spawn: p.Spawn, Now: p.Clock().Now, Wait: noWaiting,
+			Spawn: p.Spawn, Aside: p.Aside, Now: p.Clock().Now, Wait: noWaiting,
 		})
 		if err != nil {
 			panic(err) // a test's rules are wrong
