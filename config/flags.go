@@ -23,6 +23,7 @@ type flags struct {
 	dryRun                      bool
 	unreadyPercentage           float64
 	maxDisruptionsPerPool       string
+	maxRepairsPerPool           string
 	startupTaints, ignoreTaints []string
 	allowed, bypassed           []string
 	drainPriorities             string
@@ -52,6 +53,7 @@ func newFlags() *flags {
 	f.section("Healer", f.addHealer)
 	f.section("Upgrader", f.addUpgrader)
 	f.section("Disruptions", f.addDisruptions)
+	f.section("Breakers", f.addBreakers)
 	f.section("Leader election", f.addElection)
 	f.section("Logs", f.addLogs)
 	f.addForeign(f.all)
@@ -195,6 +197,25 @@ func (f *flags) addDisruptions(fs *pflag.FlagSet) {
 	fs.DurationVar(&d.BlockingSystemPodTimeout, "blocking-system-pod-distruption-timeout", d.BlockingSystemPodTimeout, "the age at which such a pod no longer keeps its node; 0 means never")
 	fs.BoolVar(&d.SkipNodesWithLocalStorage, "skip-nodes-with-local-storage", d.SkipNodesWithLocalStorage, "let a pod with local data keep its node")
 	fs.BoolVar(&d.SkipNodesWithCustomControllerPods, "skip-nodes-with-custom-controller-pods", d.SkipNodesWithCustomControllerPods, "let a pod of an unknown kind of controller keep its node")
+}
+
+// addBreakers has what stops disruptions when too much is wrong at once, and what bounds repairs below that.
+func (f *flags) addBreakers(fs *pflag.FlagSet) {
+	b, r := &f.config.Arbiter.Breakers, &f.config.Arbiter.Repairs
+	fs.IntVar(&b.ClusterCount, "breaker-cluster-count", b.ClusterCount, "the cluster's breaker opens when more nodes than this, and more than --breaker-cluster-percentage, are sick")
+	fs.IntVar(&b.ClusterPercentage, "breaker-cluster-percentage", b.ClusterPercentage, "see --breaker-cluster-count; it opens by --ok-total-unready-count and --max-total-unready-percentage as well")
+	fs.IntVar(&b.PoolCount, "breaker-pool-count", b.PoolCount, "a pool's breaker opens when more of its nodes than this, and more than --breaker-pool-percentage, are sick")
+	fs.IntVar(&b.PoolPercentage, "breaker-pool-percentage", b.PoolPercentage, "see --breaker-pool-count")
+	fs.IntVar(&b.ZonePercentage, "breaker-zone-percentage", b.ZonePercentage, "a zone's breaker opens when this percentage of its nodes, and more than two, are sick")
+	fs.IntVar(&b.LeasePercentage, "breaker-lease-percentage", b.LeasePercentage, "everything stops when this percentage of the node leases, and more than two, have expired")
+	fs.DurationVar(&b.SlowAnswer, "breaker-api-latency", b.SlowAnswer, "how long a small read of the API server may take; everything stops when it takes longer, or fails, more than once in a minute")
+	fs.DurationVar(&b.Calm, "breaker-calm", b.Calm, "how long things have to be better before an open breaker thaws")
+	fs.DurationVar(&b.Stage, "breaker-stage", b.Stage, "how long each stage of the thaw lasts at least; the stages let through 1, 2, 4 and 8 disruptions")
+	fs.IntVar(&b.Writes, "breaker-writes-per-minute", b.Writes, "how many steps may be begun in a minute while a breaker is open or thaws")
+	fs.IntVar(&r.AtOnce, "max-repairs", r.AtOnce, "the most nodes of the cluster that are repaired at a time")
+	fs.StringVar(&f.maxRepairsPerPool, "max-repairs-per-pool", r.PerPool.String(), "the most nodes of a pool that are repaired at a time, as a number or a percentage; one always may be")
+	fs.IntVar(&r.PerHour, "max-repairs-per-hour", r.PerHour, "the most repairs that are begun within an hour; 0 means no limit")
+	fs.DurationVar(&r.CoolDown, "repair-cool-down", r.CoolDown, "the least time between the beginnings of two repairs in a pool")
 }
 
 func (f *flags) addElection(fs *pflag.FlagSet) {

@@ -47,6 +47,9 @@ func (f *flags) settle(p *problems) {
 	if c.Arbiter.MaxDisruptionsPerPool, err = parseShare(f.maxDisruptionsPerPool); err != nil {
 		p.addf("--max-disruptions-per-pool: %w", err)
 	}
+	if c.Arbiter.Repairs.PerPool, err = parseShare(f.maxRepairsPerPool); err != nil {
+		p.addf("--max-repairs-per-pool: %w", err)
+	}
 	c.flags = layerOf(f.all, p)
 	if !f.all.Changed("drain-timeout") { // and if it is, the other two have nothing to say
 		c.flags.drainTimeout.is = time.Duration(f.gracefulSeconds)*time.Second + f.evictionTime
@@ -129,6 +132,18 @@ func (f *flags) checkNumbers(p *problems) {
 	}
 	if qps := c.KubeClientQPS; !(qps > 0 && qps < 1e6) {
 		p.addf("--kube-client-qps is %v: give a number above 0", qps)
+	}
+	b := c.Arbiter.Breakers
+	for _, n := range []struct {
+		flag string
+		is   int
+	}{
+		{"breaker-cluster-percentage", b.ClusterPercentage}, {"breaker-pool-percentage", b.PoolPercentage},
+		{"breaker-zone-percentage", b.ZonePercentage}, {"breaker-lease-percentage", b.LeasePercentage},
+	} {
+		if n.is < 1 || n.is > 100 {
+			p.addf("--%s is %d: give a percentage from 1 to 100", n.flag, n.is)
+		}
 	}
 	if u := f.unreadyPercentage; !(u >= 0 && u <= 100) {
 		p.addf("--max-total-unready-percentage is %v: give a number from 0 to 100", u)

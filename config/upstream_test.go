@@ -54,10 +54,12 @@ func TestAFlagWithAnUpstreamNameIsInTheTable(t *testing.T) {
 	ours := map[string]bool{
 		"mode": true, "dry-run": true, "config": true, "version": true, "autoscale": true, "autoheal": true, "auto-upgrade": true,
 		"drain-timeout": true, "drain-retry-after": true, "max-disruptions": true, "max-disruptions-per-pool": true, "pass-budget": true, "consolidate": true,
+		"max-repairs": true, "max-repairs-per-pool": true, "max-repairs-per-hour": true, "repair-cool-down": true,
 	}
 	for _, s := range newFlags().sections {
 		s.VisitAll(func(flag *pflag.Flag) {
-			prefixed := strings.HasPrefix(flag.Name, "heal-") || strings.HasPrefix(flag.Name, "upgrade-") || strings.HasPrefix(flag.Name, "cloud-")
+			prefixed := strings.HasPrefix(flag.Name, "heal-") || strings.HasPrefix(flag.Name, "upgrade-") || strings.HasPrefix(flag.Name, "cloud-") ||
+				strings.HasPrefix(flag.Name, "breaker-")
 			if !known[flag.Name] && !ours[flag.Name] && !prefixed {
 				t.Errorf("--%s is neither in the table nor one of ours by its name", flag.Name)
 			}
