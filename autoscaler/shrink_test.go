@@ -428,7 +428,9 @@ func devices(name corev1.ResourceName, n int64) OnNode {
 }
 
 func asksDevices(name corev1.ResourceName, n int64) OnPod {
-	return func(p *corev1.Pod) { p.Spec.Containers[0].Resources.Requests[name] = *resource.NewQuantity(n, resource.DecimalSI) }
+	return func(p *corev1.Pod) {
+		p.Spec.Containers[0].Resources.Requests[name] = *resource.NewQuantity(n, resource.DecimalSI)
+	}
 }
 
 // held is a pool whose provider asks to leave its size alone.
