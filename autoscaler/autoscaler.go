@@ -31,6 +31,8 @@ type Autoscaler struct {
 	// names are the names of the expanders.
 	names     []string
 	stopwatch func() time.Time
+	// priorities are what the priority expander's ConfigMap said when it was last looked at.
+	priorities *priorities
 	// memos are what was found out about each node of the last snapshot, and askings about each template of pods.
 	memos    []memo
 	askings  map[*cluster.PodTemplate]asking
@@ -140,6 +142,7 @@ type pass struct {
 	shapes     map[string]scheduling.Shape // by pool; see shape
 	sizes      map[string]size             // by pool
 	total      int                         // nodes of the cluster, those that it will have included; only if there is a limit
+	totals     []total                     // bounds on what all nodes have together; see bounds
 	timers     []ledger.Timer              // ours
 	kept       map[string]bool             // timers that are still right
 	overdue    *bool                       // whether the timers have to be written again; see stale

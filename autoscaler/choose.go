@@ -18,19 +18,22 @@ const (
 
 // pack puts the best option for the classes into the trial.
 func (p *pass) pack(options []option, classes []scheduling.Class, limits scheduling.Limits) (option, scheduling.Packing) {
-	first := p.choose(options)
+	judges, most := p.judges(options), limits.Most
+	first := choose(options, judges)
+	limits.Most = min(most, p.roomOf(first.pools))
 	if len(options) == 1 {
 		return first, p.trial.Pack(classes, p.offers(first.pools), limits)
 	}
 	candidate, mended := first, option{}
 	for try := range mostTries {
 		before := p.trial.Mark()
+		limits.Most = min(most, p.roomOf(candidate.pools))
 		packing := p.trial.Pack(classes, p.offers(candidate.pools), limits)
 		homeless := p.homelessIn(packing)
 		if try == 0 {
 			mended = p.mended(first, packing, homeless)
 		}
-		if len(homeless) == 0 && (try == 0 || p.prefers(actual(candidate, packing), mended)) {
+		if len(homeless) == 0 && (try == 0 || prefers(judges, actual(candidate, packing), mended)) {
 			return candidate, packing
 		}
 		p.trial.Undo(before)
@@ -38,8 +41,9 @@ func (p *pass) pack(options []option, classes []scheduling.Class, limits schedul
 		if len(homeless) == 0 || len(options) == 0 || p.spent() {
 			break
 		}
-		candidate = p.choose(options)
+		candidate = choose(options, judges)
 	}
+	limits.Most = min(most, p.roomOf(first.pools))
 	return first, p.trial.Pack(classes, p.offers(first.pools), limits)
 }
 
@@ -101,8 +105,8 @@ func largerThan(than option, options []option) []option {
 func perNode(o option, i int) float64 { return float64(o.Has[i]) / float64(max(o.Nodes, 1)) }
 
 // prefers tells whether the expanders find the first of the options better.
-func (p *pass) prefers(a, b option) bool {
-	for _, score := range p.a.expanders {
+func prefers(judges []judge, a, b option) bool {
+	for _, score := range judges {
 		if x, y := score(a), score(b); x != y {
 			return x < y
 		}

@@ -23,6 +23,10 @@ const (
 	LeastNodes = "least-nodes"
 	// Random prefers any. The same pods and pools always give the same choice.
 	Random = "random"
+	// Price prefers the pool whose new nodes cost the least for what they would run.
+	Price = "price"
+	// Priority prefers the pool with the highest number in the ConfigMap [cluster.PriorityExpander].
+	Priority = "priority"
 )
 
 // option is what a family of like pools could do for pods that find no room. The pool that is in the name of the others is the first.
@@ -45,18 +49,26 @@ func (r rejected) String() string {
 	return fmt.Sprintf("%s would take %s, but the expander preferred pool %s", count(r.nodes, "new node", "new nodes"), count(r.pods, "pod", "pods"), r.best)
 }
 
-// expander gives an option a score: the lowest is the best.
-type expander func(o option) float64
+// expander makes the judge of some options.
+type expander func(p *pass, options []option) judge
+
+// judge gives an option a score: the lowest is the best.
+type judge func(o option) float64
+
+// alone is the expander that looks at each option by itself.
+func alone(j judge) expander { return func(*pass, []option) judge { return j } }
 
 // Expanders are the names of all expanders, in order.
 func Expanders() []string { return slices.Sorted(maps.Keys(expanders())) }
 
 func expanders() map[string]expander {
 	return map[string]expander{
-		LeastWaste: waste,
-		MostPods:   func(o option) float64 { return -float64(o.Pods) },
-		LeastNodes: func(o option) float64 { return float64(o.Nodes) },
-		Random:     func(o option) float64 { return o.lot },
+		LeastWaste: alone(waste),
+		MostPods:   alone(func(o option) float64 { return -float64(o.Pods) }),
+		LeastNodes: alone(func(o option) float64 { return float64(o.Nodes) }),
+		Random:     alone(func(o option) float64 { return o.lot }),
+		Price:      byPrice,
+		Priority:   byPriority,
 	}
 }
 
@@ -78,7 +90,7 @@ func expandersOf(list string) (names []string, chain []expander, err error) {
 // taken where they are equally large.
 func (p *pass) options(classes []scheduling.Class, open []*cluster.Pool) []option {
 	offers := p.offers(open)
-	families := p.trial.Families(offers)
+	families := p.families(open, offers)
 	all := make([]option, len(families))
 	groups := make([][]scheduling.Offer, len(families))
 	for i, family := range families {
@@ -101,8 +113,8 @@ func (p *pass) options(classes []scheduling.Class, open []*cluster.Pool) []optio
 }
 
 // choose is the best option. What no expander decides goes to the pool that is smallest, which keeps like pools in balance, and then by name.
-func (p *pass) choose(options []option) option {
-	for _, score := range p.a.expanders {
+func choose(options []option, judges []judge) option {
+	for _, score := range judges {
 		options = best(options, score)
 	}
 	return slices.MinFunc(options, func(a, b option) int {
@@ -110,8 +122,17 @@ func (p *pass) choose(options []option) option {
 	})
 }
 
+// judges are those of the expanders of the chain.
+func (p *pass) judges(options []option) []judge {
+	all := make([]judge, len(p.a.expanders))
+	for i, e := range p.a.expanders {
+		all[i] = e(p, options)
+	}
+	return all
+}
+
 // best are the options with the lowest score.
-func best(options []option, score expander) []option {
+func best(options []option, score judge) []option {
 	var best []option
 	lowest := 0.0
 	for _, o := range options {

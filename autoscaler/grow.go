@@ -59,8 +59,11 @@ func (p *pass) fillToMin() {
 	for pool := range p.s.Pools.Values() {
 		z := p.sizes[pool.Name]
 		need := pool.Settings.Min - z.Desired - z.removals
+		if pool.Settings.ZeroOrMax && need > 0 {
+			need = pool.Settings.Max - z.Desired - z.removals
+		}
 		_, _, held := pool.Holds(cloudprovider.Autoscale)
-		if need <= 0 || !pool.Settings.Autoscale || held || pool.Problem != "" {
+		if need <= 0 || !p.opts.EnforceMinSize || !pool.Settings.Autoscale || held || pool.Problem != "" {
 			continue
 		}
 		if why, message, due := p.closed(pool); why != "" && why != reason.NoTemplate {
@@ -218,11 +221,31 @@ func (p *pass) take(packing scheduling.Packing) []scheduling.Class {
 	for _, placed := range packing.Placed {
 		p.settle(placed.Pod, placed.Node)
 	}
+	p.complete()
 	left := make([]scheduling.Class, 0, len(packing.Left))
 	for _, leftover := range packing.Left {
 		left = append(left, leftover.Class)
 	}
 	return left
+}
+
+// complete adds the rest of the nodes of pools that have none or all of them.
+func (p *pass) complete() {
+	for pool := range p.s.Pools.Values() {
+		g := p.growths[pool.Name]
+		if g == nil || !pool.Settings.ZeroOrMax {
+			continue
+		}
+		shape, known := p.shape(pool.Name)
+		for missing := pool.Settings.Max - p.sizes[pool.Name].Peak - g.delta; known && missing > 0; missing-- {
+			g.delta++
+			name := fmt.Sprintf("%s-all-%d", pool.Name, g.delta)
+			p.expectNew(shape, name)
+			p.fresh[name] = g
+			p.added = append(p.added, name)
+			p.rounds = 2 // these nodes are not of the round's choice
+		}
+	}
 }
 
 // asked is how many nodes this decision asks of a pool already.
@@ -254,6 +277,14 @@ func (p *pass) closed(pool *cluster.Pool) (why reason.Reason, message string, du
 		return reason.MaxNodesTotal, fmt.Sprintf("the cluster has, or is to have, as many nodes as --max-nodes-total=%d allows", p.opts.MaxNodesTotal), time.Time{}
 	case !known:
 		return reason.NoTemplate, "nobody tells what a new node of it looks like", time.Time{}
+	}
+	if room, by := p.roomByTotals(pool); room <= 0 {
+		return by.why, by.full(), time.Time{}
+	}
+	switch all := pool.Settings.Max - size; {
+	case pool.Settings.ZeroOrMax && p.roomIn(pool) < all:
+		return reason.AllOrNothing, fmt.Sprintf("it needs all %s up to its max of %d at once, and limits leave room for %d",
+			count(all, "node", "nodes"), pool.Settings.Max, max(p.roomIn(pool), 0)), time.Time{}
 	case p.roomIn(pool) <= 0:
 		return reason.MaxSizeReached, fmt.Sprintf("it grows by the %d nodes that --max-nodes-per-scaleup allows", p.opts.MaxNodesPerScaleUp), time.Time{}
 	}
@@ -263,7 +294,18 @@ func (p *pass) closed(pool *cluster.Pool) (why reason.Reason, message string, du
 // roomIn is how many more nodes a pool may get in this decision.
 func (p *pass) roomIn(pool *cluster.Pool) int {
 	asked := p.asked(pool)
-	return min(pool.Settings.Max-p.sizes[pool.Name].Peak-asked, p.opts.MaxNodesPerScaleUp-asked, p.roomInCluster())
+	byTotals, _ := p.roomByTotals(pool)
+	return min(pool.Settings.Max-p.sizes[pool.Name].Peak-asked, p.opts.MaxNodesPerScaleUp-asked, p.roomInCluster(), byTotals)
+}
+
+// roomOf is how many more nodes pools that grow together may get among them, as far as bounds on the whole cluster go.
+func (p *pass) roomOf(pools []*cluster.Pool) int {
+	room := p.roomInCluster()
+	for _, pool := range pools {
+		byTotals, _ := p.roomByTotals(pool)
+		room = min(room, byTotals)
+	}
+	return room
 }
 
 // roomInCluster is how many more nodes the cluster may get in this decision.

@@ -24,6 +24,21 @@ type Options struct {
 	// PassBudget is how long one decision about new nodes may take; past it the nodes that were found until then are asked for, and the pods that
 	// were not looked at have their turn in the next pass (--pass-budget). 0 means no limit.
 	PassBudget time.Duration
+	// EnforceMinSize brings pools that are below their min up to it (--enforce-node-group-min-size). Upstream's default is false: there a pool stays
+	// below its min until pods need it.
+	EnforceMinSize bool
+	// CoresTotal, MemoryTotal (in GiB) and GPUTotals bound what all nodes of the cluster have together; a Max of 0 is no bound (--cores-total,
+	// --memory-total, --gpu-total).
+	CoresTotal, MemoryTotal Total
+	GPUTotals               []GPUTotal
+	// BalanceSimilar has the cluster-autoscaler's rules say which pools are alike, and so are kept in balance (--balance-similar-node-groups); without it
+	// they are those whose nodes hold the same and have the same taints.
+	BalanceSimilar bool
+	// BalancingIgnoreLabels are more labels in which like pools may differ (--balancing-ignore-label). BalancingLabels, if there are any, are all that
+	// decides which pools are alike (--balancing-label).
+	BalancingIgnoreLabels, BalancingLabels []string
+	// The shares by which like pools may differ in memory, in what pods can have, and in what is left of that (--memory-difference-ratio and so on).
+	MemoryDifferenceRatio, MaxAllocatableDifferenceRatio, MaxFreeDifferenceRatio float64
 	// StartupTaints are the keys of taints that a node carries until it is ready for pods (--startup-taint); see also [startupPrefixes].
 	StartupTaints []string
 
@@ -46,7 +61,9 @@ type Options struct {
 // Defaults are the options that hold where nothing else is said.
 func Defaults() Options {
 	return Options{
-		Expander: LeastWaste, MaxNodesPerScaleUp: 1000, PassBudget: 2 * time.Second,
+		Expander: LeastWaste, MaxNodesPerScaleUp: 1000, PassBudget: 2 * time.Second, EnforceMinSize: true,
+		CoresTotal: Total{Max: 320000}, MemoryTotal: Total{Max: 6400000},
+		MemoryDifferenceRatio: 0.015, MaxAllocatableDifferenceRatio: 0.05, MaxFreeDifferenceRatio: 0.05,
 		ScaleDownEnabled: true, ScaleDownUnreadyEnabled: true,
 		ScaleDownDelayAfterAdd: 10 * time.Minute, ScaleDownDelayAfterFailure: 3 * time.Minute, ScaleDownDelayTypeLocal: true,
 		Drain: drain.Defaults(),
@@ -64,6 +81,18 @@ func (o Options) Validate() error {
 	}
 	if o.MaxNodesPerScaleUp < 1 {
 		errs = append(errs, fmt.Errorf("--max-nodes-per-scaleup is %d: give at least 1", o.MaxNodesPerScaleUp))
+	}
+	for _, ratio := range []struct {
+		flag  string
+		value float64
+	}{
+		{"--memory-difference-ratio", o.MemoryDifferenceRatio},
+		{"--max-allocatable-difference-ratio", o.MaxAllocatableDifferenceRatio},
+		{"--max-free-difference-ratio", o.MaxFreeDifferenceRatio},
+	} {
+		if !(ratio.value >= 0 && ratio.value <= 1) {
+			errs = append(errs, fmt.Errorf("%s is %v: give a number from 0 to 1", ratio.flag, ratio.value))
+		}
 	}
 	for _, d := range []struct {
 		flag  string

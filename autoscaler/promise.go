@@ -65,10 +65,14 @@ func (p *pass) dropUnused(out scheduling.Packing) bool {
 	for _, node := range out.Nodes {
 		used[node.Name] = true
 	}
+	wanted := map[*growth]bool{} // pools that have no node or all keep all if one is used
+	for name := range used {
+		wanted[p.fresh[name]] = true
+	}
 	before := len(p.added)
 	p.added = slices.DeleteFunc(p.added, func(name string) bool {
 		g := p.fresh[name]
-		if used[name] || g.delta <= g.least {
+		if used[name] || g.delta <= g.least || g.pool.Settings.ZeroOrMax && wanted[g] {
 			return false
 		}
 		if g.delta--; g.delta == 0 {

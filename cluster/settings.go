@@ -16,6 +16,9 @@ type Settings struct {
 	AutoUpgrade bool
 	// Min and Max are the limits of every size that we ask for.
 	Min, Max int
+	// ZeroOrMax says that the pool has either no node or Max of them, asked for and given back all at once; AllowPartial keeps those that came when others
+	// of them could not be made.
+	ZeroOrMax, AllowPartial bool
 
 	// UtilizationThreshold is the share of a node's allocatable below which it counts as underutilized, from 0 to 1.
 	UtilizationThreshold float64

@@ -81,6 +81,8 @@ const (
 	Pod  Kind = "Pod"
 	Node Kind = "Node"
 	Pool Kind = "Pool"
+	// Setting is a part of the configuration that is read from the cluster, by its name.
+	Setting Kind = "Setting"
 )
 
 // Verdict is a decider's answer about one subject that it leaves as it is: why, since when, and when it will look again. Together with

@@ -83,6 +83,18 @@ const (
 	SimulationFailed  Reason = "SimulationFailed"
 	DeletionCandidate Reason = "DeletionCandidate"
 	OtherAutoscaler   Reason = "OtherAutoscaler"
+	HeadroomShort     Reason = "HeadroomShort"
+	NamespaceEnding   Reason = "NamespaceTerminating"
+	CoresTotal        Reason = "CoresTotal"
+	MemoryTotal       Reason = "MemoryTotal"
+	GPUTotal          Reason = "GpuTotal"
+	ProbingPool       Reason = "ProbingPool"
+	AllOrNothing      Reason = "AllOrNothing"
+	StartupTimedOut   Reason = "StartupTimedOut"
+	TemplateMismatch  Reason = "TemplateMismatch"
+	PriorityInvalid   Reason = "PriorityConfigMapInvalid"
+	PriorityNoPool    Reason = "PriorityConfigMapNoGroupMatched"
+	PriorityUnmatched Reason = "PriorityConfigMapNotMatchedGroup"
 )
 
 // What keeps a pod where it is (the words of the cluster-autoscaler's blocking pod reasons, where it has one).
