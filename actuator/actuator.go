@@ -67,7 +67,7 @@ func (a *Actuator) Do(ctx context.Context, step plan.Step) cluster.Result {
 	if err != nil {
 		result.Err, result.Class = err.Error(), cloudprovider.ClassOf(err)
 		if typed, ok := errors.AsType[*cloudprovider.Error](err); ok {
-			result.RetryAfter = typed.RetryAfter
+			result.RetryAfter, result.Scope = typed.RetryAfter, typed.Scope
 		}
 	}
 	return result

@@ -26,6 +26,11 @@ func (a *Actuator) increase(ctx context.Context, step plan.Step) error {
 		return err
 	}
 	return providerError(doing, a.order(ctx, func(ctx context.Context) error {
+		if all, ok := cloudprovider.As[cloudprovider.AtomicIncreaser](group); ok && step.Atomic {
+			if err := all.AtomicIncreaseSize(ctx, step.Delta); !errors.Is(err, cloudprovider.ErrNotImplemented) {
+				return err
+			}
+		}
 		tokens, ok := cloudprovider.As[cloudprovider.TokenIncreaser](group)
 		if ok && step.Operation != "" {
 			err := tokens.IncreaseSizeWithToken(ctx, step.Delta, step.Operation)

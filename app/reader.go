@@ -47,6 +47,7 @@ func (r *reader) read(ctx context.Context, provider cloudprovider.CloudProvider,
 			continue
 		}
 		pool, instances := r.readGroup(ctx, provider.Name(), group)
+		pool.GPULabel = provider.GPULabel()
 		if pool.Problem == "" {
 			pool.Observed = at
 		}

@@ -66,6 +66,8 @@ type Options struct {
 	// BackoffInitial, BackoffMax and BackoffReset are how long a pool that failed to grow is left alone: first, at most, and after how
 	// long without failure it starts at the first again (--initial-node-group-backoff-duration and so on).
 	BackoffInitial, BackoffMax, BackoffReset time.Duration
+	// Startup are the taints that a node carries until it is ready for pods.
+	Startup cluster.Startup
 	// Drain are the rules about pods.
 	Drain drain.Options
 }
@@ -151,10 +153,20 @@ const momentsKept = time.Hour // also what a rate per hour looks back
 
 // forget drops moments about nodes that are too old to matter, so that the ledger doesn't grow with every node that ever was.
 func (p *pass) forget() {
+	p.forgetBackoffs()
 	for _, m := range p.ledger.Moments() {
 		aboutNode := strings.HasPrefix(m.Key, "drain-failed/") || strings.HasPrefix(m.Key, "spare/") || strings.HasPrefix(m.Key, repairBegun)
 		if aboutNode && p.now.Sub(m.At) > momentsKept {
 			p.remember(ledger.Drop(m))
+		}
+	}
+}
+
+// forgetBackoffs drops those that count for nothing any more.
+func (p *pass) forgetBackoffs() {
+	for _, b := range p.ledger.Backoffs() {
+		if !p.now.Before(b.Until) && p.now.Sub(b.Failed) >= p.opts.BackoffReset {
+			p.remember(ledger.Drop(b))
 		}
 	}
 }

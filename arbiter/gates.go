@@ -337,7 +337,7 @@ func (p *pass) withinSize(proposal plan.Proposal, pool *cluster.Pool) *verdict {
 }
 
 func (p *pass) notBackedOff(_ plan.Proposal, pool *cluster.Pool) *verdict {
-	if b, ok := p.ledger.Backoff(pool.Name); ok && p.now.Before(b.Until) {
+	if b, ok := pool.Backoff(p.ledger); ok && p.now.Before(b.Until) {
 		return &verdict{reason: reason.PoolInBackoff, message: fmt.Sprintf("pool %s failed to grow at %s (%s)", pool.Name, b.Failed.Format(time.TimeOnly), b.Reason), due: b.Until}
 	}
 	return nil

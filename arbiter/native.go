@@ -51,12 +51,12 @@ func (p *pass) settleNative(r cluster.Result) {
 		return
 	}
 	message := fmt.Sprintf("the provider did not upgrade pool %s: %s", r.Pool, r.Err)
-	if definite(r.Class) {
+	if cluster.Definite(r.Class) {
 		rollout.State, rollout.Reason, rollout.Message = ledger.Halted, reason.RolloutHalted, message
 		rollout.Native = ledger.NativeUpgrade{}
 		p.remember(ledger.Put(rollout))
 	}
-	p.note(plan.Note{Owner: ledger.Upgrader, Pool: r.Pool, Reason: reasonOf(r.Class), Message: message, Warning: true})
+	p.note(plan.Note{Owner: ledger.Upgrader, Pool: r.Pool, Reason: r.Reason(), Message: message, Warning: true})
 }
 
 // atWork is the answer while the provider upgrades the pool by its own means; nil if it doesn't.

@@ -5,8 +5,11 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
@@ -14,7 +17,7 @@ import (
 
 // track looks at every operation by what the provider shows: whether the target took the change, and which instances came of it.
 //
-//	Requested ──► Accepted ──► (done: every instance is a ready node)
+//	Requested ──► Accepted ──► (done: every instance is a node that is ready for pods)
 //	    │             └──────► Failed: an instance could not be made, or the time is over ──► (done: what did not come is given back)
 //	    └───────► (dropped: refused, or the pool was resized by somebody else)
 func (p *pass) track() {
@@ -84,21 +87,27 @@ func (p *pass) assign(op ledger.Operation, taken map[string]bool) {
 	if op = p.shed(op); op.Delta() == 0 {
 		return
 	}
+	late, next := p.startingUp(op)
 	switch {
 	case p.count(op, p.isReady) == op.Delta():
 		p.arrive(op)
+	case late != "":
+		p.fail(op, reason.StartupTimedOut, late, cloudprovider.Scope{})
 	case p.now.Before(op.Until):
 		p.due(op.Until)
+		p.due(next)
 	case len(p.over(op.Pool, ledger.NodeRef{})) > 0:
 		// In an outage no new node can come up: its time begins anew when that is over.
 		op.Until = p.now.Add(p.pool(op.Pool).Settings.MaxNodeProvisionTime)
 		p.remember(ledger.Put(op))
 		p.due(op.Until)
+	case p.count(op, p.came) == op.Delta() && !next.IsZero():
+		p.due(next) // all registered, and some of them are not ready for pods yet
 	case p.count(op, p.came) == op.Delta():
 		p.arrive(op) // they came, and what ails one of them now is the healer's
 	default:
 		p.fail(op, reason.ProvisionTimedOut, fmt.Sprintf("%d of %d nodes became ready in %s",
-			p.count(op, p.came), op.Delta(), op.Until.Sub(op.Requested).Round(time.Second)))
+			p.count(op, p.came), op.Delta(), op.Until.Sub(op.Requested).Round(time.Second)), cloudprovider.Scope{})
 	}
 }
 
@@ -116,6 +125,10 @@ func (p *pass) shed(op ledger.Operation) ledger.Operation {
 	if len(broken) == 0 {
 		return op
 	}
+	if op.Atomic && !p.partial(op.Pool) {
+		p.fail(op, classReason(info), "not all of them could be made: "+info.ErrorMessage, info.Scope)
+		return ledger.Operation{}
+	}
 	lost := op
 	lost.ID, lost.From, lost.Instances, lost.Claim = op.ID+"-broken-"+label(ledger.NodeRef{ProviderID: broken[0]}), op.To-len(broken), broken, ""
 	op.To -= len(broken)
@@ -127,7 +140,7 @@ func (p *pass) shed(op ledger.Operation) ledger.Operation {
 	} else {
 		p.remember(ledger.Put(op))
 	}
-	p.fail(lost, classReason(info), info.ErrorMessage)
+	p.fail(lost, classReason(info), info.ErrorMessage, info.Scope)
 	if op.Delta() == 0 {
 		op.Message = info.ErrorMessage
 		p.replacementFailed(op)
@@ -146,9 +159,52 @@ func (p *pass) count(op ledger.Operation, holds func(id string) bool) int {
 	return n
 }
 
+// isReady tells whether the instance is a node that the pods that it was asked for can have.
 func (p *pass) isReady(id string) bool {
 	node := p.node(ledger.NodeRef{ProviderID: id})
-	return node != nil && cluster.IsReady(node)
+	return node != nil && cluster.IsReady(node) && p.waits(node) == ""
+}
+
+// waits says what a node lacks before pods can have it; see [cluster.Startup.Waits].
+func (p *pass) waits(node *corev1.Node) string { return p.opts.Startup.Waits(node, p.s.PoolOf(node)) }
+
+// startingUp looks at the operation's nodes whose kubelets are ready and that still wait for something: it names one that has waited for longer than the
+// startup time, and else gives the moment at which the first of them will have.
+func (p *pass) startingUp(op ledger.Operation) (late string, next time.Time) {
+	pool := p.pool(op.Pool)
+	for _, id := range op.Instances {
+		node := p.node(ledger.NodeRef{ProviderID: id})
+		if node == nil || !cluster.IsReady(node) || p.serves(node) {
+			continue
+		}
+		what := p.waits(node)
+		until := node.CreationTimestamp.Add(pool.Settings.MaxNodeStartupTime)
+		switch {
+		case what == "":
+		case !p.now.Before(until):
+			return fmt.Sprintf("node %s has waited for %s for longer than %s", node.Name, what, pool.Settings.MaxNodeStartupTime), time.Time{}
+		case next.IsZero() || until.Before(next):
+			next = until
+		}
+	}
+	return "", next
+}
+
+// serves tells whether a pod that did not come with the node is on it.
+func (p *pass) serves(node *corev1.Node) bool {
+	return slices.ContainsFunc(p.s.PodsOn(node.Name), func(pod *cluster.Pod) bool {
+		_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
+		return !mirror && !drain.IsDaemonSetPod(pod)
+	})
+}
+
+// toGiveBack tells whether a failed operation's instance may be deleted: it never was a ready node, or it never got ready for pods and runs none.
+func (p *pass) toGiveBack(op ledger.Operation, id string) bool {
+	if !p.came(id) {
+		return true
+	}
+	node := p.node(ledger.NodeRef{ProviderID: id})
+	return op.Reason == reason.StartupTimedOut && node != nil && p.waits(node) != "" && !p.serves(node)
 }
 
 // came tells whether the instance has ever been a ready node. One that was is no longer the operation's to give back: it may run pods.
@@ -170,6 +226,7 @@ func classReason(info *cloudprovider.InstanceErrorInfo) reason.Reason {
 // arrive ends an operation that brought all it was asked for. A claim's replacement is known from here on.
 func (p *pass) arrive(op ledger.Operation) {
 	p.remember(ledger.Drop(op))
+	p.proven(op.Pool)
 	c, ok := p.ledger.Claim(op.Claim)
 	if !ok {
 		p.note(plan.Note{
@@ -184,10 +241,10 @@ func (p *pass) arrive(op ledger.Operation) {
 }
 
 // fail gives up what did not come of an operation.
-func (p *pass) fail(op ledger.Operation, why reason.Reason, message string) {
+func (p *pass) fail(op ledger.Operation, why reason.Reason, message string, scope cloudprovider.Scope) {
 	op.State, op.Reason, op.Message = ledger.Failed, why, message
 	p.remember(ledger.Put(op))
-	p.backOff(op.Pool, why, message)
+	p.backOff(op.Pool, why, message, scope)
 	p.note(plan.Note{
 		Owner: op.Owner, Pool: op.Pool, Reason: why, Warning: true,
 		Message: fmt.Sprintf("growing pool %s from %d to %d is given up: %s", op.Pool, op.From, op.To, message),
@@ -209,7 +266,7 @@ func (p *pass) pursue() {
 			}
 			p.step(plan.Step{
 				ID: "increase/" + op.ID, Do: plan.Increase, Owner: op.Owner, Pool: op.Pool, From: op.From,
-				Delta: op.Delta(), Operation: op.ID, Reason: op.Reason, Message: op.Message,
+				Delta: op.Delta(), Operation: op.ID, Reason: op.Reason, Message: op.Message, Atomic: op.Atomic,
 			})
 		case ledger.Failed:
 			p.giveBack(op)
@@ -231,7 +288,7 @@ func (p *pass) giveBack(op ledger.Operation) {
 	for _, id := range op.Instances {
 		ref := ledger.NodeRef{ProviderID: id}
 		atMin := pool.Target-1 < pool.Settings.Min
-		if !p.instance(ref).Here() || p.came(id) || atMin && !pool.Can.Replace {
+		if !p.instance(ref).Here() || !p.toGiveBack(op, id) || atMin && !pool.Can.Replace {
 			continue
 		}
 		left++
@@ -268,8 +325,15 @@ func (p *pass) request(pool *cluster.Pool, delta int, owner ledger.Owner, claim 
 		From: pool.Target, To: pool.Target + delta, Owner: owner, Claim: claim, Reason: why, Message: message, State: ledger.Requested,
 		Requested: p.now, Until: p.now.Add(pool.Settings.MaxNodeProvisionTime), Known: p.known(pool.Name),
 	}
+	op.Atomic = pool.Settings.ZeroOrMax
 	p.remember(ledger.Put(op))
 	return op
+}
+
+// partial tells whether the instances of a pool with no node or all that could be made are kept when others could not.
+func (p *pass) partial(pool string) bool {
+	known := p.pool(pool)
+	return known != nil && known.Settings.AllowPartial
 }
 
 // expect opens an operation that the provider carries out by itself: it replaces an instance and keeps the target.

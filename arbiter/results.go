@@ -45,7 +45,7 @@ func (p *pass) settleOperation(op ledger.Operation, r cluster.Result) {
 			Message: fmt.Sprintf("pool %s was resized by somebody else meanwhile; deciding anew: %s", op.Pool, r.Err),
 		})
 		p.forgetOperation(op)
-	case definite(r.Class):
+	case cluster.Definite(r.Class):
 		p.refused(op, r)
 	default:
 		op.NotBefore = r.At.Add(p.retryAfter(r))
@@ -68,8 +68,8 @@ func (p *pass) accept(op ledger.Operation, at time.Time) {
 // refused ends an operation that the provider answered with a clear no, and lets the pool back off.
 func (p *pass) refused(op ledger.Operation, r cluster.Result) {
 	p.remember(ledger.Drop(op))
-	why := reasonOf(r.Class)
-	p.backOff(op.Pool, why, r.Err)
+	why := r.Reason()
+	p.backOff(op.Pool, why, r.Err, r.Scope)
 	p.note(plan.Note{
 		Owner: op.Owner, Pool: op.Pool, Reason: why, Warning: true,
 		Message: fmt.Sprintf("pool %s could not grow from %d to %d: %s", op.Pool, op.From, op.To, r.Err),
@@ -101,10 +101,10 @@ func (p *pass) settleClaim(c ledger.Claim, r cluster.Result) {
 		// The last live look found a pod that was bound meanwhile: the provider was not asked, so the drain goes on, within its time.
 		c = p.unkeep(c)
 		c.Phase = ledger.Draining
-	case untaken && definite(r.Class) && r.Class != cloudprovider.ClassNotFound:
+	case untaken && cluster.Definite(r.Class) && r.Class != cloudprovider.ClassNotFound:
 		// The provider will never do it: the node is better given back than kept cordoned for ever.
 		p.remember(ledger.Put(ledger.Moment{Key: drainFailed(c.Node), At: p.now}))
-		p.abort(p.unkeep(c), reasonOf(r.Class), r.Err)
+		p.abort(p.unkeep(c), r.Reason(), r.Err)
 		return
 	}
 	c.NotBefore = r.At.Add(p.retryAfter(r))
@@ -112,7 +112,7 @@ func (p *pass) settleClaim(c ledger.Claim, r cluster.Result) {
 	if r.Class == cluster.ClassBudget || r.Class == cluster.ClassConflict {
 		return // a budget spent or an object changed since the snapshot: the ordinary course of things
 	}
-	p.noteClaim(c, reasonOf(r.Class), true, fmt.Sprintf("%s of %s failed, and is tried again: %s", stepName(r.Step), c.Node, r.Err))
+	p.noteClaim(c, r.Reason(), true, fmt.Sprintf("%s of %s failed, and is tried again: %s", stepName(r.Step), c.Node, r.Err))
 }
 
 // unkeep takes back the decision how the instance goes, and the operation that was to bring its successor.
@@ -129,30 +129,6 @@ func (p *pass) retryAfter(r cluster.Result) time.Duration {
 	return max(r.RetryAfter, p.opts.RetryAfter)
 }
 
-// definite tells whether an error of this class says for sure that nothing was changed.
-func definite(class cloudprovider.Class) bool {
-	switch class {
-	case cloudprovider.ClassOutOfResources, cloudprovider.ClassQuota, cloudprovider.ClassLimit, cloudprovider.ClassInvalid,
-		cloudprovider.ClassUnauthorized, cloudprovider.ClassNotFound, cloudprovider.ClassNotImplemented:
-		return true
-	}
-	return false
-}
-
-func reasonOf(class cloudprovider.Class) reason.Reason {
-	switch class {
-	case cloudprovider.ClassOutOfResources:
-		return reason.OutOfResources
-	case cloudprovider.ClassQuota:
-		return reason.QuotaExceeded
-	case cluster.ClassAPI, cluster.ClassConflict, cluster.ClassBudget, cluster.ClassPodsLeft:
-		return reason.APIError
-	case cluster.ClassSeveralBudgets:
-		return reason.SeveralBudgets
-	}
-	return reason.ProviderError
-}
-
 // stepName is the first part of a step's ID, which says in a word what it does.
 func stepName(id string) string {
 	for i := range id {
@@ -164,12 +140,29 @@ func stepName(id string) string {
 }
 
 // backOff holds the pool's next growth back: the first time for the initial length, then twice as long each time, up to the longest; a pool
-// that went long enough without a failure starts anew.
-func (p *pass) backOff(pool string, why reason.Reason, message string) {
-	b := ledger.Backoff{Pool: pool, Reason: why, Message: message, Failed: p.now, Length: p.opts.BackoffInitial}
-	if old, ok := p.ledger.Backoff(pool); ok && p.now.Sub(old.Failed) < p.opts.BackoffReset {
-		b.Length = min(2*old.Length, p.opts.BackoffMax)
+// that went long enough without a failure starts anew. Where the error is about a type of machines or a zone, all pools that would have these are held back.
+func (p *pass) backOff(pool string, why reason.Reason, message string, scope cloudprovider.Scope) {
+	all := []ledger.Backoff{{Pool: pool}}
+	if scope != (cloudprovider.Scope{}) {
+		all = append(all, ledger.Backoff{Zone: scope.Zone, InstanceType: scope.InstanceType})
 	}
-	b.Until = p.now.Add(b.Length)
-	p.remember(ledger.Put(b))
+	for _, b := range all {
+		b.Reason, b.Message, b.Failed, b.Length = why, message, p.now, p.opts.BackoffInitial
+		if e, ok := p.ledger.Get(ledger.Put(b).Key); ok && p.now.Sub(e.Backoff.Failed) < p.opts.BackoffReset {
+			b.Length = min(2*e.Backoff.Length, p.opts.BackoffMax)
+		}
+		b.Until = p.now.Add(b.Length)
+		p.remember(ledger.Put(b))
+	}
+}
+
+// proven forgets the pool's back-offs: a machine has come.
+func (p *pass) proven(name string) {
+	pool := p.pool(name)
+	if pool == nil {
+		return
+	}
+	for b, ok := pool.Backoff(p.ledger); ok; b, ok = pool.Backoff(p.ledger) {
+		p.remember(ledger.Drop(b))
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -71,6 +72,7 @@ func (a *Autoscaler) Decide(s *cluster.Snapshot, now time.Time) plan.Decision {
 	if a.last.holds(s, now) {
 		return a.last.decision
 	}
+	s = withRefusals(s)
 	decision := a.decide(s, now)
 	a.last = memory{generation: s.Generation, made: now, decision: decision}
 	return decision
@@ -199,7 +201,7 @@ func newPass(a *Autoscaler, s *cluster.Snapshot, now time.Time) *pass {
 	}
 	for pool := range s.Pools.Values() {
 		p.sizes[pool.Name] = p.sizeOf(pool)
-		p.pools[pool.Name] = &poolFacts{pool: pool}
+		p.pools[pool.Name] = &poolFacts{pool: pool, devices: pool.GPULabel != "" || len(pool.Devices()) > 0}
 	}
 	if p.opts.MaxNodesTotal > 0 {
 		p.total = p.clusterSize()
@@ -215,6 +217,13 @@ type poolFacts struct {
 	// shut is why no node of the pool may be removed; nil if some may.
 	shut     *verdict
 	shutSaid bool
+	// devices says that its nodes have devices that plugins bring.
+	devices bool
+}
+
+// lacks tells whether a node of the pool has not got a device yet that it should have.
+func (f *poolFacts) lacks(node *corev1.Node) bool {
+	return f != nil && f.devices && f.pool.MissingDevice(node) != ""
 }
 
 // cleared is room for n zero values, taken from before where it is large enough.

@@ -258,7 +258,7 @@ func (p *pass) asked(pool *cluster.Pool) int {
 
 // closed says why a pool can't grow, whatever for; empty if it can.
 func (p *pass) closed(pool *cluster.Pool) (why reason.Reason, message string, due time.Time) {
-	backoff, failed := p.s.Ledger.Backoff(pool.Name)
+	backoff, failed := pool.Backoff(p.s.Ledger)
 	_, known := p.shape(pool.Name)
 	size := p.sizes[pool.Name].Peak + p.asked(pool)
 	heldBy, held, isHeld := pool.Holds(cloudprovider.Autoscale)
@@ -278,6 +278,9 @@ func (p *pass) closed(pool *cluster.Pool) (why reason.Reason, message string, du
 	case !known:
 		return reason.NoTemplate, "nobody tells what a new node of it looks like", time.Time{}
 	}
+	if failed && p.probing(pool) && p.probes(pool) <= 0 {
+		return reason.ProbingPool, fmt.Sprintf("it failed to grow a while ago (%s), and is tried with one node first", backoff.Reason), time.Time{}
+	}
 	if room, by := p.roomByTotals(pool); room <= 0 {
 		return by.why, by.full(), time.Time{}
 	}
@@ -295,7 +298,27 @@ func (p *pass) closed(pool *cluster.Pool) (why reason.Reason, message string, du
 func (p *pass) roomIn(pool *cluster.Pool) int {
 	asked := p.asked(pool)
 	byTotals, _ := p.roomByTotals(pool)
+	if p.probing(pool) {
+		byTotals = min(byTotals, p.probes(pool))
+	}
 	return min(pool.Settings.Max-p.sizes[pool.Name].Peak-asked, p.opts.MaxNodesPerScaleUp-asked, p.roomInCluster(), byTotals)
+}
+
+// probing tells whether the pool failed to grow and has not brought a node since: it is tried with one before it gets more. A pool that has no node or all
+// can't be.
+func (p *pass) probing(pool *cluster.Pool) bool {
+	b, failed := pool.Backoff(p.s.Ledger)
+	return failed && !pool.Settings.ZeroOrMax && !p.reached(b.Failed.Add(p.opts.BackoffReset))
+}
+
+// probes is how many nodes may be asked of such a pool: one at a time.
+func (p *pass) probes(pool *cluster.Pool) int {
+	for _, op := range p.operations[pool.Name] {
+		if op.State != ledger.Failed {
+			return 0
+		}
+	}
+	return 1 - p.asked(pool)
 }
 
 // roomOf is how many more nodes pools that grow together may get among them, as far as bounds on the whole cluster go.

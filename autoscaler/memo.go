@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/plan"
@@ -88,7 +86,7 @@ func (a *Autoscaler) look(m *memo, row *cluster.Row) {
 	}
 	*m = memo{
 		row: row, load: load, use: load.of(node, false), ready: cluster.IsReady(node), ordinary: ordinary(node),
-		booting: slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return startup(t, a.opts.StartupTaints) }),
+		booting: slices.ContainsFunc(node.Spec.Taints, a.opts.boots),
 	}
 	switch {
 	case node.Annotations[ScaleDownDisabled] == "true":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/drain"
 )
 
@@ -39,8 +40,12 @@ type Options struct {
 	BalancingIgnoreLabels, BalancingLabels []string
 	// The shares by which like pools may differ in memory, in what pods can have, and in what is left of that (--memory-difference-ratio and so on).
 	MemoryDifferenceRatio, MaxAllocatableDifferenceRatio, MaxFreeDifferenceRatio float64
-	// StartupTaints are the keys of taints that a node carries until it is ready for pods (--startup-taint); see also [startupPrefixes].
-	StartupTaints []string
+	// Startup are the taints that a node carries until it is ready for pods (--startup-taint, --startup-taint-prefix). StatusTaints are keys of taints
+	// that say something about a node as it is now (--status-taint). Neither are part of what a new node looks like.
+	Startup      cluster.Startup
+	StatusTaints []string
+	// BackoffReset is after how long without a failure a pool is no longer tried with one node first (--node-group-backoff-reset-timeout).
+	BackoffReset time.Duration
 
 	// ScaleDownEnabled allows the removal of nodes (--scale-down-enabled).
 	ScaleDownEnabled bool
@@ -61,7 +66,7 @@ type Options struct {
 // Defaults are the options that hold where nothing else is said.
 func Defaults() Options {
 	return Options{
-		Expander: LeastWaste, MaxNodesPerScaleUp: 1000, PassBudget: 2 * time.Second, EnforceMinSize: true,
+		Expander: LeastWaste, MaxNodesPerScaleUp: 1000, PassBudget: 2 * time.Second, EnforceMinSize: true, BackoffReset: 3 * time.Hour,
 		CoresTotal: Total{Max: 320000}, MemoryTotal: Total{Max: 6400000},
 		MemoryDifferenceRatio: 0.015, MaxAllocatableDifferenceRatio: 0.05, MaxFreeDifferenceRatio: 0.05,
 		ScaleDownEnabled: true, ScaleDownUnreadyEnabled: true,

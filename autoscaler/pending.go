@@ -53,6 +53,8 @@ func (p *pass) leaves(pod *cluster.Pod) (reason.Reason, string) {
 	switch {
 	case drain.IsDaemonSetPod(pod):
 		return reason.DaemonSetPod, "DaemonSet pods come with their nodes"
+	case p.ending(pod.Namespace):
+		return reason.NamespaceEnding, fmt.Sprintf("its namespace %s is being deleted", pod.Namespace)
 	case len(pod.Spec.SchedulingGates) > 0:
 		return reason.SchedulingGated, fmt.Sprintf("the pod waits for its scheduling gate %s", pod.Spec.SchedulingGates[0].Name)
 	case p.opts.Drain.Expendable(pod):
@@ -64,6 +66,12 @@ func (p *pass) leaves(pod *cluster.Pod) (reason.Reason, string) {
 		return reason.FitsExisting, fmt.Sprintf("the scheduler is making room for it on node %s", pod.NominatedNodeName)
 	}
 	return "", ""
+}
+
+// ending tells whether a namespace is being deleted, and all that is in it.
+func (p *pass) ending(name string) bool {
+	namespace, known := p.s.Namespaces.Get(name)
+	return known && namespace.DeletionTimestamp != nil
 }
 
 // tooYoung tells whether the pod has not waited for its delay. A delay that can't be read counts as none.

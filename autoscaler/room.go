@@ -150,7 +150,7 @@ func (p *pass) open() error {
 // shape is what new nodes of a pool look like; ok is false if nobody tells.
 func (p *pass) shape(pool string) (shape scheduling.Shape, ok bool) {
 	if p.shapes == nil {
-		p.shapes = scheduling.Shapes(p.s)
+		p.shapes = scheduling.Shapes(p.s, func(t corev1.Taint) bool { return p.opts.Startup.Has(t) || slices.Contains(p.opts.StatusTaints, t.Key) })
 	}
 	shape, ok = p.shapes[pool]
 	return shape, ok
@@ -170,7 +170,7 @@ func (p *pass) expect(node *corev1.Node, pods []*cluster.Pod, said string) {
 func (p *pass) expectStarted(row *cluster.Row) {
 	node, on := row.Node, row.Pods
 	ready := node.DeepCopy()
-	ready.Spec.Taints = slices.DeleteFunc(ready.Spec.Taints, func(t corev1.Taint) bool { return startup(t, p.opts.StartupTaints) })
+	ready.Spec.Taints = slices.DeleteFunc(ready.Spec.Taints, p.opts.boots)
 	said := fmt.Sprintf("node %s is starting, and will take it", node.Name)
 	pool := p.s.PoolAt(row)
 	if pool == nil {
@@ -183,6 +183,11 @@ func (p *pass) expectStarted(row *cluster.Row) {
 	if shape, ok := p.shape(pool.Name); ok {
 		if ready.Status.Allocatable.Cpu().IsZero() {
 			ready.Status.Capacity, ready.Status.Allocatable = shape.Node.Status.Capacity, shape.Node.Status.Allocatable
+		}
+		for name, amount := range shape.Node.Status.Allocatable {
+			if has := ready.Status.Allocatable[name]; has.IsZero() && cluster.IsDevice(name) {
+				ready.Status.Allocatable[name] = amount // its plugin doesn't run yet
+			}
 		}
 		on = append(slices.Clip(on), missingFrom(on, shape, node.Name)...)
 	}
@@ -263,15 +268,9 @@ var bootTaints = []string{
 	corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeNetworkUnavailable, "node.cloudprovider.kubernetes.io/uninitialized",
 }
 
-// startupPrefixes begin the keys of taints that count as startup taints without being named by a flag, as upstream.
-var startupPrefixes = []string{"startup-taint.cluster-autoscaler.kubernetes.io/", "ignore-taint.cluster-autoscaler.kubernetes.io/"}
-
-// startup tells whether a taint goes by itself when the node is ready for pods; named are those that a flag names.
-func startup(t corev1.Taint, named []string) bool {
-	if slices.Contains(bootTaints, t.Key) || slices.Contains(named, t.Key) {
-		return true
-	}
-	return slices.ContainsFunc(startupPrefixes, func(prefix string) bool { return strings.HasPrefix(t.Key, prefix) })
+// boots tells whether a taint goes by itself when the node is ready for pods.
+func (o *Options) boots(t corev1.Taint) bool {
+	return slices.Contains(bootTaints, t.Key) || o.Startup.Has(t)
 }
 
 // bootSlack is how long after a node became ready the node controller may take to remove its taints.
@@ -280,12 +279,13 @@ const bootSlack = time.Minute
 // starting tells whether a node is not ready for pods yet and for no fault of its own: it is young and has never been ready, or it is
 // ready and still carries taints that go by themselves.
 func (p *pass) starting(m *memo) bool {
-	if m.ready && !m.booting {
+	facts := p.pools[m.row.Pool]
+	if m.ready && !m.booting && !facts.lacks(m.row.Node) {
 		return false
 	}
 	limit := 15 * time.Minute // for nodes outside all pools: --max-node-startup-time's default
-	if pool := p.s.PoolAt(m.row); pool != nil {
-		limit = pool.Settings.MaxNodeStartupTime
+	if facts != nil {
+		limit = facts.pool.Settings.MaxNodeStartupTime
 	}
 	node := m.row.Node
 	_, since := cluster.Ready(node)

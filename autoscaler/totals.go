@@ -21,9 +21,6 @@ type GPUTotal struct {
 	Total
 }
 
-// gpuResources are the names by which device plugins offer GPUs.
-var gpuResources = []corev1.ResourceName{"nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe"}
-
 // total is one bound on what all nodes have together.
 type total struct {
 	flag string
@@ -51,13 +48,13 @@ func totalsOf(o *Options) []total {
 		all = append(all, total{flag: "--memory-total", why: reason.MemoryTotal, Total: bytes, of: func(n *corev1.Node) int64 { return n.Status.Capacity.Memory().Value() }})
 	}
 	for _, gpu := range o.GPUTotals {
-		all = append(all, total{flag: "--gpu-total for " + gpu.Kind, why: reason.GPUTotal, Total: gpu.Total, of: func(n *corev1.Node) int64 { return gpus(n, gpu.Kind) }})
+		all = append(all, total{flag: "--gpu-total for " + gpu.Kind, why: reason.GPUTotal, Total: gpu.Total, of: func(n *corev1.Node) int64 { return gpusOf(n, gpu.Kind) }})
 	}
 	return all
 }
 
-// gpus counts a node's devices of a kind.
-func gpus(node *corev1.Node, kind string) int64 {
+// gpusOf counts a node's devices of a kind.
+func gpusOf(node *corev1.Node, kind string) int64 {
 	if strings.Contains(kind, "/") {
 		amount := node.Status.Capacity[corev1.ResourceName(kind)]
 		return amount.Value()
@@ -66,7 +63,7 @@ func gpus(node *corev1.Node, kind string) int64 {
 		if value != kind || !namesGPU(key) {
 			continue
 		}
-		for _, name := range gpuResources {
+		for _, name := range cluster.GPUResources() {
 			if amount := node.Status.Capacity[name]; amount.Sign() > 0 {
 				return amount.Value()
 			}

@@ -121,6 +121,8 @@ type InstanceErrorInfo struct {
 	ErrorClass   Class
 	ErrorCode    string
 	ErrorMessage string
+	// Scope is as in [Error].
+	Scope Scope
 }
 
 // Template is what a new node of a group looks like: a Node without name and UID, and the pods that come with it.

@@ -52,8 +52,17 @@ type Error struct {
 	Code string
 	// RetryAfter is how long the cloud wants to be left alone; zero if it doesn't say.
 	RetryAfter time.Duration
+	// Scope says what the error is about besides the group, where the cloud says so: a machine that is out of stock in one zone is so for every group
+	// that would have it there. The zero value is about the group alone.
+	Scope Scope
 	// Err is the cause.
 	Err error
+}
+
+// Scope is a zone, an instance type, or one in the other; a field that is empty is not said.
+type Scope struct {
+	Zone         string `json:"zone,omitempty"`
+	InstanceType string `json:"instanceType,omitempty"`
 }
 
 // Errorf makes a typed error; doing and the rest are as in [Error].
@@ -83,6 +92,14 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Err == nil && t.Doing == "" && t.Class == e.Class
+}
+
+// ScopeOf is what an error is about besides the group; the zero value where it doesn't say.
+func ScopeOf(err error) Scope {
+	if typed, ok := errors.AsType[*Error](err); ok {
+		return typed.Scope
+	}
+	return Scope{}
 }
 
 // ClassOf is the class of an error; [ClassOther] for one that is not typed, and empty for nil.

@@ -129,6 +129,8 @@ type Pool struct {
 	Can Capabilities
 	// Held are the jobs that the provider asks to leave alone on this pool; see [Pool.Holds].
 	Held []cloudprovider.HeldJob
+	// GPULabel is the label that its provider puts on nodes with a GPU; empty if it has none.
+	GPULabel string
 	// Settings are the effective settings: the configuration's entry, else the provider's own, else the flag.
 	Settings Settings
 	// Observed is when the provider last gave a good answer about this pool.
@@ -192,6 +194,8 @@ type Result struct {
 	Class cloudprovider.Class
 	// RetryAfter is how long to wait before the next try; zero if nothing was said.
 	RetryAfter time.Duration
+	// Scope is what the error is about besides the pool, where the provider says so.
+	Scope cloudprovider.Scope
 }
 
 // PodsOn are the pods that are bound to a node and have not finished, in the order of namespace/name. The node need not exist.

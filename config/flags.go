@@ -25,6 +25,8 @@ type flags struct {
 	maxDisruptionsPerPool       string
 	maxRepairsPerPool           string
 	startupTaints, ignoreTaints []string
+	coresTotal, memoryTotal     string
+	gpuTotals                   []string
 	allowed, bypassed           []string
 	drainPriorities             string
 	evictionTime                time.Duration
@@ -118,8 +120,22 @@ func (f *flags) addAutoscaler(fs *pflag.FlagSet) {
 	fs.IntVar(&a.MaxNodesPerScaleUp, "max-nodes-per-scaleup", a.MaxNodesPerScaleUp, "the most nodes that one decision adds to a pool")
 	fs.DurationVar(&a.PassBudget, "pass-budget", a.PassBudget,
 		"how long one decision about sizes may take; past it what was found until then goes out, and the rest follows in the next pass; 0 means no limit")
+	fs.BoolVar(&a.EnforceMinSize, "enforce-node-group-min-size", a.EnforceMinSize, "bring pools that are below their min up to it")
+	fs.StringVar(&f.coresTotal, "cores-total", "0:320000", "the fewest and the most CPUs of all nodes together, as min:max")
+	fs.StringVar(&f.memoryTotal, "memory-total", "0:6400000", "the least and the most memory of all nodes together in GiB, as min:max")
+	fs.StringArrayVar(&f.gpuTotals, "gpu-total", nil,
+		"the fewest and the most GPUs of a kind, as kind:min:max; the kind is the value of the node label that names it, or the name of a resource such as nvidia.com/gpu; can be given several times")
+	fs.BoolVar(&a.BalanceSimilar, "balance-similar-node-groups", a.BalanceSimilar,
+		"let the labels and the size of their nodes say which pools are kept in balance; without it they are those whose nodes hold the same and have the same taints")
+	fs.StringArrayVar(&a.BalancingIgnoreLabels, "balancing-ignore-label", nil, "a label in which such pools may differ, beside those of zones and hosts; can be given several times")
+	fs.StringArrayVar(&a.BalancingLabels, "balancing-label", nil, "a label that alone, with others that are named so, decides which pools are kept in balance; can be given several times")
+	fs.Float64Var(&a.MemoryDifferenceRatio, "memory-difference-ratio", a.MemoryDifferenceRatio, "the share by which such pools' nodes may differ in memory")
+	fs.Float64Var(&a.MaxAllocatableDifferenceRatio, "max-allocatable-difference-ratio", a.MaxAllocatableDifferenceRatio, "the share by which they may differ in what pods can have")
+	fs.Float64Var(&a.MaxFreeDifferenceRatio, "max-free-difference-ratio", a.MaxFreeDifferenceRatio, "the share by which they may differ in what is left of that beside the pods that come with a node")
 	fs.StringArrayVar(&f.startupTaints, "startup-taint", nil, "the key of a taint that a node carries until it is ready for pods; can be given several times")
 	fs.StringArrayVar(&f.ignoreTaints, "ignore-taint", nil, "the same as --startup-taint")
+	fs.StringArrayVar(&a.Startup.Prefixes, "startup-taint-prefix", nil, "the beginning of the keys of such taints; can be given several times")
+	fs.StringArrayVar(&a.StatusTaints, "status-taint", nil, "the key of a taint that tells of a node's state, and that a new node doesn't have; can be given several times")
 	fs.StringSliceVar(&f.allowed, "allowed-scheduler-names", nil, "schedulers besides the default one whose pods count; they have to go by the default profile's rules")
 	fs.StringSliceVar(&f.bypassed, "bypassed-scheduler-names", nil, "the same as --allowed-scheduler-names")
 	fs.Int32Var(&f.drain.ExpendablePodsPriorityCutoff, "expendable-pods-priority-cutoff", f.drain.ExpendablePodsPriorityCutoff,

@@ -20,6 +20,7 @@ type value[T any] struct {
 type layer struct {
 	autoscale, autoheal, autoUpgrade         value[bool]
 	min, max                                 value[int]
+	zeroOrMax, allowPartial                  value[bool]
 	utilizationThreshold, gpuThreshold       value[float64]
 	ignoreDaemonSets, consolidate            value[bool]
 	unneededTime, unreadyTime                value[time.Duration]
@@ -49,6 +50,8 @@ func settings() []setting {
 		{"autoUpgrade", "auto-upgrade", reads(parseSwitch, func(l *layer) *value[bool] { return &l.autoUpgrade })},
 		{"min", "", reads(parseCount, func(l *layer) *value[int] { return &l.min })},
 		{"max", "", reads(parseCount, func(l *layer) *value[int] { return &l.max })},
+		{"zeroOrMax", "", reads(parseSwitch, func(l *layer) *value[bool] { return &l.zeroOrMax })},
+		{"allowPartial", "", reads(parseSwitch, func(l *layer) *value[bool] { return &l.allowPartial })},
 		{"scaleDownUtilizationThreshold", "scale-down-utilization-threshold", reads(parseThreshold, func(l *layer) *value[float64] { return &l.utilizationThreshold })},
 		{"scaleDownGpuUtilizationThreshold", "scale-down-gpu-utilization-threshold", reads(parseThreshold, func(l *layer) *value[float64] { return &l.gpuThreshold })},
 		{"ignoreDaemonSetsUtilization", "ignore-daemonsets-utilization", reads(parseSwitch, func(l *layer) *value[bool] { return &l.ignoreDaemonSets })},

@@ -60,8 +60,12 @@ func (f *flags) writeFile(b *strings.Builder) {
 	}
 }
 
-// ofLimits tells of the two settings that have no flag.
-var ofLimits = map[string]string{"min": "the fewest nodes of the pool", "max": "the most nodes of the pool"}
+// ofLimits tells of the settings that have no flag.
+var ofLimits = map[string]string{
+	"min": "the fewest nodes of the pool", "max": "the most nodes of the pool",
+	"zeroOrMax":    "whether the pool has either no node or all up to its max, asked for at once",
+	"allowPartial": "whether such a pool keeps the nodes that came when others of them could not be made",
+}
 
 // writeUpstream tells what becomes of the cluster-autoscaler's flags.
 func (f *flags) writeUpstream(b *strings.Builder) {

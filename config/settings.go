@@ -61,6 +61,7 @@ func providerLayer(minSize, maxSize int, options *cloudprovider.Options) layer {
 	l.utilizationThreshold = given(options.ScaleDownUtilizationThreshold)
 	l.gpuThreshold = given(options.ScaleDownGpuUtilizationThreshold)
 	l.ignoreDaemonSets = given(options.IgnoreDaemonSetsUtilization)
+	l.zeroOrMax, l.allowPartial = given(options.ZeroOrMaxNodeScaling), given(options.AllowNonAtomicScaleUpToMax)
 	l.unneededTime = given(options.ScaleDownUnneededTime)
 	l.unreadyTime = given(options.ScaleDownUnreadyTime)
 	if t := options.MaxNodeProvisionTime; t != nil && *t != 0 {
@@ -97,6 +98,8 @@ func merge(entry, provider, defaults, flags layer) (cluster.Settings, error) {
 		Autoscale:                   first(places, func(l layer) value[bool] { return l.autoscale }).is,
 		Autoheal:                    first(places, func(l layer) value[bool] { return l.autoheal }).is,
 		AutoUpgrade:                 first(places, func(l layer) value[bool] { return l.autoUpgrade }).is,
+		ZeroOrMax:                   first(places, func(l layer) value[bool] { return l.zeroOrMax }).is,
+		AllowPartial:                first(places, func(l layer) value[bool] { return l.allowPartial }).is,
 		UtilizationThreshold:        first(places, func(l layer) value[float64] { return l.utilizationThreshold }).is,
 		GPUUtilizationThreshold:     first(places, func(l layer) value[float64] { return l.gpuThreshold }).is,
 		IgnoreDaemonSetsUtilization: first(places, func(l layer) value[bool] { return l.ignoreDaemonSets }).is,

@@ -12,6 +12,7 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 
 	"github.com/poolkeeper/poolkeeper/arbiter"
+	"github.com/poolkeeper/poolkeeper/autoscaler"
 )
 
 // problems is what is wrong, in the order in which it was found.
@@ -32,8 +33,10 @@ func (f *flags) settle(p *problems) {
 	f.checkDaemon(p)
 	f.checkNumbers(p)
 	f.checkDurations(p)
+	f.settleTotals(p)
 	p.add(c.Autoscaler.Validate())
-	c.Autoscaler.StartupTaints = slices.Concat(f.startupTaints, f.ignoreTaints)
+	c.Autoscaler.Startup.Taints = slices.Concat(f.startupTaints, f.ignoreTaints)
+	c.Arbiter.Startup, c.Autoscaler.BackoffReset = c.Autoscaler.Startup, c.Arbiter.BackoffReset
 	c.Scheduling.Schedulers = slices.Concat(f.allowed, f.bypassed)
 	turns, err := parseTurns(f.drainPriorities)
 	if err != nil {
@@ -53,6 +56,29 @@ func (f *flags) settle(p *problems) {
 	c.flags = layerOf(f.all, p)
 	if !f.all.Changed("drain-timeout") { // and if it is, the other two have nothing to say
 		c.flags.drainTimeout.is = time.Duration(f.gracefulSeconds)*time.Second + f.evictionTime
+	}
+}
+
+// settleTotals reads the bounds on what all nodes have together.
+func (f *flags) settleTotals(p *problems) {
+	a := &f.config.Autoscaler
+	for _, t := range []struct {
+		flag, text string
+		to         *autoscaler.Total
+	}{{"cores-total", f.coresTotal, &a.CoresTotal}, {"memory-total", f.memoryTotal, &a.MemoryTotal}} {
+		total, err := parseTotal(t.text)
+		if err != nil {
+			p.addf("--%s: %w", t.flag, err)
+		}
+		*t.to = total
+	}
+	for _, text := range f.gpuTotals {
+		total, err := parseGPUTotal(text)
+		if err != nil {
+			p.addf("--gpu-total: %w", err)
+			continue
+		}
+		a.GPUTotals = append(a.GPUTotals, total)
 	}
 }
 

@@ -127,7 +127,6 @@ func TestTypicalCommandLinesOfTheClusterAutoscalerAreTaken(t *testing.T) {
 			`--v=4 --stderrthreshold=info --logtostderr=true --cloud-provider=kwok --skip-nodes-with-local-storage=false --expander=least-waste
 			 --balance-similar-node-groups --skip-nodes-with-system-pods=false --scale-down-unneeded-time=5m --scale-down-delay-after-add=5m`,
 			[]string{
-				"--balance-similar-node-groups has no effect: Like pools are not compared; ties between pools go to the smaller one, which keeps them in balance.",
 				"--stderrthreshold has no effect: Logs go to standard error, and are shaped by --logging-format.",
 			},
 		},

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/version"
 
+	"github.com/poolkeeper/poolkeeper/autoscaler"
 	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/window"
 )
@@ -124,4 +125,31 @@ func parseTurns(text string) ([]drain.Turn, error) {
 		}
 	}
 	return turns, nil
+}
+
+// parseTotal reads a least and a most amount.
+func parseTotal(text string) (autoscaler.Total, error) {
+	least, most, ok := strings.Cut(text, ":")
+	low, errLow := strconv.ParseInt(least, 10, 64)
+	high, errHigh := strconv.ParseInt(most, 10, 64)
+	switch {
+	case !ok || errLow != nil || errHigh != nil:
+		return autoscaler.Total{}, fmt.Errorf("%q is not a least and a most: write it as in \"0:1000\"", text)
+	case low < 0 || high < low || high > 1<<33:
+		return autoscaler.Total{}, fmt.Errorf("%q can't be kept to: give two numbers that are not negative, the lower one first", text)
+	}
+	return autoscaler.Total{Min: low, Max: high}, nil
+}
+
+// parseGPUTotal reads a kind of GPU with a least and a most number.
+func parseGPUTotal(text string) (autoscaler.GPUTotal, error) {
+	kind, rest, ok := strings.Cut(text, ":")
+	if !ok || kind == "" {
+		return autoscaler.GPUTotal{}, fmt.Errorf("%q is not a kind with a least and a most: write it as in \"nvidia-tesla-t4:0:8\"", text)
+	}
+	total, err := parseTotal(rest)
+	if err != nil {
+		return autoscaler.GPUTotal{}, fmt.Errorf("%q: %w", text, err)
+	}
+	return autoscaler.GPUTotal{Kind: kind, Total: total}, nil
 }

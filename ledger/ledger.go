@@ -155,6 +155,8 @@ type Operation struct {
 	Known []string `json:"known,omitempty"`
 	// Instances are the provider IDs that this operation brought, as far as they are seen.
 	Instances []string `json:"instances,omitempty"`
+	// Atomic says that all of the nodes are wanted or none.
+	Atomic bool `json:"atomic,omitempty"`
 	// Pods are the pods (namespace/name) that the new nodes are for.
 	Pods []string `json:"pods,omitempty"`
 	// NotBefore holds the next try back after a call that failed without a clear answer.
@@ -251,9 +253,13 @@ type NativeUpgrade struct {
 	Progress time.Time `json:"progress"`
 }
 
-// Backoff holds scale-ups of a pool back after a failure.
+// Backoff holds scale-ups of a pool back after a failure, or, without a pool, those of all pools whose new machines would be of the type and in the zone
+// that the error named. It stays for a while after it is over: until a machine has come, the pool is only tried with one.
 type Backoff struct {
-	Pool    string        `json:"pool"`
+	Pool string `json:"pool,omitempty"`
+	// Zone and InstanceType are set for a back-off that is not about one pool; either may be empty.
+	Zone         string        `json:"zone,omitempty"`
+	InstanceType string        `json:"instanceType,omitempty"`
 	Reason  reason.Reason `json:"reason"`
 	Message string        `json:"message,omitempty"`
 	// Failed is when the last failure was, Until when the pool may be asked again.
@@ -326,6 +332,9 @@ func (e Entry) Key() string {
 	case e.Rollout != nil:
 		return "rollout/" + e.Rollout.Pool
 	case e.Backoff != nil:
+		if b := e.Backoff; b.Pool == "" {
+			return "backoff//" + b.Zone + "/" + b.InstanceType
+		}
 		return "backoff/" + e.Backoff.Pool
 	case e.Timer != nil:
 		return "timer/" + e.Timer.Key

@@ -197,6 +197,7 @@ type Step struct {
 	Cordoned  bool           `json:"cordoned,omitempty"`
 	Claim     string         `json:"claim,omitempty"`
 	Operation string         `json:"operation,omitempty"`
+	Atomic    bool           `json:"atomic,omitempty"` // all of Delta, or nothing
 	Reason    reason.Reason  `json:"reason"`
 	Message   string         `json:"message,omitempty"`
 }

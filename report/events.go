@@ -91,6 +91,11 @@ func (e *events) tell(now time.Time, p *plan.Plan, s *cluster.Snapshot, groups [
 	for _, g := range heldProposals(p) {
 		e.still(now, e.status, g.key(), string(g.Reason), string(g.Owner)+": "+g.text())
 	}
+	for _, v := range p.Verdicts {
+		if v.Kind == plan.Setting {
+			e.still(now, e.status, v.Name, string(v.Reason), string(v.Owner)+": "+v.Message)
+		}
+	}
 	for key, saying := range e.told { // what does not hold any more is a change when it holds again
 		if !saying.pass.Equal(now) && now.Sub(saying.at) > hushFor {
 			delete(e.told, key)

@@ -93,6 +93,9 @@ func (s *state) grow(pool Pool, f faults, delta int) error {
 	case f.refuse != nil:
 		err := cloudprovider.Errorf(f.refuse.Class, "", "%s", f.refuse.Message)
 		err.Code = f.refuse.Code
+		if f.scoped {
+			err.Scope = cloudprovider.Scope{Zone: pool.Template.Zone, InstanceType: pool.Template.InstanceType}
+		}
 		return err
 	}
 	s.Target += delta

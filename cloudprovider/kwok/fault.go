@@ -18,6 +18,7 @@ const FaultAnnotation = "poolkeeper.io/fault"
 //
 //	outOfStock                  the pool can't grow: the call is refused
 //	outOfStock=late             the call is accepted, and the instances fail with an error instead of booting
+//	outOfStock=type             as outOfStock, and the error says that it is so for the instance type in its zone
 //	quota, quota=late           the same, for the account's quota
 //	error, error=<class>        every change of the pool (of the cloud: every call, also Refresh) fails with that class of error, Other by default
 //	pending                     a bigger target is accepted, and no instances are made for it
@@ -35,6 +36,8 @@ type Fault string
 type faults struct {
 	// refuse is the error of every call that would grow the pool.
 	refuse *failure
+	// scoped says that the error tells of the zone and the instance type.
+	scoped bool
 	// late is the error of instances that are made.
 	late *failure
 	// broken is the class of the error of every change.
@@ -124,6 +127,8 @@ func (f *faults) addRefusal(fault Fault, argument string, why failure) error {
 		f.refuse = &why
 	case "late":
 		f.late = &why
+	case "type":
+		f.refuse, f.scoped = &why, true
 	default:
 		return fmt.Errorf("fault %q: %q is not known here; write %s or %s=late", fault, argument, why.Code, why.Code)
 	}
