@@ -23,7 +23,7 @@ func (a *Actuator) evict(ctx context.Context, step plan.Step) error {
 	var worst cloudprovider.Error
 	var failed []string
 	for _, pod := range step.Pods {
-		err := a.evictOne(ctx, pod, step.Node.Name)
+		err := a.evictOne(ctx, pod, step.Node.Name, step.Force)
 		if err == nil {
 			continue
 		}
@@ -53,13 +53,20 @@ func (a *Actuator) evict(ctx context.Context, step plan.Step) error {
 }
 
 // evictOne looks at the live pod first: an eviction with the UID of a pod that is gone would spend the budget of its namesake.
-func (a *Actuator) evictOne(ctx context.Context, ref plan.PodRef, node string) error {
+//
+// By force the pod is deleted instead, which asks no budget.
+func (a *Actuator) evictOne(ctx context.Context, ref plan.PodRef, node string, force bool) error {
 	doing := "evict pod " + ref.String()
 	leaves, err := a.leaves(ctx, ref, node)
 	if leaves || err != nil {
 		return apiError(doing, err)
 	}
-	err = a.effect(ctx, func(ctx context.Context) error { return a.api.EvictPod(ctx, ref.Namespace, ref.Name, ref.UID, false) })
+	err = a.effect(ctx, func(ctx context.Context) error {
+		if force {
+			return a.api.DeletePod(ctx, ref.Namespace, ref.Name, ref.UID, nil)
+		}
+		return a.api.EvictPod(ctx, ref.Namespace, ref.Name, ref.UID, false)
+	})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil

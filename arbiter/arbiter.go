@@ -61,6 +61,12 @@ type Options struct {
 	SoftMarks int
 	// RetryAfter is how long a step that failed waits before it is tried again.
 	RetryAfter time.Duration
+	// CompletionTimeout is how long a drain waits for pods that have to end by themselves, where that is longer than the pool's own time for a drain.
+	CompletionTimeout time.Duration
+	// VolumeTimeout is how long a node without pods waits for the volumes of those that left to be detached.
+	VolumeTimeout time.Duration
+	// ForceDrain has an upgrade delete the pods that are left when the time of a drain is over, past their budgets and marks.
+	ForceDrain bool
 	// DrainRetryAfter is how long a node whose drain was given up is left alone.
 	DrainRetryAfter time.Duration
 	// BackoffInitial, BackoffMax and BackoffReset are how long a pool that failed to grow is left alone: first, at most, and after how
@@ -78,7 +84,7 @@ func Defaults() Options {
 		Mode: Act, MaxDisruptions: 20, MaxDisruptionsPerPool: intstr.FromString("50%"), MaxScaleDown: 10, MaxDrain: 10,
 		UnreadyCount: 3, UnreadyPercentage: 45, Breakers: DefaultBreakers(), Repairs: DefaultRepairs(),
 		ViewMaxAge: 2 * time.Minute, DeleteDelay: 5 * time.Second, DeletionDelayTimeout: 2 * time.Minute, SoftMarks: 10,
-		RetryAfter: 10 * time.Second, DrainRetryAfter: 10 * time.Minute,
+		RetryAfter: 10 * time.Second, DrainRetryAfter: 10 * time.Minute, CompletionTimeout: time.Hour, VolumeTimeout: 5 * time.Minute,
 		BackoffInitial: 5 * time.Minute, BackoffMax: 30 * time.Minute, BackoffReset: 3 * time.Hour,
 		Drain: drain.Defaults(),
 	}

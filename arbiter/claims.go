@@ -166,7 +166,13 @@ func (p *pass) drainNode(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 	if len(left) == 0 {
 		return p.leaveTaking(c, pool, node)
 	}
-	if !p.now.Before(c.Until) {
+	c = p.extend(c, left)
+	switch {
+	case p.now.Before(c.Until):
+	case p.mayForce(c):
+		p.force(c, left)
+		return c
+	default:
 		p.remember(ledger.Put(ledger.Moment{Key: drainFailed(c.Node), At: p.now}))
 		if c.Owner == ledger.Autoscaler {
 			p.remember(ledger.Put(ledger.Moment{Key: "scale-down-failed/" + c.Pool, At: p.now}))
@@ -190,7 +196,7 @@ func (p *pass) leaveTaking(c ledger.Claim, pool *cluster.Pool, node *corev1.Node
 		p.due(quiet)
 		return c
 	}
-	if p.daemonsLeave(c, node) {
+	if p.daemonsLeave(c, node) || p.detaching(c, node) {
 		return c
 	}
 	if mark, asked := deletionDelay(node); asked {
@@ -241,8 +247,7 @@ func deletionDelay(node *corev1.Node) (mark string, asked bool) {
 // evict evicts the pods that may go now. Those that can't are waited for: what holds them, a budget or a pod that has to end first, changes in
 // the snapshot, so that no refused eviction is tried over and over.
 func (p *pass) evict(c ledger.Claim, node *corev1.Node) {
-	opts := p.opts.Drain
-	opts.Voluntary = c.Owner == ledger.Autoscaler
+	opts := p.drainRules(c)
 	var wave drain.Wave
 	wave, p.spare = drain.Next(p.s, node.Name, opts, p.now, p.spare)
 	for _, v := range wave.Waiting {

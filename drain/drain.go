@@ -71,6 +71,11 @@ type Options struct {
 	// Voluntary says that the disruption could as well not be: then annotations that forbid it block, and so do the rules above. A repair is
 	// not voluntary; only budgets hold it.
 	Voluntary bool
+	// Marks lets annotations that forbid a disruption block, and pods that have to end by themselves be waited for, without the rules above: for an
+	// upgrade. Voluntary does so as well.
+	Marks bool
+	// WaitForJobs waits for pods of Jobs to end by themselves, wherever annotations count.
+	WaitForJobs bool
 	// Own is the daemon's own pod, as namespace/name: it leaves its node last. Empty where it is not known.
 	Own string
 }

@@ -48,12 +48,18 @@ type rule func(r *Rules, pod *cluster.Pod) (v Verdict, decided bool)
 // Open prepares the rules.
 func Open(s *cluster.Snapshot, opts Options, now time.Time) *Rules {
 	rules := append(skips(), ending)
-	if opts.Voluntary {
+	if opts.Voluntary || opts.Marks {
 		rules = append(
 			rules,
 			doNotDisrupt, // before safe-to-evict: of two marks the stricter wins
 			notSafeToEvict,
 			onCompletion,
+			unlessFree(runningJob),
+		)
+	}
+	if opts.Voluntary {
+		rules = append(
+			rules,
 			unlessFree(notReplicated),
 			unlessFree(systemPod),
 			unlessFree(localStorage),
@@ -155,6 +161,15 @@ func onCompletion(_ *Rules, pod *cluster.Pod) (Verdict, bool) {
 		return Verdict{}, false
 	}
 	message := fmt.Sprintf("pod %s is annotated safe-to-evict: \"on-completion\" and still runs", pod.Key())
+	return Verdict{Class: Wait, Reason: reason.WaitsForCompletion, Message: message}, true
+}
+
+// runningJob waits for pods of Jobs where that is asked for: a Job begins anew when its pod is evicted, and may have run for hours.
+func runningJob(r *Rules, pod *cluster.Pod) (Verdict, bool) {
+	if !r.opts.WaitForJobs || pod.Controller == nil || pod.Controller.Kind != "Job" {
+		return Verdict{}, false
+	}
+	message := fmt.Sprintf("pod %s belongs to Job %s, which still runs", pod.Key(), pod.Controller.Name)
 	return Verdict{Class: Wait, Reason: reason.WaitsForCompletion, Message: message}, true
 }
 

@@ -194,6 +194,7 @@ type Step struct {
 	Pods      []PodRef       `json:"pods,omitempty"` // to evict; or, for a deletion, those that may be left on the node
 	Undo      bool           `json:"undo,omitempty"`
 	Dead      bool           `json:"dead,omitempty"`
+	Force     bool           `json:"force,omitempty"` // deletes Pods past their budgets instead of evicting them
 	Cordoned  bool           `json:"cordoned,omitempty"`
 	Claim     string         `json:"claim,omitempty"`
 	Operation string         `json:"operation,omitempty"`

@@ -120,6 +120,8 @@ var list = []Entry{
 	{WaitingForReplacement, Reports, "The replacement is not ready yet.", ""},
 	{Draining, Reports, "The node's pods are being evicted.", ""},
 	{WaitingForPods, Reports, "Evicted pods are still ending.", ""},
+	{WaitingForVolumes, Reports, "The node's pods are gone, and their volumes are still being detached.", "If that takes long, look at the storage driver."},
+	{DrainForced, Acts, "The drain took longer than allowed, and its last pods are deleted past their budgets, as was asked for.", ""},
 	{DrainTimedOut, Reports, "The drain took longer than allowed and was undone.", "Look at the pods and budgets that are named."},
 	{DeletionDelayed, Reports, "The node is empty, and an annotation asks to wait a little before it is deleted.", ""},
 	{DeletingInstance, Reports, "The instance is being deleted.", ""},

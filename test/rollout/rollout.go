@@ -118,11 +118,11 @@ func Measure(size Size, engine scheduling.Engine) (Cost, error) {
 	}
 	m.began = m.world.Now()
 	m.world.SetVersion("general", after)
-	err := m.world.RunUntil(func() bool { return m.current(d) }, 12*time.Hour)
+	err := m.world.RunUntil(func() bool { return m.current(d) }, 3*time.Hour)
 	m.Took = m.world.Now().Sub(m.began)
 	m.Violations = m.world.Violations()
 	if err != nil {
-		return m.Cost, fmt.Errorf("the rollout does not end: %w", err)
+		return m.Cost, fmt.Errorf("the rollout does not end: %w; the pools are %+v, the claims %+v", err, d.Plan().Pools, d.Plan().Claims)
 	}
 	return m.Cost, nil
 }

@@ -1,0 +1,106 @@
+package arbiter_test
+
+import (
+	"testing"
+	"time"
+
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/poolkeeper/poolkeeper/arbiter"
+	"github.com/poolkeeper/poolkeeper/cluster"
+	. "github.com/poolkeeper/poolkeeper/cluster/clustertest"
+	"github.com/poolkeeper/poolkeeper/drain"
+	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
+)
+
+// drained is a claim of an upgrade whose node is marked and whose drain is over its time, with what is on the node.
+func drained(over time.Duration) ledger.Claim {
+	c := claim(ledger.Upgrader, "web", "n1", ledger.Draining)
+	c.Surge, c.Replacement = true, ref("web", "n2")
+	c.PhaseSince, c.Until = Start.Add(-over-10*time.Minute), Start.Add(-over)
+	return c
+}
+
+func marked(name string) any {
+	n := Node(name, In("web"), Tainted(cluster.TaintDisruption, "upgrader", "NoSchedule"))
+	n.Spec.Unschedulable = true
+	return n
+}
+
+// arbitrate is one pass in which the upgrader still wants n1 replaced.
+func arbitrate(change func(*arbiter.Options), things ...any) (plan.Plan, ledger.Claim) {
+	w := New(append(things, Pool("web", 0, 5), Node("n2", In("web")), marked("n1"))...)
+	opts := arbiter.Defaults()
+	if change != nil {
+		change(&opts)
+	}
+	s := w.Snapshot()
+	p, changes := arbiter.Arbitrate(s, decisions(roll("web", "n1")), opts, w.Now)
+	c, _ := s.Ledger.With(changes...).Claim("upgrader-n1")
+	return p, c
+}
+
+func TestADrainThatIsOverIsUndoneExtendedOrForced(t *testing.T) {
+	web := Pod("web", On("n1"), Of("ReplicaSet", "web"), Label("app", "web"))
+	batch := Pod("batch", On("n1"), Of("ReplicaSet", "batch"), Annotate(drain.SafeToEvict, "on-completion"))
+	held := Pod("held", On("n1"), Of("ReplicaSet", "held"), Annotate(drain.DoNotDisruptMark, "true"))
+	force := func(o *arbiter.Options) { o.ForceDrain = true }
+	for _, test := range []struct {
+		name   string
+		change func(*arbiter.Options)
+		over   time.Duration
+		things []any
+		phase  ledger.Phase
+		forced int
+	}{
+		{name: "undone when a budget holds a pod", things: []any{web, Budget("web", "app", "web", 0)}, phase: ledger.Aborting},
+		{name: "undone when an annotation holds a pod", things: []any{held}, phase: ledger.Aborting},
+		{name: "extended when a pod is to end by itself", things: []any{batch}, phase: ledger.Draining},
+		{name: "undone when such a pod takes too long", over: time.Hour, things: []any{batch}, phase: ledger.Aborting},
+		{name: "undone when another pod is held besides", things: []any{batch, held}, phase: ledger.Aborting},
+		{name: "forced where that was asked for", change: force, things: []any{web, held, Budget("web", "app", "web", 0)}, phase: ledger.Draining, forced: 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p, c := arbitrate(test.change, append(test.things, drained(test.over))...)
+			if c.Phase != test.phase {
+				t.Errorf("the claim is %s, want %s", c.Phase, test.phase)
+			}
+			forced := 0
+			for _, step := range p.Steps {
+				if step.Force {
+					forced += len(step.Pods)
+				}
+			}
+			if forced != test.forced {
+				t.Errorf("%d pods are deleted by force, want %d", forced, test.forced)
+			}
+		})
+	}
+}
+
+func TestAnEmptyNodeWaitsForItsVolumes(t *testing.T) {
+	volume := "db"
+	attached := cluster.Set{Object: &storagev1.VolumeAttachment{
+		ObjectMeta: metav1.ObjectMeta{Name: "db-n1"},
+		Spec:       storagev1.VolumeAttachmentSpec{NodeName: "n1", Source: storagev1.VolumeAttachmentSource{PersistentVolumeName: &volume}},
+	}}
+	waited := drained(time.Minute)
+	waited.Emptied = Start.Add(-time.Hour)
+	for _, test := range []struct {
+		name   string
+		things []any
+		phase  ledger.Phase
+	}{
+		{"none", []any{drained(time.Minute)}, ledger.Deleting},
+		{"attached, although the drain's time is over", []any{drained(time.Minute), attached}, ledger.Draining},
+		{"attached for too long", []any{waited, attached}, ledger.Deleting},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if _, c := arbitrate(nil, test.things...); c.Phase != test.phase {
+				t.Errorf("the claim is %s, want %s", c.Phase, test.phase)
+			}
+		})
+	}
+}
