@@ -15,7 +15,7 @@ import (
 
 // The API server's limits for one object.
 const (
-	maxConfigMapBytes  = 1 << 20
+	maxConfigMapBytes  = 1 << 20 // of its values
 	maxAnnotationBytes = 256 << 10
 	// defaultTolerationSeconds is how long every pod tolerates a node that is not ready or unreachable, unless it says otherwise.
 	defaultTolerationSeconds = 300
@@ -83,11 +83,11 @@ func validate(o Object) error {
 		errs = append(errs, validateTaints(o.Spec.Taints)...)
 	case *corev1.ConfigMap:
 		size := 0
-		for key, value := range o.Data {
-			size += len(key) + len(value)
+		for _, value := range o.Data {
+			size += len(value)
 		}
-		for key, value := range o.BinaryData {
-			size += len(key) + len(value)
+		for _, value := range o.BinaryData {
+			size += len(value)
 		}
 		if size > maxConfigMapBytes {
 			errs = append(errs, field.TooLong(field.NewPath(""), "", maxConfigMapBytes))

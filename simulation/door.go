@@ -55,7 +55,7 @@ func post[T Object](ctx context.Context, s *Store, o T) (T, error) {
 }
 
 // write answers a PUT of o, which keep makes equal to the stored object in what this verb does not write. A write that changes nothing makes
-// no new version, as on the real server.
+// no new version, as on the real server; one without a version is refused, as by the daemon's client.
 func write[T Object](ctx context.Context, s *Store, o T, keep func(stored, sent T)) (T, error) {
 	var none T
 	leave, err := s.enter(ctx)
@@ -63,6 +63,9 @@ func write[T Object](ctx context.Context, s *Store, o T, keep func(stored, sent 
 		return none, err
 	}
 	defer leave()
+	if o.GetResourceVersion() == "" {
+		return none, apierrors.NewBadRequest("there is no resourceVersion to compare: read the object first, and change what was read")
+	}
 	old, err := find[T](s, o.GetNamespace(), o.GetName())
 	if err != nil {
 		return none, err
@@ -187,8 +190,8 @@ func (s *Store) DeletePod(ctx context.Context, namespace, name string, uid types
 	return nil
 }
 
-// deletePod begins the deletion of a pod, as DELETE does: a pod without a node, or one that has ended, goes at once; any other is marked and
-// waits for its kubelet. A pod that is being deleted can only be given less time.
+// deletePod begins the deletion of a pod, as DELETE does: the pod is marked, and waits for its kubelet, or goes at once if it has no node or has ended.
+// A pod that is being deleted can only be given less time.
 func (s *Store) deletePod(pod *corev1.Pod, graceSeconds *int64) {
 	grace := ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, defaultGraceSeconds)
 	if graceSeconds != nil {
@@ -200,10 +203,6 @@ func (s *Store) deletePod(pod *corev1.Pod, graceSeconds *int64) {
 	ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 	if pod.Spec.NodeName == "" || ended {
 		grace = 0
-	}
-	if grace == 0 {
-		remove(s, pod)
-		return
 	}
 	if pod.DeletionTimestamp != nil && grace >= ptr.Deref(pod.DeletionGracePeriodSeconds, 0) {
 		return

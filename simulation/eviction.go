@@ -33,6 +33,9 @@ const maxDisruptedPods = 2000
 //	under one with nothing to spare          | 429, cause DisruptionBudget
 //	under one with something to spare        | the budget is spent, then the UID compared: 409, or deleted
 //
+// Where the budget is not spent because the pod is not ready, the server makes the pod's version a precondition and answers any conflict, a wrong UID too, by
+// 429 and retry after 10 s.
+//
 // A dry run goes the same way, and neither spends nor deletes.
 func (s *Store) evict(namespace, name string, uid types.UID, dryRun bool) error {
 	pod, err := find[*corev1.Pod](s, namespace, name)
@@ -43,6 +46,7 @@ func (s *Store) evict(namespace, name string, uid types.UID, dryRun bool) error 
 		return s.deleteEvicted(pod, uid, dryRun)
 	}
 	budgets := s.budgetsOf(pod)
+	free := len(budgets) == 1 && freeToGo(pod, budgets[0])
 	switch {
 	case len(budgets) > 1:
 		return &apierrors.StatusError{ErrStatus: metav1.Status{
@@ -50,12 +54,16 @@ func (s *Store) evict(namespace, name string, uid types.UID, dryRun bool) error 
 			Message: "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
 			Code:    http.StatusInternalServerError,
 		}}
-	case len(budgets) == 1 && !freeToGo(pod, budgets[0]):
+	case len(budgets) == 1 && !free:
 		if err := s.spend(budgets[0], pod.Name, dryRun); err != nil {
 			return err
 		}
 	}
-	return s.deleteEvicted(pod, uid, dryRun)
+	err = s.deleteEvicted(pod, uid, dryRun)
+	if free && apierrors.IsConflict(err) {
+		return stillProcessed(budgets[0])
+	}
+	return err
 }
 
 // freeToGo tells whether the pod is unready and may be evicted without spending the budget.
@@ -74,7 +82,7 @@ func (s *Store) spend(budget *policyv1.PodDisruptionBudget, pod string, dryRun b
 	resource := schema.GroupResource{Group: policyv1.GroupName, Resource: "poddisruptionbudget"}
 	switch {
 	case budget.Status.ObservedGeneration < budget.Generation:
-		return tooManyRequests(10, "The disruption budget %s is still being processed by the server.", budget.Name)
+		return stillProcessed(budget)
 	case budget.Status.DisruptionsAllowed < 0:
 		return apierrors.NewForbidden(resource, budget.Name, fmt.Errorf("pdb disruptions allowed is negative"))
 	case len(budget.Status.DisruptedPods) > maxDisruptedPods:
@@ -113,6 +121,10 @@ func whyNothingToSpare(budget *policyv1.PodDisruptionBudget) string {
 			budget.Name, condition.Reason, condition.Message)
 	}
 	return fmt.Sprintf("The disruption budget %s does not allow evicting pods currently", budget.Name)
+}
+
+func stillProcessed(budget *policyv1.PodDisruptionBudget) error {
+	return tooManyRequests(10, "The disruption budget %s is still being processed by the server.", budget.Name)
 }
 
 func tooManyRequests(retryAfterSeconds int, cause string, args ...any) error {

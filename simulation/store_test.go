@@ -235,7 +235,7 @@ func TestTheStoreRefusesWhatTheAPIServerRefuses(t *testing.T) {
 		t.Errorf("a taint twice: %v, want Invalid", err)
 	}
 	big := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "big"}, Data: map[string]string{"k": strings.Repeat("x", 1<<20)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "big"}, Data: map[string]string{"k": strings.Repeat("x", 1<<20+1)},
 	}
 	if _, err := store.CreateConfigMap(t.Context(), big); !apierrors.IsInvalid(err) {
 		t.Errorf("a ConfigMap above 1 MiB: %v, want Invalid", err)

@@ -1,0 +1,76 @@
+package contract_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/scheduling"
+	"github.com/poolkeeper/poolkeeper/simulation"
+	"github.com/poolkeeper/poolkeeper/test/contract"
+)
+
+func TestTheSimulationKeepsTheContracts(t *testing.T) {
+	engine, err := scheduling.New(scheduling.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := simulation.New(simulation.Options{Engine: engine})
+	contract.Run(t, &simulated{Store: w.Store, world: w})
+}
+
+// simulated is the simulation's API server. Its controllers do nothing as long as no time passes.
+type simulated struct {
+	*simulation.Store
+	world      *simulation.World
+	namespaces int
+}
+
+func (s *simulated) Namespace(*testing.T) string {
+	s.namespaces++
+	return fmt.Sprintf("contract-%d", s.namespaces)
+}
+
+func (s *simulated) PlacePod(t *testing.T, pod *corev1.Pod) *corev1.Pod {
+	t.Helper()
+	return place(t, s.Store, pod, func(made *corev1.Pod) { made.Status = pod.Status })
+}
+
+func (s *simulated) PlaceBudget(t *testing.T, budget *policyv1.PodDisruptionBudget) {
+	t.Helper()
+	place(t, s.Store, budget, func(made *policyv1.PodDisruptionBudget) { made.Status = budget.Status })
+}
+
+// place makes an object, and then gives it its status.
+func place[T simulation.Object](t *testing.T, s *simulation.Store, o T, status func(T)) T {
+	t.Helper()
+	made, err := simulation.Create(s, o)
+	if err == nil {
+		status(made)
+		made, err = simulation.Update(s, made)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+func (s *simulated) Budget(t *testing.T, namespace, name string) *policyv1.PodDisruptionBudget {
+	t.Helper()
+	budget, err := simulation.Get[*policyv1.PodDisruptionBudget](s.Store, namespace, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return budget
+}
+
+// Watch lets time pass until what is waited for was told: a second is more than any watch lags, and less than any controller here waits.
+func (s *simulated) Watch(t *testing.T, sink func(cluster.Event)) func(func() bool) bool {
+	t.Helper()
+	t.Cleanup(s.world.Watch(sink))
+	return func(holds func() bool) bool { return s.world.RunUntil(holds, time.Second) == nil }
+}
