@@ -83,6 +83,10 @@ func (a *Actuator) do(ctx context.Context, step plan.Step) error {
 		return a.changeVersion(ctx, step)
 	case plan.UpgradePool:
 		return a.upgradePool(ctx, step)
+	case plan.UpgradeMasters:
+		return a.upgradeControlPlane(ctx, step)
+	case plan.SetAside:
+		return a.setAside(ctx, step)
 	case plan.Mark:
 		return a.mark(ctx, step)
 	case plan.Unmark:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -41,6 +42,9 @@ func (a *Actuator) mark(ctx context.Context, step plan.Step) error {
 		taint := corev1.Taint{Key: cluster.TaintDisruption, Value: string(step.Owner), Effect: corev1.TaintEffectNoSchedule}
 		node.Spec.Taints = withTaint(node.Spec.Taints, taint)
 		node.Spec.Unschedulable = true
+		if _, excluded := node.Labels[cluster.LabelExclude]; !excluded { // it leaves the load balancers before its pods leave it
+			metav1.SetMetaDataLabel(&node.ObjectMeta, cluster.LabelExclude, cluster.ExcludedByUs)
+		}
 		metav1.SetMetaDataAnnotation(&node.ObjectMeta, cluster.AnnotationClaim, string(mark))
 	})
 	if err == nil && !found {
@@ -60,6 +64,21 @@ func (a *Actuator) unmark(ctx context.Context, step plan.Step) error {
 		}
 		node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, cluster.IsOurTaint)
 		delete(node.Annotations, cluster.AnnotationClaim)
+		if node.Labels[cluster.LabelExclude] == cluster.ExcludedByUs {
+			delete(node.Labels, cluster.LabelExclude)
+		}
+	})
+	return err
+}
+
+// setAside labels a node that could not be drained, or takes the label away.
+func (a *Actuator) setAside(ctx context.Context, step plan.Step) error {
+	_, err := a.edit(ctx, "label node "+step.Node.String(), step.Node, func(node *corev1.Node) {
+		if step.Undo {
+			delete(node.Labels, cluster.LabelBlocked)
+			return
+		}
+		metav1.SetMetaDataLabel(&node.ObjectMeta, cluster.LabelBlocked, step.Version)
 	})
 	return err
 }
@@ -133,7 +152,7 @@ func isInstance(node *corev1.Node, ref ledger.NodeRef) bool {
 }
 
 func same(a, b *corev1.Node) bool {
-	return a.Spec.Unschedulable == b.Spec.Unschedulable && a.Annotations[cluster.AnnotationClaim] == b.Annotations[cluster.AnnotationClaim] &&
+	return a.Spec.Unschedulable == b.Spec.Unschedulable && maps.Equal(a.Labels, b.Labels) && a.Annotations[cluster.AnnotationClaim] == b.Annotations[cluster.AnnotationClaim] &&
 		slices.EqualFunc(a.Spec.Taints, b.Spec.Taints, func(x, y corev1.Taint) bool {
 			return x.MatchTaint(&y) && x.Value == y.Value
 		})

@@ -136,3 +136,18 @@ func (a *Actuator) upgradePool(ctx context.Context, step plan.Step) error {
 	}
 	return providerError(doing, a.order(ctx, func(ctx context.Context) error { return able.UpgradeNatively(ctx, step.Version) }))
 }
+
+// upgradeControlPlane asks the provider of the pool to upgrade the control plane. To the version that it has, or is on its way to, it is done already: the
+// provider sees to that.
+func (a *Actuator) upgradeControlPlane(ctx context.Context, step plan.Step) error {
+	doing := "have the control plane upgraded to " + step.Version
+	provider, _, err := a.pool(step.Pool)
+	if err != nil {
+		return err
+	}
+	able, ok := cloudprovider.As[cloudprovider.ControlPlaneUpgrader](provider)
+	if !ok {
+		return cloudprovider.Errorf(cloudprovider.ClassNotImplemented, doing, "the provider can't upgrade it")
+	}
+	return providerError(doing, a.order(ctx, func(ctx context.Context) error { return able.UpgradeControlPlane(ctx, step.Version) }))
+}

@@ -35,6 +35,8 @@ type Surroundings struct {
 	Namespace string
 	Providers []cloudprovider.CloudProvider
 	Reporter  Reporter
+	// Alerts tells which alerts fire; nil if there is no source.
+	Alerts AlertSource
 	// Spawn and Now are as in [Parts].
 	Spawn func(work func(ctx context.Context) Delivery)
 	// Aside is as in [Parts].
@@ -72,6 +74,7 @@ func Assemble(rules Rules, s Surroundings) (*Daemon, error) {
 		Settings:  rules.Settings,
 		Defaults:  rules.Defaults,
 		Timing:    rules.Timing,
+		Alerts:    s.Alerts,
 		Spawn:     s.Spawn,
 		Aside:     s.Aside,
 		Probe:     requestsOf(s.API, s.Namespace),

@@ -66,6 +66,8 @@ type Parts struct {
 	Aside func(work func(ctx context.Context) Delivery)
 	// Saved hears of every ledger that was saved or loaded; nil if nobody wants to.
 	Saved func(ledger.Ledger)
+	// Alerts tells which alerts fire; nil if there is no source.
+	Alerts AlertSource
 	// Now is the clock by which results are stamped.
 	Now func() time.Time
 }
@@ -116,7 +118,8 @@ type Daemon struct {
 	loaded bool
 	last   plan.Plan
 	// begun are when the steps of the last minute were begun, while something limits them.
-	begun []time.Time
+	begun  []time.Time
+	alerts alertReads
 }
 
 // reading is where the reads of a provider are: whether one is under way, whether another is to follow it, and whether one has ever ended.
@@ -212,6 +215,7 @@ func (d *Daemon) Pass(ctx context.Context, now time.Time) {
 	for _, decider := range d.parts.Deciders {
 		decisions = append(decisions, decider.Decide(snapshot, now)) // propose
 	}
+	d.askAlerts(now, decisions)
 	p, changes := arbiter.Arbitrate(snapshot, decisions, d.parts.Arbiter, now) // arbitrate
 	urgent := d.parts.Ledger.Urgent(changes)
 	if !d.save(ctx, now, changes) { // remember, before anything is done
@@ -337,7 +341,7 @@ func (d *Daemon) ended(now time.Time, step plan.Step, result cluster.Result) {
 // asksCloud tells whether a step changes something at a provider.
 func asksCloud(do plan.Do) bool {
 	switch do {
-	case plan.Increase, plan.Decrease, plan.DeleteInstance, plan.ReplaceInstance, plan.ChangeVersion, plan.UpgradePool:
+	case plan.Increase, plan.Decrease, plan.DeleteInstance, plan.ReplaceInstance, plan.ChangeVersion, plan.UpgradePool, plan.UpgradeMasters:
 		return true
 	}
 	return false

@@ -20,6 +20,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/poolkeeper/poolkeeper/alerts"
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/registry"
 	"github.com/poolkeeper/poolkeeper/cluster/api"
@@ -101,8 +102,13 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 	if err != nil {
 		return nil, err
 	}
+	source, err := alertSource(c)
+	if err != nil {
+		return nil, &UsageError{err}
+	}
 	p.loop.daemon, err = Assemble(RulesOf(c), Surroundings{
-		API: p.door, Namespace: c.Namespace, Providers: p.providers, Reporter: p.reporter, Spawn: p.loop.spawn,
+		Alerts: source,
+		API:    p.door, Namespace: c.Namespace, Providers: p.providers, Reporter: p.reporter, Spawn: p.loop.spawn,
 		Now: p.clock.Now, MayAct: p.mayAct, Ledger: p.ledger, Saved: func(l ledger.Ledger) { p.saved.Store(&l) },
 	})
 	return p, err
@@ -273,6 +279,14 @@ func RulesOf(c *config.Config) Rules {
 		Autoscaler: c.Autoscaler, Healer: c.Healer, Upgrader: c.Upgrader, Arbiter: c.Arbiter, Scheduling: c.Scheduling,
 		Settings: c.Settings, Defaults: c.ProviderDefaults, Timing: timing,
 	}
+}
+
+// alertSource is what --upgrade-alerts-url says; nil if it says nothing.
+func alertSource(c *config.Config) (AlertSource, error) {
+	if c.AlertsURL == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	return alerts.New(c.AlertsURL, c.AlertsMatcher, c.AlertsIgnored)
 }
 
 // identity names this replica: the pod's name, else the host's and the process's.

@@ -57,8 +57,36 @@ func (r *reader) read(ctx context.Context, provider cloudprovider.CloudProvider,
 		}
 		o.Instances = append(o.Instances, instances...)
 	}
+	o.Offer = offerOf(ctx, provider)
 	r.confirmAbsent(ctx, provider, s, listed, &o)
 	return o
+}
+
+// offerOf is what a provider offers besides its pools; nil if it could not be read, so that what it said before still holds.
+func offerOf(ctx context.Context, provider cloudprovider.CloudProvider) *cluster.Offer {
+	offer := &cluster.Offer{}
+	if lister, ok := cloudprovider.As[cloudprovider.VersionLister](provider); ok {
+		versions, err := lister.AvailableVersions(ctx)
+		if err != nil && cloudprovider.ClassOf(err) != cloudprovider.ClassNotImplemented {
+			return nil
+		}
+		offer.Versions = versions
+	}
+	upgrader, ok := cloudprovider.As[cloudprovider.ControlPlaneUpgrader](provider)
+	if !ok {
+		return offer
+	}
+	versions, err := upgrader.ControlPlaneVersions(ctx)
+	if err != nil && cloudprovider.ClassOf(err) != cloudprovider.ClassNotImplemented {
+		return nil
+	}
+	offer.ControlPlane = err == nil
+	for _, v := range versions { // what the control plane can have, pools can have after it
+		if !slices.ContainsFunc(offer.Versions, func(o cloudprovider.Version) bool { return o.Name == v.Name }) {
+			offer.Versions = append(offer.Versions, v)
+		}
+	}
+	return offer
 }
 
 // readGroup reads one pool. An error is the pool's own problem.

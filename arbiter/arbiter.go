@@ -59,6 +59,8 @@ type Options struct {
 	DeletionDelayTimeout time.Duration
 	// SoftMarks is how many nodes get, or lose, the soft mark of a candidate in one pass; with 0 none has it (--max-bulk-soft-taint-count).
 	SoftMarks int
+	// LoadBalancerDelay is how long a node that was taken out of the load balancers waits before its first pod is evicted.
+	LoadBalancerDelay time.Duration
 	// RetryAfter is how long a step that failed waits before it is tried again.
 	RetryAfter time.Duration
 	// CompletionTimeout is how long a drain waits for pods that have to end by themselves, where that is longer than the pool's own time for a drain.
@@ -100,21 +102,22 @@ func Arbitrate(
 	for _, d := range decisions {
 		p.remember(d.Changes...)
 		p.plan.Verdicts = append(p.plan.Verdicts, d.Verdicts...)
-		p.unneeded = append(p.unneeded, d.Unneeded...)
+		p.unneeded = append(append(p.unneeded, d.Unneeded...), d.Soon...)
 		p.due(d.Due)
 	}
 	p.proposals = inOrder(decisions)
 
-	p.settle()     // how the steps of earlier passes ended
-	p.track()      // which instances came of the operations
-	p.watch()      // whether too much is wrong at once
-	p.judge()      // new proposals through the gates: claims and operations are opened
-	p.advance()    // every claim to its next phase and step
-	p.pursue()     // every operation to its next step
-	p.sweep()      // our marks on nodes with which nothing is under way
-	p.forget()     // what nobody will ask for again
-	p.markSoftly() // nodes that may be disrupted soon
-	p.sumUp()      // pools, claims and operations as they are now
+	p.settle()       // how the steps of earlier passes ended
+	p.track()        // which instances came of the operations
+	p.watch()        // whether too much is wrong at once
+	p.judge()        // new proposals through the gates: claims and operations are opened
+	p.advance()      // every claim to its next phase and step
+	p.pursue()       // every operation to its next step
+	p.sweep()        // our marks on nodes with which nothing is under way
+	p.forget()       // what nobody will ask for again
+	p.markSoftly()   // nodes that may be disrupted soon
+	p.labelBlocked() // nodes that were set aside
+	p.sumUp()        // pools, claims and operations as they are now
 	return p.plan, p.changes()
 }
 
@@ -213,7 +216,7 @@ func rank(p plan.Proposal) int {
 	switch {
 	case p.Action == plan.Grow:
 		return 0
-	case p.Action == plan.SetVersion, p.Action == plan.UpgradeNatively:
+	case p.Action == plan.SetVersion, p.Action == plan.UpgradeNatively, p.Action == plan.UpgradeControlPlane:
 		return 1
 	case p.Owner == ledger.Healer:
 		return 2

@@ -35,12 +35,17 @@ func (p *pass) advance() {
 		}
 		c = p.follow(c)
 		if !wanted[string(c.Owner)+" "+c.Node.Key()] && beforeDeletion(c) {
-			c = p.abort(c, reason.Withdrawn, "the reason for it is gone")
+			c = p.abort(c, reason.Withdrawn, p.whyWithdrawn(c))
 		}
 		if beforeDeletion(c) && p.opts.Mode == Protect && c.Owner != ledger.Healer {
 			c = p.abort(c, reason.ProtectMode, "the daemon only adds capacity and repairs")
 		}
 		v := p.pauses(c)
+		byOwner := p.pausedByOwner(c)
+		c = p.stopClock(c, v != nil || byOwner)
+		if byOwner && v == nil {
+			continue
+		}
 		if v == nil {
 			v = p.holdsBack(c)
 		}
@@ -177,10 +182,13 @@ func (p *pass) drainNode(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 		if c.Owner == ledger.Autoscaler {
 			p.remember(ledger.Put(ledger.Moment{Key: "scale-down-failed/" + c.Pool, At: p.now}))
 		}
-		return p.abort(c, reason.DrainTimedOut, fmt.Sprintf("after %s these pods were still there: %s",
-			p.now.Sub(c.PhaseSince).Round(time.Second), podNames(left)))
+		message := fmt.Sprintf("after %s these pods were still there: %s", p.now.Sub(c.PhaseSince).Round(time.Second), podNames(left))
+		return p.abort(p.block(c, message), reason.DrainTimedOut, message)
 	}
 	p.due(c.Until)
+	if p.serving(c, node) {
+		return c
+	}
 	p.evict(c, node)
 	return c
 }

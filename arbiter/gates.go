@@ -111,6 +111,8 @@ func gatesFor(a plan.Action) []gate {
 		return versioning()
 	case plan.UpgradeNatively:
 		return upgradingNatively()
+	case plan.UpgradeControlPlane:
+		return leading()
 	}
 	return disrupting()
 }
@@ -136,6 +138,8 @@ func (p *pass) open(proposal plan.Proposal, pool *cluster.Pool) {
 		})
 	case plan.UpgradeNatively:
 		p.openNative(proposal)
+	case plan.UpgradeControlPlane:
+		p.lead(proposal, pool)
 	default:
 		p.openClaim(proposal)
 	}

@@ -42,7 +42,7 @@ func (p *pass) sumUp() {
 func (p *pass) line(pool *cluster.Pool) plan.PoolLine {
 	line := plan.PoolLine{
 		Name: pool.Name, Min: pool.Settings.Min, Max: pool.Settings.Max, Target: pool.Target, Desired: p.sizeOf(pool).Desired,
-		Version: pool.Settings.Version, Problem: pool.Problem,
+		Version: pool.Settings.Version, Problem: pool.Problem, Window: p.windowLine(pool.Settings),
 	}
 	if line.Version == "" {
 		line.Version = pool.Version

@@ -18,6 +18,10 @@ func (p *pass) settle() {
 			p.settleNative(r)
 			continue
 		}
+		if stepName(r.Step) == stepMasters {
+			p.settleLead(r)
+			continue
+		}
 		if op, ok := p.ledger.Operation(r.Operation); ok {
 			p.settleOperation(op, r)
 			continue

@@ -86,6 +86,8 @@ type NativeUpgrader interface {
 
 // ControlPlaneUpgrader is an optional interface of the [CloudProvider]: it upgrades the cluster's control plane.
 type ControlPlaneUpgrader interface {
+	// ControlPlaneVersions are the versions that it can be upgraded to, oldest first; none where the cloud doesn't tell.
+	ControlPlaneVersions(ctx context.Context) ([]Version, error)
 	// UpgradeControlPlane asks for the upgrade to the version, such as v1.36.3, and doesn't wait for it: it is done when the API server answers with it. To
 	// the version that it has, or is on its way to, it is done already. A version that the cloud refuses fails with [ErrInvalid].
 	UpgradeControlPlane(ctx context.Context, version string) error

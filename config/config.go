@@ -47,6 +47,11 @@ type Config struct {
 	// read of one provider may take.
 	ScanInterval, CloudScanInterval, CloudTimeout time.Duration
 
+	// AlertsURL is the address of a Prometheus server; empty if there is none. AlertsMatcher selects the alerts that count, and AlertsIgnored are the
+	// names of those that don't.
+	AlertsURL, AlertsMatcher string
+	AlertsIgnored            []string
+
 	// The options of those who decide. What differs by pool is given by [Config.Settings].
 	Autoscaler autoscaler.Options
 	Healer     healer.Options

@@ -180,6 +180,23 @@ func (f *flags) addUpgrader(fs *pflag.FlagSet) {
 	fs.String("upgrade-max-surge", "1", "how many new nodes may be there on top while a pool is rolled, as a number or a percentage")
 	fs.String("upgrade-max-unavailable", "0", "how many nodes may be missing while a pool is rolled, as a number or a percentage")
 	fs.DurationVar(&u.NodeEstimate, "upgrade-node-estimate", u.NodeEstimate, "how long a node takes without its pods: none is begun that would not be done before the window closes")
+	fs.String("upgrade-freeze", "", `days in which the window doesn't count, such as "12-18/01-03 Europe/Paris" or "2026-11-20/2026-11-30 no-minor"; several with | between them`)
+	fs.String("upgrade-channel", "", "what chooses the version where none is given: none, patch or minor, among those that the provider offers; pinned takes the given one and no other; without one it is that of the provider's template")
+	fs.Duration("upgrade-release-soak", 0, "how long ago a version has to have been released before a channel chooses it")
+	fs.Duration("upgrade-max-node-age", 0, "the age at which a node is replaced whatever its version; 0 means never")
+	fs.Bool("upgrade-native", false, "leave upgrades to the provider's own means where it has any")
+	fs.Bool("upgrade-paused", false, "begin nothing, and leave what is under way where it is")
+	fs.Int("upgrade-canary-nodes", 0, "how many nodes of a pool are replaced first; the others follow when those have been well for the time of --upgrade-canary-soak")
+	fs.Duration("upgrade-canary-soak", 0, "how long the first nodes, and the pools that are canaries, have to be well before the others follow")
+	fs.String("upgrade-max-unhealthy", "20%", "how many nodes of a pool may be not ready before no further one is taken that is well, as a number or a percentage; one always may be")
+	fs.String("upgrade-max-blocked", "10%", "how many nodes of a pool may be set aside because they can't be drained before the rollout stops, as a number or a percentage; one always may be")
+	fs.Bool("upgrade-cordon-blocked", false, "leave a node cordoned that could not be drained and was set aside")
+	fs.DurationVar(&u.Overrun, "upgrade-overrun", u.Overrun, "how long after the window has closed the drain of the last node may go on before it is undone")
+	fs.BoolVar(&u.ControlPlane, "upgrade-control-plane", u.ControlPlane, "upgrade the control plane first, where the provider can and a version or channel that was set asks for it")
+	fs.DurationVar(&u.ControlPlaneEstimate, "upgrade-control-plane-estimate", u.ControlPlaneEstimate, "how long that takes: it is not begun unless it would be done before the window closes")
+	fs.StringVar(&f.config.AlertsURL, "upgrade-alerts-url", "", "the address of a Prometheus server, such as http://prometheus.monitoring:9090: nothing is begun while alerts fire, or while it gives no answer")
+	fs.StringVar(&f.config.AlertsMatcher, "upgrade-alerts-matcher", "", `which alerts count, such as severity="critical"`)
+	fs.StringSliceVar(&f.config.AlertsIgnored, "upgrade-alerts-ignored", []string{"Watchdog", "InfoInhibitor"}, "the names of alerts that don't count")
 	fs.DurationVar(&u.RetryAfter, "upgrade-retry-after", u.RetryAfter, "how long a halted rollout waits in a window that never closes; otherwise it waits for the next one")
 }
 
@@ -207,6 +224,7 @@ func (f *flags) addDisruptions(fs *pflag.FlagSet) {
 	fs.DurationVar(&a.DeleteDelay, "node-delete-delay-after-taint", a.DeleteDelay, "how long a drained node is left alone before the last look and the deletion")
 	fs.DurationVar(&a.DeletionDelayTimeout, "node-deletion-delay-timeout", a.DeletionDelayTimeout,
 		"how long a drained node is kept at most while an annotation delay-deletion.cluster-autoscaler.kubernetes.io/… asks for it")
+	fs.DurationVar(&a.LoadBalancerDelay, "drain-load-balancer-delay", 10*time.Second, "how long a node that was taken out of the load balancers waits before its first pod is evicted")
 	fs.IntVar(&a.SoftMarks, "max-bulk-soft-taint-count", a.SoftMarks, "how many nodes get or lose the soft taint of a candidate in one pass; with 0 none has it")
 	fs.StringVar(&f.drainPriorities, "drain-priority-config", "",
 		"the turns in which pods leave a node, as priority:seconds, separated by commas: those of the lowest priority first, and the next once they are gone or have been ending for so long")

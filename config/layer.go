@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/window"
 )
 
@@ -28,6 +29,12 @@ type layer struct {
 	unhealthyAfter, unregisteredAfter        value[time.Duration]
 	window                                   value[window.Window]
 	version                                  value[string]
+	freezes                                  value[window.Freezes]
+	channel                                  value[cluster.Channel]
+	releaseSoak, maxNodeAge, canarySoak      value[time.Duration]
+	native, paused, canary, cordonBlocked    value[bool]
+	canaryNodes                              value[int]
+	maxUnhealthy, maxBlocked                 value[intstr.IntOrString]
 	maxSurge, maxUnavailable                 value[intstr.IntOrString]
 	drainTimeout                             value[time.Duration]
 }
@@ -63,6 +70,18 @@ func settings() []setting {
 		{"healUnhealthyAfter", "heal-unhealthy-after", reads(parseLimit, func(l *layer) *value[time.Duration] { return &l.unhealthyAfter })},
 		{"healUnregisteredAfter", "heal-unregistered-after", reads(parseDuration, func(l *layer) *value[time.Duration] { return &l.unregisteredAfter })},
 		{"window", "upgrade-window", reads(parseWindow, func(l *layer) *value[window.Window] { return &l.window })},
+		{"freeze", "upgrade-freeze", reads(window.ParseFreezes, func(l *layer) *value[window.Freezes] { return &l.freezes })},
+		{"channel", "upgrade-channel", reads(parseChannel, func(l *layer) *value[cluster.Channel] { return &l.channel })},
+		{"releaseSoak", "upgrade-release-soak", reads(parseDuration, func(l *layer) *value[time.Duration] { return &l.releaseSoak })},
+		{"maxNodeAge", "upgrade-max-node-age", reads(parseDuration, func(l *layer) *value[time.Duration] { return &l.maxNodeAge })},
+		{"nativeUpgrade", "upgrade-native", reads(parseSwitch, func(l *layer) *value[bool] { return &l.native })},
+		{"upgradePaused", "upgrade-paused", reads(parseSwitch, func(l *layer) *value[bool] { return &l.paused })},
+		{"canary", "", reads(parseSwitch, func(l *layer) *value[bool] { return &l.canary })},
+		{"canaryNodes", "upgrade-canary-nodes", reads(parseCount, func(l *layer) *value[int] { return &l.canaryNodes })},
+		{"canarySoak", "upgrade-canary-soak", reads(parseDuration, func(l *layer) *value[time.Duration] { return &l.canarySoak })},
+		{"maxUnhealthy", "upgrade-max-unhealthy", reads(parseShare, func(l *layer) *value[intstr.IntOrString] { return &l.maxUnhealthy })},
+		{"maxBlocked", "upgrade-max-blocked", reads(parseShare, func(l *layer) *value[intstr.IntOrString] { return &l.maxBlocked })},
+		{"cordonBlocked", "upgrade-cordon-blocked", reads(parseSwitch, func(l *layer) *value[bool] { return &l.cordonBlocked })},
 		{"version", "upgrade-version", reads(parseVersion, func(l *layer) *value[string] { return &l.version })},
 		{"maxSurge", "upgrade-max-surge", reads(parseShare, func(l *layer) *value[intstr.IntOrString] { return &l.maxSurge })},
 		{"maxUnavailable", "upgrade-max-unavailable", reads(parseShare, func(l *layer) *value[intstr.IntOrString] { return &l.maxUnavailable })},

@@ -37,6 +37,15 @@ func opened(t *testing.T, text string) window.Window {
 	return w
 }
 
+func frozen(t *testing.T, text string) window.Freezes {
+	t.Helper()
+	f, err := window.ParseFreezes(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 func TestWithoutAWordAboutAPoolTheDefaultsHold(t *testing.T) {
 	got, err := configured(t, "").Settings("web", 1, 5, nil)
 	if err != nil {
@@ -48,6 +57,7 @@ func TestWithoutAWordAboutAPoolTheDefaultsHold(t *testing.T) {
 		MaxNodeProvisionTime: 15 * time.Minute, MaxNodeStartupTime: 15 * time.Minute,
 		UnhealthyAfter: 5 * time.Minute, UnregisteredAfter: 15 * time.Minute,
 		MaxSurge: intstr.FromInt32(1), MaxUnavailable: intstr.FromInt32(0), DrainTimeout: 12 * time.Minute,
+		MaxUnhealthy: intstr.FromString("20%"), MaxBlocked: intstr.FromString("10%"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("- want, + got:\n%s", diff)
@@ -103,6 +113,17 @@ version: v1.35.4
 maxSurge: 25%
 maxUnavailable: 2
 drainTimeout: 18m
+freeze: 12-18/01-03 no-minor Europe/Paris
+channel: pinned
+releaseSoak: 48h
+maxNodeAge: 720h
+nativeUpgrade: true
+upgradePaused: true
+canaryNodes: 2
+canarySoak: 19m
+maxUnhealthy: 3
+maxBlocked: 30%
+cordonBlocked: true
 `
 
 func TestEverySettingCanBeSaidByEntryDefaultsAndFlag(t *testing.T) {
@@ -110,7 +131,9 @@ func TestEverySettingCanBeSaidByEntryDefaultsAndFlag(t *testing.T) {
 		Min: 2, Max: 4, UtilizationThreshold: 0.25, GPUUtilizationThreshold: 0.75, IgnoreDaemonSetsUtilization: true, Consolidate: true, UnneededTime: 11 * time.Minute, UnreadyTime: 12 * time.Minute,
 		MaxNodeProvisionTime: 13 * time.Minute, MaxNodeStartupTime: 14 * time.Minute, UnhealthyAfter: 16 * time.Minute, UnregisteredAfter: 17 * time.Minute,
 		Version: "v1.35.4", Window: opened(t, "sat 01:00 3h"), MaxSurge: intstr.FromString("25%"), MaxUnavailable: intstr.FromInt32(2),
-		DrainTimeout: 18 * time.Minute,
+		DrainTimeout: 18 * time.Minute, Freezes: frozen(t, "12-18/01-03 no-minor Europe/Paris"), Channel: cluster.ChannelPinned, ReleaseSoak: 48 * time.Hour,
+		MaxNodeAge: 720 * time.Hour, Native: true, UpgradePaused: true, CanaryNodes: 2, CanarySoak: 19 * time.Minute,
+		MaxUnhealthy: intstr.FromInt32(3), MaxBlocked: intstr.FromString("30%"), CordonBlocked: true,
 	}
 	flagOf := map[string]string{}
 	for _, s := range settings() {

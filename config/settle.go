@@ -45,6 +45,7 @@ func (f *flags) settle(p *problems) {
 	f.drain.Turns = turns
 	c.Autoscaler.Drain, c.Upgrader.Drain, c.Arbiter.Drain = f.drain, f.drain, f.drain
 	c.Arbiter.MaxNodesTotal = c.Autoscaler.MaxNodesTotal
+	c.Upgrader.Alerts = c.AlertsURL != ""
 	c.Arbiter.UnreadyPercentage = int(f.unreadyPercentage)
 	c.Healer.ViewMaxAge = c.Arbiter.ViewMaxAge
 	if c.Arbiter.MaxDisruptionsPerPool, err = parseShare(f.maxDisruptionsPerPool); err != nil {
@@ -179,7 +180,7 @@ func (f *flags) checkNumbers(p *problems) {
 // mayBeZero are the durations that may be 0.
 var mayBeZero = []string{
 	"heal-gone-after", "heal-failed-after", "heal-recovered-after", "max-pod-eviction-time", "drain-retry-after", "node-delete-delay-after-taint",
-	"blocking-system-pod-distruption-timeout", "node-deletion-delay-timeout",
+	"blocking-system-pod-distruption-timeout", "node-deletion-delay-timeout", "drain-load-balancer-delay", "upgrade-overrun",
 }
 
 // checkedElsewhere are the durations that the autoscaler checks, beside those of pools, which are checked where they are read.

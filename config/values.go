@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/poolkeeper/poolkeeper/autoscaler"
+	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/window"
 )
@@ -152,4 +153,13 @@ func parseGPUTotal(text string) (autoscaler.GPUTotal, error) {
 		return autoscaler.GPUTotal{}, fmt.Errorf("%q: %w", text, err)
 	}
 	return autoscaler.GPUTotal{Kind: kind, Total: total}, nil
+}
+
+// parseChannel reads a channel; empty follows the provider's template.
+func parseChannel(text string) (cluster.Channel, error) {
+	switch c := cluster.Channel(text); c {
+	case "", cluster.ChannelNone, cluster.ChannelPatch, cluster.ChannelMinor, cluster.ChannelPinned:
+		return c, nil
+	}
+	return "", fmt.Errorf("%q is no channel: take none, patch, minor or pinned", text)
 }

@@ -92,6 +92,15 @@ func (g guard) free(pod *cluster.Pod) bool {
 	return status.DesiredHealthy > 0 && status.CurrentHealthy >= status.DesiredHealthy
 }
 
+// BudgetsOver are the keys of the budgets over a pod, in their order.
+func (r *Rules) BudgetsOver(pod *cluster.Pod) []string {
+	var keys []string
+	for _, g := range r.guardsOver(pod) {
+		keys = append(keys, g.key)
+	}
+	return keys
+}
+
 func notStarted(pod *cluster.Pod) bool { return pod.Phase == corev1.PodPending }
 
 func severalBudgets(r *Rules, pod *cluster.Pod) (Verdict, bool) {

@@ -23,6 +23,13 @@ func (s Step) String() string {
 		return fmt.Sprintf("sets the version of pool %s to %s", s.Pool, s.Version)
 	case UpgradePool:
 		return fmt.Sprintf("has the provider upgrade pool %s to %s", s.Pool, s.Version)
+	case UpgradeMasters:
+		return "has the provider upgrade the control plane to " + s.Version
+	case SetAside:
+		if s.Undo {
+			return "no longer sets " + s.Node.String() + " aside"
+		}
+		return "sets " + s.Node.String() + " aside, since it could not be drained"
 	case Mark:
 		return "cordons and marks " + s.Node.String()
 	case Unmark:

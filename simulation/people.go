@@ -8,10 +8,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
+	"github.com/poolkeeper/poolkeeper/cluster"
 )
 
 // What people do, and what goes wrong. Whatever can't be done, such as something to a node that is not there, panics: the story is wrong then.
@@ -133,6 +135,18 @@ func (w *World) SetVersion(pool, version string) {
 	}
 }
 
+// SetServerVersion gives the API server another version, as a person or the cloud does who upgrades the control plane. The daemon hears of it.
+func (w *World) SetServerVersion(version string) {
+	w.Log.add(Brief, "the API server has version %s", version)
+	w.version = version
+	if p := w.host.now; p != nil {
+		p.apply(cluster.ServerVersionSeen{Version: version})
+	}
+}
+
+// ServerVersion is the API server's version.
+func (w *World) ServerVersion() string { return w.version }
+
 // Version is the version of the pool's new instances.
 func (w *World) Version(pool string) string {
 	return must(must(w.cloud.group(pool)).(cloudprovider.VersionTeller).TemplateVersion(context.Background()))
@@ -184,4 +198,30 @@ func (w *World) SkewClock(by time.Duration) {
 	w.Log.add(Brief, "the daemon's clock jumps by %v", by)
 	w.host.skew += by
 	w.host.rouse()
+}
+
+// Pods are the pods of a workload, in the order of their names.
+func (w *World) Pods(app string) []*corev1.Pod {
+	var pods []*corev1.Pod
+	for pod := range each[*corev1.Pod](w.Store) {
+		if pod.Labels["app"] == app {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
+}
+
+// DeleteBudget deletes a PodDisruptionBudget.
+func (w *World) DeleteBudget(namespace, name string) {
+	w.Log.add(Brief, "somebody deletes the budget %s/%s", namespace, name)
+	remove(w.Store, must(find[*policyv1.PodDisruptionBudget](w.Store, namespace, name)))
+}
+
+// WriteConfigMap writes a ConfigMap, as kubectl apply does.
+func (w *World) WriteConfigMap(namespace, name string, data map[string]string) {
+	if old, err := find[*corev1.ConfigMap](w.Store, namespace, name); err == nil {
+		change(w.Store, old, func(c *corev1.ConfigMap) { c.Data = data })
+		return
+	}
+	must(create(w.Store, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Data: data}))
 }

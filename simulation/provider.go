@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
@@ -47,6 +49,44 @@ func (r *provider) HasInstance(ctx context.Context, node *corev1.Node) (bool, er
 		return false, err
 	}
 	return r.Provider.HasInstance(ctx, node)
+}
+
+// controlPlaneTakes is how long the cloud takes to upgrade the control plane.
+const controlPlaneTakes = 5 * time.Minute
+
+// ControlPlaneVersions implements [cloudprovider.ControlPlaneUpgrader].
+func (r *provider) ControlPlaneVersions(ctx context.Context) ([]cloudprovider.Version, error) {
+	return r.AvailableVersions(ctx)
+}
+
+// UpgradeControlPlane implements [cloudprovider.ControlPlaneUpgrader]: no minor version is skipped, and the API server has the version after a while.
+func (r *provider) UpgradeControlPlane(_ context.Context, wanted string) error {
+	w := r.p.w
+	return r.p.write("cloud UpgradeControlPlane", func() error {
+		if err := w.cloudTrouble("cloud UpgradeControlPlane"); err != nil {
+			return err
+		}
+		is, to := version.MustParseGeneric(w.version), version.MustParseGeneric(wanted)
+		switch {
+		case w.upgrading == wanted || w.version == wanted:
+			return nil
+		case w.upgrading != "" || to.LessThan(is) || to.Major() != is.Major() || to.Minor() > is.Minor()+1:
+			return cloudprovider.Errorf(cloudprovider.ClassInvalid, "", "the control plane can't go from %s to %s", w.version, wanted)
+		}
+		w.Log.add(Brief, "  daemon: the control plane is to have version %s", wanted)
+		w.upgrading = wanted
+		w.After(controlPlaneTakes, func() {
+			w.upgrading = ""
+			w.SetServerVersion(wanted)
+		})
+		return nil
+	})
+}
+
+// Lacks implements [cloudprovider.Partial]: a world without a control plane of the cloud's can't have it upgraded.
+func (r *provider) Lacks(capability any) bool {
+	_, leads := capability.(*cloudprovider.ControlPlaneUpgrader)
+	return leads && !r.p.w.managed
 }
 
 // NodeGroups implements [cloudprovider.CloudProvider].

@@ -20,6 +20,8 @@ type Options struct {
 	Seed uint64
 	// Start is the time at the beginning; Monday, 5 January 2026, 08:00 UTC if zero.
 	Start time.Time
+	// Managed says that the cloud runs the control plane, and can upgrade it.
+	Managed bool
 	// Version is the API server's version; v1.36.3 if empty.
 	Version string
 	// Cloud is what the kwok provider's cloud offers; no pools if empty.
@@ -75,13 +77,16 @@ type World struct {
 	start   time.Time
 	elapsed time.Duration
 	version string
-	timing  Timing
-	queue   queue
-	dice    *dice
-	wall    clock.Clock
-	events  int
-	plain   bool
-	limits  func(pool string, cloudMin, cloudMax int) (minSize, maxSize int)
+	// managed says that the cloud can upgrade the control plane, and upgrading is to what it is doing so.
+	managed   bool
+	upgrading string
+	timing    Timing
+	queue     queue
+	dice      *dice
+	wall      clock.Clock
+	events    int
+	plain     bool
+	limits    func(pool string, cloudMin, cloudMax int) (minSize, maxSize int)
 
 	actors    []actor
 	kubelets  *kubelets
@@ -103,7 +108,7 @@ type actor interface{ saw(c Change) }
 
 // New makes a world. Nothing has happened in it yet.
 func New(o Options) *World {
-	w := &World{start: o.Start, version: o.Version, timing: DefaultTiming(), wall: o.Wall, plain: o.Plain, limits: o.Limits}
+	w := &World{start: o.Start, version: o.Version, managed: o.Managed, timing: DefaultTiming(), wall: o.Wall, plain: o.Plain, limits: o.Limits}
 	if w.start.IsZero() {
 		w.start = time.Date(2026, time.January, 5, 8, 0, 0, 0, time.UTC)
 	}

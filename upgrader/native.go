@@ -23,7 +23,7 @@ import (
 func (p *pass) natively() *hold {
 	need := time.Duration(0)
 	for _, node := range p.old {
-		need += p.opts.NodeEstimate + p.grace(p.candidate(node))
+		need += p.need(p.candidate(node))
 	}
 	if h := p.fits("the provider's own upgrade, which can't be paused,", need); h != nil {
 		return h
@@ -45,7 +45,7 @@ func (p *pass) watched(rollout ledger.Rollout) *hold {
 	if native.Asked.IsZero() {
 		return nil
 	}
-	if old := len(p.old); native.Old == 0 || old < native.Old {
+	if old := p.behind; native.Old == 0 || old < native.Old {
 		native.Old, native.Progress = old, p.now
 		rollout.Native = native
 		p.change(ledger.Put(rollout))
@@ -58,12 +58,12 @@ func (p *pass) watched(rollout ledger.Rollout) *hold {
 		p.proposeNative()
 		return &hold{why: reason.WaitingForVersion, message: fmt.Sprintf("the provider was asked to upgrade the pool to %s, and new nodes still come with %s", p.text, said(p.pool.Version)), due: patience}
 	}
-	return &hold{why: reason.CloudAtWork, message: fmt.Sprintf("the provider upgrades the pool by its own means; %d nodes are older than %s", len(p.old), p.text), due: patience}
+	return &hold{why: reason.CloudAtWork, message: fmt.Sprintf("the provider upgrades the pool by its own means; %d nodes are older than %s", p.behind, p.text), due: patience}
 }
 
 func (p *pass) haltNative(rollout ledger.Rollout) *hold {
 	rollout.State, rollout.Reason = ledger.Halted, reason.RolloutHalted
-	rollout.Message = fmt.Sprintf("the provider's own upgrade made no progress for %s, and %d nodes are older than %s", p.opts.NativePatience, len(p.old), p.text)
+	rollout.Message = fmt.Sprintf("the provider's own upgrade made no progress for %s, and %d nodes are older than %s", p.opts.NativePatience, p.behind, p.text)
 	rollout.Native = ledger.NativeUpgrade{}
 	p.change(ledger.Put(rollout))
 	return &hold{why: reason.RolloutHalted, message: rollout.Message}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/drain"
+	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 )
 
@@ -18,11 +19,12 @@ func reachable(s *cluster.Snapshot, node *corev1.Node) bool {
 }
 
 // mayTake says what stands against one old node, apart from all that stands against the whole pool; nil if nothing does.
-func (p *pass) mayTake(c candidate) *hold {
+func (p *pass) mayTake(c candidate, r ledger.Rollout) *hold {
 	node := c.node
 	claim, claimed := p.claimOn(node)
 	other, replaces := p.known.by[cluster.Ref(node).Key()]
 	mark, marked := cluster.ForeignDeletionMark(node)
+	blocked, until, aside := p.setAside(node, r)
 	switch {
 	case claimed:
 		return &hold{why: reason.AlreadyClaimed, message: fmt.Sprintf("the %s has it in phase %s", claim.Owner, claim.Phase)}
@@ -34,6 +36,10 @@ func (p *pass) mayTake(c candidate) *hold {
 		return &hold{why: reason.LeftToHealer, message: "nothing is heard of the node, so it can't be drained"}
 	case c.starting:
 		return &hold{why: reason.NodeStarting, message: "the node was asked for a short while ago, and is not ready yet"}
+	case leftOut(node):
+		return &hold{why: reason.Paused, message: "the node is annotated " + cluster.AnnotationUpgrade + "=off"}
+	case aside:
+		return &hold{why: reason.NodeBlocked, message: blocked.Message, due: until}
 	case drain.DoNotDisruptAsked(node):
 		return &hold{why: reason.DoNotDisrupt, message: "the node is annotated " + drain.DoNotDisruptMark}
 	}

@@ -22,6 +22,8 @@ type candidate struct {
 	broken, starting bool
 	// self says that the daemon runs on it, failed that its drain was given up a short while ago.
 	self, failed bool
+	// single says that it runs the only pod of a workload, which is away while it moves.
+	single bool
 	// leaving and stuck count the pods that have to leave, and those of them that can't be evicted now.
 	leaving, stuck int
 }
@@ -42,8 +44,8 @@ func (c candidate) class() int {
 }
 
 // inOrder are the old nodes that are not under way, in the order in which they are taken: broken ones, empty ones, then those with the fewest
-// pods that can't be evicted; among equals those whose pods wait least for budgets, zones take turns, and the oldest of a zone comes first. Of the
-// budgets only the order of the first few is made, because with each node that is taken it becomes another.
+// pods that can't be evicted, those with the only pod of a workload last; among equals those whose pods wait least for budgets, zones take turns, and the
+// oldest of a zone comes first. Of the budgets only the order of the first few is made, because with each node that is taken it becomes another.
 func (p *pass) inOrder(old []*corev1.Node, few int) []candidate {
 	var all []candidate
 	inZone := map[string]int{}
@@ -57,7 +59,7 @@ func (p *pass) inOrder(old []*corev1.Node, few int) []candidate {
 		all = append(all, c)
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.class(), b.class()), cmp.Compare(a.stuck, b.stuck),
+		return cmp.Or(cmp.Compare(a.class(), b.class()), cmp.Compare(a.stuck, b.stuck), compare(a.single, b.single),
 			a.node.CreationTimestamp.Compare(b.node.CreationTimestamp.Time), cmp.Compare(a.node.Name, b.node.Name))
 	})
 	return inTurn(all, inZone, load, few)
@@ -88,7 +90,7 @@ func inTurn(all []candidate, inZone map[string]int, load *drain.Load, few int) [
 		next, fewest := 0, rounds(all[0])
 		for i, c := range all {
 			first := all[next]
-			if c.class() != first.class() || c.stuck != first.stuck {
+			if c.class() != first.class() || c.stuck != first.stuck || c.single != first.single {
 				break
 			}
 			n := rounds(c)
@@ -104,6 +106,16 @@ func inTurn(all []candidate, inZone map[string]int, load *drain.Load, few int) [
 	return ordered
 }
 
+func compare(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
 func (p *pass) candidate(node *corev1.Node) candidate {
 	c := candidate{
 		node: node, zone: node.Labels[corev1.LabelTopologyZone], pods: p.rules.Of(node.Name), starting: p.isStarting(node),
@@ -113,6 +125,7 @@ func (p *pass) candidate(node *corev1.Node) candidate {
 	for _, v := range c.pods {
 		if v.Class != drain.Skip {
 			c.leaving++
+			c.single = c.single || p.isSingle(v.Pod)
 		}
 		if v.Class == drain.Block || v.Class == drain.Wait {
 			c.stuck++
@@ -121,11 +134,24 @@ func (p *pass) candidate(node *corev1.Node) candidate {
 	return c
 }
 
-// setAside is how long a node whose drain was given up comes last.
-const setAside = time.Hour
+// isSingle tells whether the pod is the only one of its workload.
+func (p *pass) isSingle(pod *cluster.Pod) bool {
+	if pod.Controller == nil {
+		return true
+	}
+	workload, ok := p.s.Workloads.Get(string(pod.Controller.UID))
+	return ok && workload.Replicas == 1
+}
+
+// failedLately is how long a node whose drain was given up comes last.
+const failedLately = time.Hour
 
 // drainFailed tells whether a drain of the node was given up a short while ago; the arbiter notes the moment.
 func (p *pass) drainFailed(node *corev1.Node) bool {
+	r, _ := p.s.Ledger.Rollout(p.pool.Name)
+	if slices.ContainsFunc(r.Blocked, func(b ledger.BlockedNode) bool { return b.Node.Key() == cluster.Ref(node).Key() }) {
+		return true
+	}
 	m, ok := p.s.Ledger.Moment("drain-failed/" + cluster.Ref(node).Key())
-	return ok && p.now.Sub(m.At) < setAside
+	return ok && p.now.Sub(m.At) < failedLately
 }

@@ -1,6 +1,7 @@
 package upgrader
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,11 +29,28 @@ func (p *pass) rollout(old []*corev1.Node) ledger.Rollout {
 		p.forget()
 		return ledger.Rollout{}
 	case !ok || rollout.Target != p.text:
-		rollout = ledger.Rollout{Pool: p.pool.Name, Target: p.text, State: ledger.Rolling, Began: p.now}
+		rollout = ledger.Rollout{Pool: p.pool.Name, Target: p.text, State: ledger.Rolling, Began: p.now, CrashLoops: p.crashLoops()}
 		p.change(ledger.Put(rollout))
 		p.dropHalt()
+	default:
+		rollout = p.withoutGone(rollout)
 	}
+	p.rolling[p.pool.Name] = true
 	return rollout
+}
+
+// withoutGone forgets the nodes that were set aside and are gone by now.
+func (p *pass) withoutGone(r ledger.Rollout) ledger.Rollout {
+	there := map[string]bool{}
+	for _, node := range p.nodes {
+		there[cluster.Ref(node).Key()] = true
+	}
+	left := slices.DeleteFunc(slices.Clone(r.Blocked), func(b ledger.BlockedNode) bool { return !there[b.Node.Key()] })
+	if len(left) != len(r.Blocked) {
+		r.Blocked = left
+		p.change(ledger.Put(r))
+	}
+	return r
 }
 
 // forget takes the pool's rollout out of the ledger.
@@ -76,7 +94,7 @@ func (p *pass) notHalted(rollout ledger.Rollout) *hold {
 
 // resumes is when a rollout that was halted at that moment goes on; zero if never.
 func (p *pass) resumes(halted time.Time) time.Time {
-	w := p.pool.Settings.Window
+	w := p.window()
 	if w == nil {
 		return time.Time{}
 	}
@@ -92,8 +110,8 @@ func (p *pass) resumes(halted time.Time) time.Time {
 }
 
 // goOn proposes what is under way for as long as it is wanted. It is withdrawn when the node has the target version, when another program
-// marked it for deletion, when it can't be drained any more and the healer has taken it up, and, in a halted rollout, unless its own new node is
-// ready already: the old nodes serve on.
+// marked it for deletion, when it can't be drained any more and the healer has taken it up, when the window has closed on it, when its new node would
+// have the wrong version, and, in a halted rollout, unless its own new node is ready already: the old nodes serve on. What is paused stays where it is.
 func (p *pass) goOn(old []*corev1.Node, rollout ledger.Rollout) {
 	for _, node := range old {
 		c, ok := p.claimOn(node)
@@ -108,8 +126,22 @@ func (p *pass) goOn(old []*corev1.Node, rollout ledger.Rollout) {
 			p.verdict(plan.Node, node.Name, hold{why: reason.LeftToHealer, message: "the node fell silent while it was drained"})
 		case isHalted(rollout) && c.Replacement == (ledger.NodeRef{}):
 			p.verdict(plan.Node, node.Name, hold{why: reason.RolloutHalted, message: rollout.Message})
+		case c.Phase == ledger.Surging && c.Replacement == (ledger.NodeRef{}) && rollout.Began.After(c.Since):
+			p.verdict(plan.Node, node.Name, hold{why: reason.TargetChanged, message: "the target has changed since its new node was asked for"})
 		default:
-			p.propose(node, c.Surge, c.Message)
+			if message, over := p.overrun(c); over {
+				p.verdict(plan.Node, node.Name, hold{why: reason.OutsideWindow, message: message})
+				continue
+			}
+			p.propose(node, c.Surge, hold{why: c.Reason, message: c.Message})
+			message := "the node is annotated " + cluster.AnnotationUpgrade + "=off"
+			if p.pool.Settings.UpgradePaused {
+				message = pausedBySettings
+			}
+			if p.pool.Settings.UpgradePaused || leftOut(node) {
+				p.Proposals[len(p.Proposals)-1].Paused = true
+				p.verdict(plan.Node, node.Name, hold{why: reason.Paused, message: message})
+			}
 		}
 	}
 }

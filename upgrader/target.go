@@ -3,7 +3,6 @@ package upgrader
 import (
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/poolkeeper/poolkeeper/ledger"
@@ -11,29 +10,42 @@ import (
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 )
 
-// findTarget finds the version that the pool's nodes should have: its setting, else that of the provider's template. It refuses one that
-// is newer than the API server's, by minor version: the version skew policy forbids it, while a newer patch is allowed.
+// findTarget finds the version that the pool's nodes should have now: what its settings ask for, as far as the API server goes along. A kubelet that is newer
+// than the API server, by minor version, is forbidden by the version skew policy; a newer patch is allowed.
 func (p *pass) findTarget() *hold {
-	p.text = p.pool.Settings.Version
-	if p.text == "" {
-		p.text = p.pool.Version
+	text, h := p.wish()
+	if h != nil {
+		return h
 	}
-	if p.text == "" {
-		return &hold{why: reason.NoTargetVersion, message: "the pool has no version in the configuration, and the provider doesn't tell that of its template"}
-	}
-	var err error
-	if p.target, err = parse(p.text); err != nil {
+	p.wished = text
+	wish, err := parse(text)
+	if err != nil {
 		return &hold{why: reason.InvalidVersion, message: "target version " + err.Error()}
 	}
+	p.leadControlPlane(wish)
+	return p.aim(text, wish)
+}
+
+// notSkewed holds while a kubelet of the pool is newer than the API server: nobody can say what is right then.
+func (p *pass) notSkewed(ledger.Rollout) *hold {
 	server, err := parse(p.s.ServerVersion)
-	if err == nil && minor(server).LessThan(minor(p.target)) {
-		return &hold{why: reason.NewerThanAPIServer, message: fmt.Sprintf("the target is %s, and the API server has %s", p.text, p.s.ServerVersion)}
+	if err != nil {
+		return nil
+	}
+	for _, node := range p.nodes {
+		kubelet, err := p.parse(node.Status.NodeInfo.KubeletVersion)
+		if err == nil && minor(server).LessThan(minor(kubelet)) {
+			return &hold{why: reason.SkewViolation, message: fmt.Sprintf("the kubelet of %s has %s, and the API server only %s", node.Name, node.Status.NodeInfo.KubeletVersion, p.s.ServerVersion)}
+		}
 	}
 	return nil
 }
 
 // serverIs holds while the API server's version is not known. That withdraws nothing: it is so for a moment after each start.
 func (p *pass) serverIs(ledger.Rollout) *hold {
+	if p.target == nil {
+		return nil
+	}
 	if _, err := parse(p.s.ServerVersion); err != nil {
 		return &hold{why: reason.InvalidVersion, message: "API server's version " + err.Error()}
 	}
@@ -55,29 +67,11 @@ func parse(text string) (*version.Version, error) {
 
 func minor(v *version.Version) *version.Version { return version.MajorMinor(v.Major(), v.Minor()) }
 
-// oldNodes are the nodes whose kubelet is older than the target. A version that can't be read, and one that is newer, is answered: nodes are
-// never taken back.
-func (p *pass) oldNodes() []*corev1.Node {
-	var old []*corev1.Node
-	for _, node := range p.nodes {
-		kubelet, err := p.parse(node.Status.NodeInfo.KubeletVersion)
-		switch {
-		case err != nil:
-			p.verdict(plan.Node, node.Name, hold{why: reason.InvalidVersion, message: "kubelet version " + err.Error()})
-		case p.target.LessThan(kubelet):
-			p.verdict(plan.Node, node.Name, hold{
-				why:     reason.Downgrade,
-				message: fmt.Sprintf("kubelet %s is newer than the target %s", node.Status.NodeInfo.KubeletVersion, p.text),
-			})
-		case kubelet.LessThan(p.target):
-			old = append(old, node)
-		}
-	}
-	return old
-}
-
 // templateIsRight tells whether new nodes come with the target version.
 func (p *pass) templateIsRight() bool {
+	if p.target == nil {
+		return true // what the provider makes is what is wanted
+	}
 	template, err := parse(p.pool.Version)
 	return err == nil && template.EqualTo(p.target)
 }
@@ -91,7 +85,7 @@ func (p *pass) versioned(ledger.Rollout) *hold {
 	switch {
 	case err == nil && p.target.LessThan(template):
 		return &hold{why: reason.Downgrade, message: fmt.Sprintf("new nodes come with %s, and the target %s is older", p.pool.Version, p.text)}
-	case !p.pool.Can.SetVersion && p.pool.Can.NativeUpgrade:
+	case p.pool.Can.NativeUpgrade && (p.pool.Settings.Native || !p.pool.Can.SetVersion):
 		return p.natively()
 	case !p.pool.Can.SetVersion:
 		return &hold{why: reason.CannotSetVersion, message: fmt.Sprintf("new nodes come with %s, not %s, and the provider can't change that", said(p.pool.Version), p.text)}

@@ -3,19 +3,24 @@
 // It is a function of values, made anew in every pass from what the [cluster.Snapshot] shows: a person who resizes a pool or deletes a node
 // in the middle of a rollout wins. What is remembered between passes is only that a rollout began, and that it was halted.
 //
-//   - target.go finds the version that a pool's nodes should have, and refuses what can't or must not be;
+//   - channel.go and target.go find the version that a pool's nodes should have, and refuse what can't or must not be;
+//   - controlplane.go upgrades the control plane first, where that can be done;
+//   - old.go finds the nodes to be replaced: by version, by drift, by age;
 //   - node.go says of each old node whether it can be taken now, and why not;
 //   - order.go says which comes next;
 //   - limits.go counts what maxSurge, maxUnavailable, min and max leave;
 //   - hours.go keeps to the window;
 //   - native.go has the provider do it where it can't be done node by node, and watches;
+//   - canary.go lets a few go first, and waits whether they are well;
+//   - stops.go stops it by a person's hand, alerts, sickness, nodes that can't be drained;
 //   - rollout.go remembers.
 //
 // Nodes are replaced, never upgraded in place. So a node may go over several minor versions at once: the version skew policy only binds
-// the kubelet to be no newer than the API server. It is the control plane that must not skip a minor, and that isn't done here.
+// the kubelet to be no newer than the API server. It is the control plane that must not skip a minor, and it doesn't.
 package upgrader
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,6 +44,14 @@ type Options struct {
 	// NativePatience is how long a provider's own upgrade may go on without any old node going before the rollout is halted. It is longer than the
 	// hour for which a service may wait for the drain of one node.
 	NativePatience time.Duration
+	// Overrun is how long after the window has closed the drain of the last node may go on before it is undone.
+	Overrun time.Duration
+	// ControlPlane lets control planes be upgraded where a provider can and a pool's version or channel asks for it; ControlPlaneEstimate is how long
+	// that takes.
+	ControlPlane         bool
+	ControlPlaneEstimate time.Duration
+	// Alerts says that there is an alert source, and that nothing is begun while alerts fire or it gives no answer.
+	Alerts bool
 	// Drain are the rules by which pods count as hard to evict: their nodes come late.
 	Drain drain.Options
 	// SelfNode is the node that the daemon runs on, which comes last; empty if it is not known.
@@ -47,7 +60,10 @@ type Options struct {
 
 // Defaults are the options that hold where nothing else is said.
 func Defaults() Options {
-	return Options{NodeEstimate: 5 * time.Minute, RetryAfter: time.Hour, NativePatience: 90 * time.Minute, Drain: drain.Defaults()}
+	return Options{
+		NodeEstimate: 5 * time.Minute, RetryAfter: time.Hour, NativePatience: 90 * time.Minute, Overrun: 15 * time.Minute,
+		ControlPlane: true, ControlPlaneEstimate: 20 * time.Minute, Drain: drain.Defaults(),
+	}
 }
 
 // Upgrader decides rollouts. It holds nothing but its options.
@@ -57,14 +73,25 @@ type Upgrader struct{ opts Options }
 func New(opts Options) *Upgrader { return &Upgrader{opts: opts} }
 
 // Decide looks at every pool. Each old node is proposed, or has a verdict that says why not now. What is under way is proposed until it is
-// done, also after the window has closed: the node in work ends, and no other is begun.
+// done, also after the window has closed: the node in work ends or is undone, and no other is begun.
 func (u *Upgrader) Decide(s *cluster.Snapshot, now time.Time) plan.Decision {
-	d := &decision{Decision: plan.Decision{Owner: ledger.Upgrader}, versions: map[string]parsed{}}
+	d := &decision{
+		Decision: plan.Decision{Owner: ledger.Upgrader}, versions: map[string]parsed{},
+		led: map[string]bool{}, waits: map[string]hold{}, rolling: map[string]bool{},
+	}
 	known := know(s.Ledger)
 	rules := drain.Open(s, u.opts.Drain, now)
 	nodes := nodesByPool(s)
+	var passes []*pass
 	for pool := range s.Pools.Values() {
-		p := &pass{opts: u.opts, s: s, now: now, pool: pool, nodes: nodes[pool.Name], rules: rules, known: known, decision: d}
+		passes = append(passes, &pass{
+			opts: u.opts, s: s, now: now, pool: pool, nodes: nodes[pool.Name], rules: rules, known: known, decision: d, allow: -1,
+		})
+	}
+	// The others have to know whether the canaries still roll.
+	slices.SortStableFunc(passes, func(a, b *pass) int { return compare(!isCanary(a.pool), !isCanary(b.pool)) })
+	d.followControlPlanes(s, u.opts, passes)
+	for _, p := range passes {
 		p.decide()
 	}
 	return d.Decision
@@ -101,11 +128,17 @@ type pass struct {
 	known known
 	*decision
 
-	target *version.Version
-	// text is the target as it was written.
-	text string
-	// old are the nodes that are older than the target.
-	old []*corev1.Node
+	// wished is the version that the settings ask for, text the target for now, as they were written; target is nil where no version is wanted, or it can't be had.
+	wished, text string
+	target       *version.Version
+	// old are the nodes to replace, and why says by their names for what; behind counts those with an old version, and minor says that
+	// one of them is to get another minor version.
+	old    []*corev1.Node
+	why    map[string]hold
+	behind int
+	minor  bool
+	// allow is how many more nodes may be taken; -1 is no limit.
+	allow int
 }
 
 // decide is the whole course for one pool: the first thing that stands against a rollout is the answer for the pool and for its old nodes.
@@ -124,19 +157,22 @@ func (p *pass) decide() {
 		p.answer(hold{why: why, message: message})
 		return
 	}
-	if h := p.findTarget(); h != nil {
-		p.answer(*h)
+	noTarget := p.findTarget()
+	p.findOld()
+	if noTarget != nil && len(p.old) == 0 {
+		p.answer(*noTarget) // a node that is too old, or no longer what it should be, needs no target
 		return
 	}
-	old := p.oldNodes()
-	p.old = old
-	rollout := p.rollout(old)
-	p.goOn(old, rollout)
+	rollout := p.rollout(p.old)
+	p.goOn(p.old, rollout)
 	h := p.standsAgainst(rollout)
-	if h != nil {
+	switch {
+	case h != nil:
 		p.answer(*h)
+	case noTarget != nil:
+		p.answer(*noTarget)
 	}
-	p.begin(old, h)
+	p.begin(p.old, rollout, h)
 }
 
 // unanswered is the course where the provider's last answer was an error: whether the pool is to be upgraded, to what, and which nodes it has may
@@ -147,20 +183,28 @@ func (p *pass) unanswered() {
 	p.goOn(p.nodes, rollout)
 	p.answer(h)
 	if p.pool.Settings.AutoUpgrade && p.findTarget() == nil {
-		p.begin(p.oldNodes(), &h)
+		p.findOld()
+		p.begin(p.old, rollout, &h)
 	}
 }
 
 // standsAgainst is what holds the pool's rollout as a whole, the first of all; nil if nothing does.
 func (p *pass) standsAgainst(rollout ledger.Rollout) *hold {
 	for _, rule := range []func(ledger.Rollout) *hold{
-		p.serverIs,    // no kubelet may be newer than the API server, so that has to be known
-		p.notNeeded,   // nothing is old, and nothing new will be
-		p.watched,     // the provider's own upgrade goes on until its end
-		p.cloudIsIdle, // the cloud is not at work on the pool itself
-		p.notHalted,   // a new node that did not become ready halts it
-		p.inWindow,    // only when it is allowed
-		p.versioned,   // new nodes have to come with the target version
+		p.serverIs,          // no kubelet may be newer than the API server, so that has to be known
+		p.notNeeded,         // nothing is old, and nothing new will be
+		p.watched,           // the provider's own upgrade goes on until its end
+		p.cloudIsIdle,       // the cloud is not at work on the pool itself
+		p.notSkewed,         // no kubelet is newer than the API server
+		p.afterControlPlane, // the control plane is not being upgraded
+		p.notPaused,         // nobody has paused it
+		p.notHalted,         // a new node that did not become ready halts it
+		p.inWindow,          // only when it is allowed
+		p.notBackedOff,      // the cloud has machines to give
+		p.fewBlocked,        // not too many nodes could not be drained
+		p.calmAlerts,        // nothing is on fire
+		p.versioned,         // new nodes have to come with the target version
+		p.canariesFirst,     // and the canaries with it have to be well
 	} {
 		if h := rule(rollout); h != nil {
 			return h
@@ -184,33 +228,45 @@ func (p *pass) notNeeded(rollout ledger.Rollout) *hold {
 	return nil
 }
 
-// begin takes as many old nodes as there is room for, in order; held stands against all of them.
-func (p *pass) begin(old []*corev1.Node, held *hold) {
+// begin takes as many old nodes as there is room for, in order; held stands against all of them. Those whose turn is still to come are named, so that
+// pods are kept off them where there is a choice.
+func (p *pass) begin(old []*corev1.Node, rollout ledger.Rollout, held *hold) {
 	room := p.room()
+	sick := p.tooSick()
 	for _, c := range p.inOrder(old, room.surge+room.unavailable) {
-		h := p.mayTake(c)
+		h := p.mayTake(c, rollout)
 		if h == nil {
 			h = held
 		}
+		if h == nil && !c.broken {
+			h = sick
+		}
 		if h == nil {
 			h = p.inTime(c)
+		}
+		if h == nil && p.allow == 0 {
+			h = &hold{why: reason.CanaryFirst, message: "the first nodes of the pool go alone"}
 		}
 		surge := false
 		if h == nil {
 			surge, h = room.take(c)
 		}
+		if held == nil {
+			p.Soon = append(p.Soon, cluster.Ref(c.node))
+		}
 		if h != nil {
 			p.verdict(plan.Node, c.node.Name, *h)
 			continue
 		}
-		p.propose(c.node, surge, "kubelet "+c.node.Status.NodeInfo.KubeletVersion+" is older than "+p.text)
+		p.allow--
+		p.propose(c.node, surge, p.why[c.node.Name])
 	}
 }
 
-func (p *pass) propose(node *corev1.Node, surge bool, message string) {
+func (p *pass) propose(node *corev1.Node, surge bool, why hold) {
 	p.Proposals = append(p.Proposals, plan.Proposal{
 		Owner: ledger.Upgrader, Action: plan.Replace, Pool: p.pool.Name, Node: cluster.Ref(node), Surge: surge,
-		Reason: reason.VersionBehind, Message: message,
+		Reason: why.why, Message: why.message,
 	})
 }
 
@@ -226,6 +282,11 @@ type decision struct {
 	plan.Decision
 	// versions are those that have been read already: a thousand nodes have two or three.
 	versions map[string]parsed
+	// led are the providers whose control plane was answered for, and waits says why the pools of a provider wait for it.
+	led   map[string]bool
+	waits map[string]hold
+	// rolling are the pools with a rollout.
+	rolling map[string]bool
 }
 
 // parsed is a version that was read, or why it couldn't be.

@@ -225,3 +225,6 @@ func (e except) At(now time.Time) (open bool, closes, opens time.Time) {
 	}
 	return false, time.Time{}, time.Time{}
 }
+
+// Equal tells whether both are the same freezes.
+func (f Freezes) Equal(other Freezes) bool { return f.String() == other.String() }

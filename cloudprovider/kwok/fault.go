@@ -30,6 +30,7 @@ const FaultAnnotation = "poolkeeper.io/fault"
 //	vanish=<instance>           the instance is gone, without anybody having deleted it, for good
 //	stop=<instance>             the instance is switched off
 //	bad=<instance>              the cloud thinks ill of the instance
+//	drift=<instance>            the instance is no longer what the pool makes
 type Fault string
 
 // faults are the faults of one pool, or of the cloud, taken apart.
@@ -47,7 +48,7 @@ type faults struct {
 	// slow is added to the boot delay.
 	slow time.Duration
 	// Those below name instances; "" stands for all of them.
-	neverRegister, unhelpfulReboot, vanish, stop, bad []string
+	neverRegister, unhelpfulReboot, vanish, stop, bad, drift []string
 }
 
 // failure is why an instance could not be made.
@@ -115,8 +116,11 @@ func (f *faults) add(fault Fault) error {
 	case "bad":
 		f.bad = append(f.bad, argument)
 		return f.needsInstance(fault, argument)
+	case "drift":
+		f.drift = append(f.drift, argument)
+		return f.needsInstance(fault, argument)
 	default:
-		return fmt.Errorf("fault %q is not known; the known ones are outOfStock, quota, error, pending, slow, neverRegister, rebootDoesNotHelp, vanish, stop, bad", fault)
+		return fmt.Errorf("fault %q is not known; the known ones are outOfStock, quota, error, pending, slow, neverRegister, rebootDoesNotHelp, vanish, stop, bad, drift", fault)
 	}
 	return nil
 }

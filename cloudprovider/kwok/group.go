@@ -80,6 +80,9 @@ func (i *instance) describe(pool string, v *view) cloudprovider.Instance {
 	if described.Status.State == cloudprovider.InstanceRunning {
 		described.Started, described.Healthy = i.Up, cloudprovider.HealthGood
 	}
+	if names(v.faults.drift, name) {
+		described.Drift = "it was made from an older image than the pool's"
+	}
 	if names(v.faults.bad, name) {
 		described.Healthy = cloudprovider.HealthBad
 	}

@@ -376,3 +376,31 @@ func TestAClusterIsFoundByItsNameAndAWrongOneIsExplained(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestTheControlPlaneIsUpgradedWithoutItsPools(t *testing.T) {
+	withoutSurroundings(t)
+	b := newBench(t, fake.Options{Version: "1.35.4", Versions: []string{"1.35.4", "1.35.6", "1.36.3", "1.37.0"}}, fake.PoolSpec{Name: "web", Size: 1})
+	b.pass(0)
+	upgrader, ok := cloudprovider.As[cloudprovider.ControlPlaneUpgrader](b.provider)
+	if !ok {
+		t.Fatal("the provider can't upgrade the control plane")
+	}
+	offered, err := upgrader.ControlPlaneVersions(t.Context())
+	var names []string
+	for _, v := range offered {
+		names = append(names, v.Name)
+	}
+	if want := []string{"v1.35.6", "v1.36.3"}; err != nil || !cmp.Equal(names, want) {
+		t.Errorf("it can have %v (%v), want %v: every patch, and the next minor version", names, err, want)
+	}
+	if err := upgrader.UpgradeControlPlane(t.Context(), "v1.37.0"); cloudprovider.ClassOf(err) != cloudprovider.ClassInvalid {
+		t.Errorf("a minor version is skipped: %v", err)
+	}
+	for range 2 { // the second time it is done already
+		b.must(upgrader.UpgradeControlPlane(t.Context(), "v1.36.3"))
+	}
+	b.pass(time.Hour)
+	if v, err := b.group("web").(cloudprovider.VersionTeller).TemplateVersion(t.Context()); err != nil || v != "v1.35.4" {
+		t.Errorf("the pool has %s (%v), want what it had", v, err)
+	}
+}

@@ -25,6 +25,7 @@ func Pool(name string, least, most int, options ...PoolOption) *cluster.Pool {
 			MaxNodeProvisionTime: 15 * time.Minute, MaxNodeStartupTime: 15 * time.Minute,
 			UnhealthyAfter: 5 * time.Minute, UnregisteredAfter: 10 * time.Minute,
 			MaxSurge: intstr.FromInt32(1), MaxUnavailable: intstr.FromInt32(0), DrainTimeout: 15 * time.Minute,
+			MaxUnhealthy: intstr.FromString("100%"), MaxBlocked: intstr.FromString("10%"),
 		},
 	}
 	Template()(p)

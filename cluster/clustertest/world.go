@@ -19,6 +19,8 @@ import (
 type World struct {
 	// Now is the moment at which the next change is seen.
 	Now time.Time
+	// Offer is what the provider offers besides its pools; nil if it says nothing.
+	Offer *cluster.Offer
 
 	cluster   *cluster.Cluster
 	ledger    ledger.Ledger
@@ -176,7 +178,7 @@ func (w *World) observe() {
 
 // observed is what the provider says now.
 func (w *World) observed(gone ...string) cluster.ProviderObserved {
-	said := cluster.ProviderObserved{Provider: "test", Gone: gone}
+	said := cluster.ProviderObserved{Provider: "test", Gone: gone, Offer: w.Offer}
 	count := map[string]int{}
 	for _, id := range slices.Sorted(maps.Keys(w.instances)) {
 		instance := w.instances[id]

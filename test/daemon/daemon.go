@@ -30,6 +30,7 @@ func Settings() cluster.Settings {
 		MaxNodeProvisionTime: 15 * time.Minute, MaxNodeStartupTime: 15 * time.Minute,
 		UnhealthyAfter: 5 * time.Minute, UnregisteredAfter: 15 * time.Minute,
 		MaxSurge: intstr.FromInt32(1), MaxUnavailable: intstr.FromInt32(0), DrainTimeout: 10 * time.Minute,
+		MaxUnhealthy: intstr.FromString("20%"), MaxBlocked: intstr.FromString("10%"),
 	}
 }
 

@@ -28,6 +28,8 @@ type story struct {
 	*simulation.World
 	rules    app.Rules
 	settings cluster.Settings
+	// byPool are the settings of pools that have their own.
+	byPool map[string]cluster.Settings
 	// daemon is the present life of the daemon.
 	daemon *app.Daemon
 }
@@ -35,15 +37,25 @@ type story struct {
 // tell begins a story in a world with these pools. The rules are the daemon's defaults, and can be changed before start.
 func tell(t *testing.T, pools ...kwok.Pool) *story {
 	t.Helper()
+	return tellOf(t, simulation.Options{Cloud: kwok.Config{Pools: pools}})
+}
+
+// tellOf begins a story in a world like that.
+func tellOf(t *testing.T, o simulation.Options) *story {
+	t.Helper()
 	engine, err := scheduling.New(scheduling.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &story{t: t, World: simulation.New(simulation.Options{
-		Seed: 1, Cloud: kwok.Config{Pools: pools}, Engine: engine, Level: simulation.Brief,
-	})}
+	o.Seed, o.Engine, o.Level = 1, engine, simulation.Brief
+	s := &story{t: t, World: simulation.New(o)}
 	s.settings = daemon.Settings()
-	s.rules = daemon.Rules(func(string) cluster.Settings { return s.settings })
+	s.rules = daemon.Rules(func(pool string) cluster.Settings {
+		if own, ok := s.byPool[pool]; ok {
+			return own
+		}
+		return s.settings
+	})
 	return s
 }
 
