@@ -99,6 +99,10 @@ else
 	@go run ./test/bench/table $(BENCH_FLAGS)
 endif
 
+.PHONY: day
+day: ## A day in the life: 24 simulated hours of up to 270 nodes, printed and drawn into docs/day.svg (DAY_FLAGS='-seed 7 -nodes 100 -consolidate')
+	@GOGC=300 GOMEMLIMIT=2GiB go run ./test/day -picture docs/day.svg $(DAY_FLAGS)
+
 # What profile writes, and how often the workload is run for it.
 PROFILES ?= bin/profiles
 PROFILE_RUNS ?= 20

@@ -164,7 +164,8 @@ const momentsKept = time.Hour // also what a rate per hour looks back
 func (p *pass) forget() {
 	p.forgetBackoffs()
 	for _, m := range p.ledger.Moments() {
-		aboutNode := strings.HasPrefix(m.Key, "drain-failed/") || strings.HasPrefix(m.Key, "spare/") || strings.HasPrefix(m.Key, repairBegun)
+		aboutNode := strings.HasPrefix(m.Key, "drain-failed/") || strings.HasPrefix(m.Key, "spare/") || strings.HasPrefix(m.Key, repairBegun) ||
+			strings.HasPrefix(m.Key, "consolidation/")
 		if aboutNode && p.now.Sub(m.At) > momentsKept {
 			p.remember(ledger.Drop(m))
 		}

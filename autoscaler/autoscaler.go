@@ -41,7 +41,9 @@ type Autoscaler struct {
 	// passedOver are the candidates that the last decision had no time for, and how often in a row. Which come first when time is short is all that this
 	// decides.
 	passedOver map[string]int
-	last       memory
+	// consolidated is when a move was last looked for.
+	consolidated time.Time
+	last         memory
 	// verdicts and answers are room for the next decision, so that a pass needs none of its own.
 	verdicts, answers []plan.Verdict
 	usable            []bool
@@ -103,6 +105,7 @@ func (a *Autoscaler) decide(s *cluster.Snapshot, now time.Time) plan.Decision {
 	if err := p.shrink(); err != nil { // nodes that nobody needs
 		return p.baffled(err)
 	}
+	p.consolidate(len(wanted)) // and nodes that could be cheaper
 	p.dropTimers()
 	return p.decision()
 }
@@ -147,6 +150,7 @@ type pass struct {
 	totals     []total                     // bounds on what all nodes have together; see bounds
 	timers     []ledger.Timer              // ours
 	kept       map[string]bool             // timers that are still right
+	pricedSaid *bool                       // see priced
 	overdue    *bool                       // whether the timers have to be written again; see stale
 
 	usable usable

@@ -31,6 +31,8 @@ type candidate struct {
 	empty  bool
 	// claim is our own removal of the node that is under way; nil if there is none.
 	claim *ledger.Claim
+	// chosen says that consolidation has it: it goes as soon as its pods fit elsewhere.
+	chosen bool
 	// passedOver is how often in a row decisions have had no time for the node.
 	passedOver int
 	// soft says that it has been unneeded for long enough to be marked softly.
@@ -108,12 +110,14 @@ func (c candidate) turn() int {
 	switch {
 	case c.claim != nil:
 		return 0
-	case c.passedOver > 0:
+	case c.chosen: // before the new nodes for its pods, which are empty
 		return 1
-	case c.empty:
+	case c.passedOver > 0:
 		return 2
+	case c.empty:
+		return 3
 	}
-	return 3
+	return 4
 }
 
 // keeps says why a node is no candidate, and fills in what it finds out; nil if it is one. The order is upstream's.
@@ -223,7 +227,7 @@ func (p *pass) used(c *candidate) *verdict {
 	if c.use.gpu {
 		threshold = settings.GPUUtilizationThreshold
 	}
-	if c.claim != nil || c.use.worst < threshold {
+	if c.chosen = c.claim == nil && p.consolidating(c); c.chosen || c.claim != nil || c.use.worst < threshold {
 		return nil
 	}
 	if m := c.memo; m.busy.reason == "" || m.threshold != threshold || m.lean != lean {

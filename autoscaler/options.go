@@ -59,6 +59,13 @@ type Options struct {
 	// IgnoreMirrorPodsUtilization leaves those pods, and what they take, out of a node's utilization (--ignore-mirror-pods-utilization).
 	IgnoreMirrorPodsUtilization bool
 
+	// What bounds the consolidation of pools that ask for it: ConsolidateMinSaving is the share of the price of the nodes it replaces that a move has to save, at
+	// least (--consolidate-min-saving); ConsolidateMinNodeAge how old a node has to be (--consolidate-min-node-age); ConsolidateMaxMoves how many nodes are
+	// moved in an hour (--consolidate-max-moves).
+	ConsolidateMinSaving  float64
+	ConsolidateMinNodeAge time.Duration
+	ConsolidateMaxMoves   int
+
 	// Drain are the rules about pods that keep their node, and the priority below which pods are expendable.
 	Drain drain.Options
 }
@@ -71,6 +78,7 @@ func Defaults() Options {
 		MemoryDifferenceRatio: 0.015, MaxAllocatableDifferenceRatio: 0.05, MaxFreeDifferenceRatio: 0.05,
 		ScaleDownEnabled: true, ScaleDownUnreadyEnabled: true,
 		ScaleDownDelayAfterAdd: 10 * time.Minute, ScaleDownDelayAfterFailure: 3 * time.Minute, ScaleDownDelayTypeLocal: true,
+		ConsolidateMinSaving: 0.15, ConsolidateMinNodeAge: 30 * time.Minute, ConsolidateMaxMoves: 10,
 		Drain: drain.Defaults(),
 	}
 }
@@ -99,6 +107,12 @@ func (o Options) Validate() error {
 			errs = append(errs, fmt.Errorf("%s is %v: give a number from 0 to 1", ratio.flag, ratio.value))
 		}
 	}
+	if o.ConsolidateMaxMoves < 0 {
+		errs = append(errs, fmt.Errorf("--consolidate-max-moves is %d: give 0 or a positive number", o.ConsolidateMaxMoves))
+	}
+	if s := o.ConsolidateMinSaving; !(s > 0 && s < 1) {
+		errs = append(errs, fmt.Errorf("--consolidate-min-saving is %v: give a share above 0 and below 1, such as 0.15: moves that save nothing would never end", s))
+	}
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
@@ -108,6 +122,7 @@ func (o Options) Validate() error {
 		{"--scale-down-delay-after-add", o.ScaleDownDelayAfterAdd},
 		{"--scale-down-delay-after-delete", o.ScaleDownDelayAfterDelete},
 		{"--scale-down-delay-after-failure", o.ScaleDownDelayAfterFailure},
+		{"--consolidate-min-node-age", o.ConsolidateMinNodeAge},
 	} {
 		if d.value < 0 {
 			errs = append(errs, fmt.Errorf("%s is %s: give a duration that is not negative", d.flag, d.value))

@@ -212,7 +212,7 @@ func ordinary(node *corev1.Node) bool {
 
 // waits says what the removal of a node that can be done without waits for; nil if for nothing. What is under way waits for nothing.
 func (p *pass) waits(c *candidate) *verdict {
-	if c.claim != nil {
+	if c.claim != nil || c.chosen {
 		return nil
 	}
 	limit := c.pool.Settings.UnneededTime
@@ -274,6 +274,8 @@ func (c candidate) proposal() plan.Proposal {
 		proposal.Reason, proposal.Message = c.claim.Reason, c.claim.Message
 	case !c.memo.ready:
 		proposal.Reason = reason.UnreadyUnneeded
+	case c.chosen:
+		proposal.Reason = reason.Consolidation
 	case c.empty:
 		proposal.Reason = reason.Empty
 	}

@@ -64,6 +64,10 @@ func told(d plan.Decision) string {
 			fmt.Fprintf(&b, "forget %s\n", c.Key)
 			continue
 		}
+		if c.Entry.Timer == nil {
+			fmt.Fprintf(&b, "remember %s\n", c.Key)
+			continue
+		}
 		fmt.Fprintf(&b, "remember %s: %s\n", c.Key, c.Entry.Timer.Stopwatch.Observed)
 	}
 	return b.String()

@@ -185,7 +185,7 @@ var mayBeZero = []string{
 
 // checkedElsewhere are the durations that the autoscaler checks, beside those of pools, which are checked where they are read.
 var checkedElsewhere = []string{
-	"new-pod-scale-up-delay", "scale-down-delay-after-add", "scale-down-delay-after-delete", "scale-down-delay-after-failure",
+	"new-pod-scale-up-delay", "scale-down-delay-after-add", "scale-down-delay-after-delete", "scale-down-delay-after-failure", "consolidate-min-node-age",
 }
 
 // checkDurations checks that each is long enough, and not longer than one that it has to fit into.

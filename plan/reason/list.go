@@ -6,6 +6,7 @@ var list = []Entry{
 	{BelowMinSize, Acts, "The pool is smaller than its min.", ""},
 	{Underutilized, Acts, "The node was used less than the threshold for the unneeded time, and its pods fit elsewhere.", ""},
 	{Empty, Acts, "The node ran nothing but DaemonSet and mirror pods for the unneeded time.", ""},
+	{Consolidation, Acts, "The node's pods fit on others, or on fewer or cheaper new nodes, and that saves enough.", ""},
 	{UnreadyUnneeded, Acts, "The node is not ready, and was not needed for the unready time.", ""},
 	{FitsExisting, Holds, "The pod fits a node that is already there; the scheduler will place it.", ""},
 	{WaitingForNodes, Holds, "Nodes that were asked for earlier will take the pod once they are ready.", ""},

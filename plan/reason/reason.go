@@ -49,6 +49,7 @@ const (
 	BelowMinSize      Reason = "BelowMinSize"
 	Underutilized     Reason = "Underutilized"
 	Empty             Reason = "Empty"
+	Consolidation     Reason = "Consolidation"
 	UnreadyUnneeded   Reason = "UnreadyUnneeded"
 	FitsExisting      Reason = "FitsExisting"
 	WaitingForNodes   Reason = "WaitingForNodes"
