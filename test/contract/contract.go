@@ -29,8 +29,16 @@ type Server interface {
 	// Budget reads a budget live.
 	Budget(t *testing.T, namespace, name string) *policyv1.PodDisruptionBudget
 	// Watch has sink told what there is and what changes, and returns once what there is was told. The sink may be called from other goroutines, but never by
-	// two at a time. Until waits, with a limit, for something that follows from what the sink was told.
-	Watch(t *testing.T, sink func(cluster.Event)) (until func(holds func() bool) bool)
+	// two at a time.
+	Watch(t *testing.T, sink func(cluster.Event)) Watch
+}
+
+// A Watch is one that is under way.
+type Watch struct {
+	// Until waits, with a limit, for something that follows from what the sink was told.
+	Until func(holds func() bool) bool
+	// Broken breaks the watch, and mends it when what happens meanwhile has happened.
+	Broken func(meanwhile func())
 }
 
 // Run runs all contracts.
@@ -47,6 +55,7 @@ func Run(t *testing.T, server Server) {
 		{"deletions", deletions},
 		{"reads", reads},
 		{"watches", watches},
+		{"watches that broke", gaps},
 	} {
 		t.Run(group.name, func(t *testing.T) { group.run(t, server) })
 	}

@@ -69,8 +69,14 @@ func (s *simulated) Budget(t *testing.T, namespace, name string) *policyv1.PodDi
 }
 
 // Watch lets time pass until what is waited for was told: a second is more than any watch lags, and less than any controller here waits.
-func (s *simulated) Watch(t *testing.T, sink func(cluster.Event)) func(func() bool) bool {
+func (s *simulated) Watch(t *testing.T, sink func(cluster.Event)) contract.Watch {
 	t.Helper()
 	t.Cleanup(s.world.Watch(sink))
-	return func(holds func() bool) bool { return s.world.RunUntil(holds, time.Second) == nil }
+	return contract.Watch{
+		Until: func(holds func() bool) bool { return s.world.RunUntil(holds, time.Second) == nil },
+		Broken: func(meanwhile func()) {
+			s.world.BreakWatches(500 * time.Millisecond)
+			meanwhile()
+		},
+	}
 }

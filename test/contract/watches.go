@@ -79,8 +79,8 @@ func (h *heard) all() []string {
 func (h *heard) of(name string) string {
 	var mine []string
 	for _, word := range h.all() {
-		if strings.HasPrefix(word, name+" ") {
-			mine = append(mine, strings.TrimPrefix(word, name+" "))
+		if rest, ok := strings.CutPrefix(word, name+" "); ok {
+			mine = append(mine, rest)
 		}
 	}
 	return strings.Join(slices.Compact(mine), ", ")
@@ -90,7 +90,7 @@ func watches(t *testing.T, s Server) {
 	namespace := s.Namespace(t)
 	before := s.PlacePod(t, podOn("somewhere", namespace, "before"))
 	h := &heard{namespace: namespace}
-	until := s.Watch(t, h.hear)
+	watch := s.Watch(t, h.hear)
 	if got, want := h.of("before"), "Running leaving=false"; got != want {
 		t.Errorf("what was there when the watch began: %q, want %q", got, want)
 	}
@@ -121,8 +121,47 @@ func watches(t *testing.T, s Server) {
 		{"before", "Running leaving=false, Running leaving=true, gone"},
 		{"after", "Pending leaving=false, Running leaving=false, Running leaving=true, gone"},
 	} {
-		if !until(func() bool { return strings.HasSuffix(h.of(c.name), "gone") }) || h.of(c.name) != c.want {
+		if !watch.Until(func() bool { return strings.HasSuffix(h.of(c.name), "gone") }) || h.of(c.name) != c.want {
 			t.Errorf("%s: heard %q, want %q", c.name, h.of(c.name), c.want)
+		}
+	}
+}
+
+// gaps is what a watch tells about what happened while it was broken: not each step, but what is and what is no more.
+func gaps(t *testing.T, s Server) {
+	namespace := s.Namespace(t)
+	changed, err := s.CreateNode(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: namespace + "-node"}})
+	must(t, err)
+	gone, anew := s.PlacePod(t, podOn("somewhere", namespace, "gone")), s.PlacePod(t, podOn("somewhere", namespace, "anew"))
+	h := &heard{namespace: namespace}
+	watch := s.Watch(t, h.hear)
+	now := ptr.To(int64(0))
+	watch.Broken(func() {
+		for _, cordoned := range []bool{true, false, true} {
+			changed.Spec.Unschedulable = cordoned
+			changed, err = s.UpdateNode(t.Context(), changed)
+			must(t, err)
+		}
+		must(t, s.DeletePod(t.Context(), namespace, gone.Name, gone.UID, now))
+		must(t, s.DeletePod(t.Context(), namespace, anew.Name, anew.UID, now))
+		s.PlacePod(t, podOn("somewhere", namespace, "anew"))
+		s.PlacePod(t, podOn("somewhere", namespace, "new"))
+	})
+	for _, c := range []struct {
+		name, last string
+		ended      bool // an object of this name ended meanwhile
+	}{
+		{name: changed.Name, last: "cordoned=true"},
+		{name: "gone", last: "gone", ended: true},
+		{name: "anew", last: "Running leaving=false", ended: true},
+		{name: "new", last: "Running leaving=false"},
+	} {
+		told := func() bool {
+			all := h.of(c.name)
+			return strings.HasSuffix(all, c.last) && strings.Contains(all, "gone") == c.ended
+		}
+		if !watch.Until(told) {
+			t.Errorf("%s: heard %q, want it to end with %q, and to say that something is gone: %v", c.name, h.of(c.name), c.last, c.ended)
 		}
 	}
 }

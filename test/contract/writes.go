@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,7 +130,7 @@ func taints(t *testing.T, s Server) {
 		again.Spec.Taints = append(again.Spec.Taints, ours)
 		after, err := s.UpdateNode(t.Context(), again)
 		must(t, err)
-		want := append(read.DeepCopy().Spec.Taints, theirs, ours)
+		want := slices.Concat(read.Spec.Taints, []corev1.Taint{theirs, ours})
 		if diff := cmp.Diff(want, after.Spec.Taints); diff != "" {
 			t.Errorf("the taints (-want +got):\n%s", diff)
 		}

@@ -12,12 +12,14 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/cluster/api"
 	"github.com/poolkeeper/poolkeeper/cluster/watch"
 	"github.com/poolkeeper/poolkeeper/test/contract"
 	"github.com/poolkeeper/poolkeeper/test/e2e/controlplane"
+	"github.com/poolkeeper/poolkeeper/test/e2e/wire"
 )
 
 var plane *controlplane.ControlPlane
@@ -31,17 +33,17 @@ func TestARealAPIServerKeepsTheContracts(t *testing.T) {
 	for _, name := range []string{controlplane.ControllerManager, controlplane.Scheduler, controlplane.Kubelets} {
 		plane.Component(name).Kill()
 	}
-	contract.Run(t, &real{Client: api.NewClient(plane.Client())})
+	contract.Run(t, &genuine{Client: api.NewClient(plane.Client())})
 }
 
-// real is a real API server, whose answers come through the daemon's own client.
-type real struct {
+// genuine is a real API server, whose answers come through the daemon's own client.
+type genuine struct {
 	*api.Client
 	namespaces int
 }
 
 // Namespace makes the ServiceAccount too, without which no pod is admitted.
-func (s *real) Namespace(t *testing.T) string {
+func (s *genuine) Namespace(t *testing.T) string {
 	t.Helper()
 	s.namespaces++
 	name := fmt.Sprintf("contract-%d", s.namespaces)
@@ -52,7 +54,7 @@ func (s *real) Namespace(t *testing.T) string {
 	return name
 }
 
-func (s *real) PlacePod(t *testing.T, pod *corev1.Pod) *corev1.Pod {
+func (s *genuine) PlacePod(t *testing.T, pod *corev1.Pod) *corev1.Pod {
 	t.Helper()
 	pods := plane.Client().CoreV1().Pods(pod.Namespace)
 	made, err := pods.Create(t.Context(), pod, metav1.CreateOptions{})
@@ -63,7 +65,7 @@ func (s *real) PlacePod(t *testing.T, pod *corev1.Pod) *corev1.Pod {
 	return made
 }
 
-func (s *real) PlaceBudget(t *testing.T, budget *policyv1.PodDisruptionBudget) {
+func (s *genuine) PlaceBudget(t *testing.T, budget *policyv1.PodDisruptionBudget) {
 	t.Helper()
 	budgets := plane.Client().PolicyV1().PodDisruptionBudgets(budget.Namespace)
 	made, err := budgets.Create(t.Context(), budget, metav1.CreateOptions{})
@@ -73,18 +75,22 @@ func (s *real) PlaceBudget(t *testing.T, budget *policyv1.PodDisruptionBudget) {
 	must(t, err)
 }
 
-func (s *real) Budget(t *testing.T, namespace, name string) *policyv1.PodDisruptionBudget {
+func (s *genuine) Budget(t *testing.T, namespace, name string) *policyv1.PodDisruptionBudget {
 	t.Helper()
 	budget, err := plane.Client().PolicyV1().PodDisruptionBudgets(namespace).Get(t.Context(), name, metav1.GetOptions{})
 	must(t, err)
 	return budget
 }
 
-// Watch is the daemon's own.
-func (s *real) Watch(t *testing.T, sink func(cluster.Event)) func(func() bool) bool {
+// Watch is the daemon's own, by a wire that can be cut.
+func (s *genuine) Watch(t *testing.T, sink func(cluster.Event)) contract.Watch {
 	t.Helper()
+	line, config := wire.New(t, plane.URL()), plane.RESTConfig()
+	config.Host = line.URL()
+	client, err := kubernetes.NewForConfig(config)
+	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
-	watcher, err := watch.Start(ctx, plane.Client(), metav1.NamespaceDefault, sink)
+	watcher, err := watch.Start(ctx, client, metav1.NamespaceDefault, sink)
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -94,8 +100,15 @@ func (s *real) Watch(t *testing.T, sink func(cluster.Event)) func(func() bool) b
 		watcher.Wait()
 	})
 	must(t, watcher.WaitForSync(ctx))
-	return func(holds func() bool) bool {
-		return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) { return holds(), nil }) == nil
+	return contract.Watch{
+		Until: func(holds func() bool) bool {
+			return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) { return holds(), nil }) == nil
+		},
+		Broken: func(meanwhile func()) {
+			line.Cut()
+			meanwhile()
+			line.Mend()
+		},
 	}
 }
 
