@@ -60,6 +60,8 @@ const (
 	few = 2
 	// lastStage is the stage of the thaw after which a breaker closes: 1, 2, 4 and 8 disruptions were let through.
 	lastStage = 4
+	// patience is how many times as long a stage lasts in which not all that may be let through is, though nodes are sick.
+	patience = 5
 	// calmer is by how much less than what opens a breaker is calm enough, as a share of it.
 	calmer = 2.0 / 3
 	// maxGap is the longest time between two passes that counts as observed, and saveEvery how often a running stopwatch is saved.
@@ -165,11 +167,11 @@ func (p *pass) thaw(b ledger.Breaker, f finding) {
 		p.keepWatching(b, false, was, ends)
 		return
 	}
-	for _, c := range p.ledger.Claims() {
-		if b.HasLet(c.ID) { // the next are let through when these are done
-			p.keepWatching(b, false, was, time.Time{})
-			return
-		}
+	// The next are let through when these are done; and who is still sick is to have had the time to be found so anew.
+	late := b.Stood.Reaches(patience * p.opts.Breakers.Stage)
+	if p.underWay(b) || len(b.Let) < b.Allows() && len(f.sick) > 0 && late.After(p.now) {
+		p.keepWatching(b, false, was, late)
+		return
 	}
 	if b.Stage == lastStage {
 		delete(p.breakers, b.Scope)
@@ -180,6 +182,11 @@ func (p *pass) thaw(b ledger.Breaker, f finding) {
 	b.Stage, b.Stood, b.Message = b.Stage+1, ledger.Stopwatch{Last: p.now}, f.message
 	p.keep(b)
 	p.due(p.now.Add(p.opts.Breakers.Stage))
+}
+
+// underWay tells whether a claim that the thaw has let through is still open.
+func (p *pass) underWay(b ledger.Breaker) bool {
+	return slices.ContainsFunc(p.ledger.Claims(), func(c ledger.Claim) bool { return b.HasLet(c.ID) })
 }
 
 // keep remembers a breaker.

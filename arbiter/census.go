@@ -53,8 +53,8 @@ type counting struct {
 	leases, expired int
 }
 
-// takeCensus looks at every node of a pool once.
-func (p *pass) takeCensus() counting {
+// takeCensus looks at every node of a pool once. Nodes of the zones that are left out count in no other scope: what ails a zone is the zone's.
+func (p *pass) takeCensus(leftOut map[string]bool) counting {
 	n := counting{cluster: &census{}, pools: map[string]*census{}, zones: map[string]*census{}}
 	owners := map[string]ledger.Owner{}
 	for _, c := range p.ledger.Claims() {
@@ -71,6 +71,9 @@ func (p *pass) takeCensus() counting {
 			continue
 		}
 		zone := row.Node.Labels[corev1.LabelTopologyZone]
+		if len(leftOut) > 0 && leftOut[zone] {
+			continue
+		}
 		n.enter(ledger.ScopeCluster, n.cluster, p, row.Node, in)
 		n.enter(ledger.ScopePool+pool.Name, at(n.pools, pool.Name), p, row.Node, in)
 		if zone != "" {
@@ -152,15 +155,46 @@ func (p *pass) expired(beat cluster.Heartbeat) bool {
 
 // findings are what this look says about every scope: those that exist, and those whose breaker is open.
 func (p *pass) findings() []finding {
-	n := p.takeCensus()
-	all := []finding{p.findAPI(n), p.findLeases(n), p.findCluster(n)}
-	for _, pool := range sortedScopes(n.pools, p.breakers, ledger.ScopePool) {
-		all = append(all, p.findPool(pool, at(n.pools, pool)))
+	n := p.takeCensus(nil)
+	bad := p.badZones(n)
+	rest := n
+	if len(bad) > 0 && len(bad) < len(n.zones) {
+		rest = p.takeCensus(bad)
 	}
+	everywhere := len(n.zones) > 1 && len(bad) == len(n.zones) && n.cluster.sick > few
+	all := []finding{p.findAPI(n), p.findLeases(n), p.findCluster(rest.cluster, everywhere)}
 	for _, zone := range sortedScopes(n.zones, p.breakers, ledger.ScopeZone) {
 		all = append(all, p.findZone(zone, at(n.zones, zone), len(n.zones)))
 	}
+	for _, pool := range sortedScopes(rest.pools, p.breakers, ledger.ScopePool) {
+		all = append(all, p.findPool(pool, at(rest.pools, pool)))
+	}
 	return all
+}
+
+// badZones are the zones that are bad now, or whose breaker is open, where there is more than one zone. One or two nodes that are all a zone has are
+// bad too, though no outage by themselves.
+func (p *pass) badZones(n counting) map[string]bool {
+	bad := map[string]bool{}
+	if len(n.zones) < 2 {
+		return bad
+	}
+	lone := 0
+	for name, zone := range n.zones {
+		b, open := p.breakers[ledger.ScopeZone+name]
+		switch {
+		case p.zoneIsBad(zone), open && b.Holds():
+			bad[name] = true
+		case zone.healthy == 0:
+			lone++
+		}
+	}
+	if len(bad)+lone == len(n.zones) { // nothing is left that is well: then small zones count as well
+		for name := range n.zones {
+			bad[name] = true
+		}
+	}
+	return bad
 }
 
 // sortedScopes are the names of the pools or zones that have nodes or a breaker.
@@ -178,14 +212,11 @@ func sortedScopes(known map[string]*census, breakers map[string]ledger.Breaker, 
 // calmShare is the share below which it is calm again.
 func calmShare(percentage int) int { return int(float64(percentage) * calmer) }
 
-func (p *pass) findCluster(n counting) finding {
-	c, o := n.cluster, p.opts
-	zonesBad := len(n.zones) > 1 && c.sick > few
-	for _, zone := range n.zones {
-		zonesBad = zonesBad && (zone.healthy == 0 || p.zoneIsBad(zone))
-	}
+// findCluster looks at the nodes of all zones that are not bad themselves, or of all if there is none.
+func (p *pass) findCluster(c *census, everyZone bool) finding {
+	o := p.opts
 	f := finding{scope: ledger.ScopeCluster, sick: c.sickNodes, message: fmt.Sprintf("%d of %d nodes are not ready", c.sick, c.total())}
-	f.bad = c.exceeds(o.UnreadyCount, o.UnreadyPercentage) || c.exceeds(o.Breakers.ClusterCount, o.Breakers.ClusterPercentage) || c.all() || zonesBad
+	f.bad = c.exceeds(o.UnreadyCount, o.UnreadyPercentage) || c.exceeds(o.Breakers.ClusterCount, o.Breakers.ClusterPercentage) || c.all() || everyZone
 	f.calm = !f.bad && c.total() > 0 && // an empty picture, as at the start, is no good news
 		!c.exceeds(o.UnreadyCount, calmShare(o.UnreadyPercentage)) && !c.exceeds(o.Breakers.ClusterCount, calmShare(o.Breakers.ClusterPercentage))
 	return f

@@ -44,7 +44,9 @@ func (p *pass) stand(x subject, b ledger.Breaker, f finding, incident ledger.Inc
 		incident.Node, incident.Sign = known(incident.Node, x.ref), f.sign
 	}
 	incident.State, incident.Ill, incident.Well = ledger.Suspected, ledger.Stopwatch{}, ledger.Stopwatch{}
-	p.save(before, incident, ledger.Stopwatch{}, false)
+	if incident != before { // also a paused clock that had counted something
+		p.change(ledger.Put(incident))
+	}
 	if claim, ours := p.underWay(x); ours {
 		p.propose(x, claimed(claim))
 		return
