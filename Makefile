@@ -46,6 +46,7 @@ test: ## Everything that CI checks: format, vet, lint, generated files, tests wi
 		"unit, property and scenario tests, race detector on" "$(MAKE) -s race" \
 		"the fast path against the kube-scheduler's plugins" "$(MAKE) -s verdicts" \
 		"random days with faults and crashes"                "$(MAKE) -s faults" \
+		"the replay of an outage"                            "$(MAKE) -s replay-outage" \
 		"build"                                              "$(MAKE) -s build" \
 		"end-to-end tests on a real control plane"           "$(MAKE) -s e2e"
 
@@ -142,6 +143,10 @@ conformance: ## Run the conformance suite over every provider, and print which p
 .PHONY: faults
 faults: ## Live through random days with faults and crashes, and check the invariants (SEEDS=10000, FIRST_SEED=1; EVENTS=3,7 with SEEDS=1)
 	@go test -count=1 -timeout 0 -v -run EveryDay ./test/faults -seeds=$(or $(SEEDS),100) -first-seed=$(or $(FIRST_SEED),1) -events=$(EVENTS)
+
+.PHONY: replay-outage
+replay-outage: ## Live through the outage of docs/incidents.md, and print what the daemon and the simple rule make of it
+	@go test -count=1 -v -run ReplayOfTheOutage ./test/scenarios
 
 .PHONY: rollout
 rollout: ## Roll 500 simulated nodes with 5,000 pods under 200 budgets, and print how long it took against its lower bound

@@ -250,10 +250,10 @@ func (p *pass) findLeases(n counting) finding {
 	return f
 }
 
-// The API server is in trouble when two of its last answers within troubleWindow, and a quarter of them, were errors or slow.
+// The API server is in trouble when three of its last answers within troubleWindow, and a quarter of them, were errors or slow.
 const (
 	troubleWindow = time.Minute
-	troubleCount  = 2
+	troubleCount  = 3
 )
 
 func (p *pass) findAPI(n counting) finding {

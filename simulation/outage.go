@@ -39,6 +39,15 @@ func (w *World) Outage(d time.Duration) {
 	})
 }
 
+// CutOff keeps a node's kubelet from reaching the API server from now on for so long, as an overloaded one does that refuses it. The machine runs on,
+// and so do its pods.
+func (w *World) CutOff(node string, d time.Duration) {
+	k := w.kubelet(node)
+	k.cut = max(k.cut, w.elapsed+d)
+	k.check()
+	w.act(d, "kubelet/"+node, k.check)
+}
+
 // Away tells whether the API server is away now.
 func (w *World) Away() bool { return w.outage.now(w.elapsed) }
 

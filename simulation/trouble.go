@@ -19,6 +19,8 @@ import (
 type Trouble struct {
 	// Fail: a call has no effect and ends in an error. Lose: a write has its effect, and ends in a time-out all the same.
 	Fail, Lose float64
+	// API is Fail for calls of the API server alone.
+	API float64
 	// Late: the result of a piece of work comes so much later that others may have happened in between: by up to LateBy.
 	Late float64
 	// Stale: a read of the cloud tells what the read before told. Partial: it leaves an instance out.
@@ -42,6 +44,9 @@ func (w *World) SetTrouble(t Trouble) {
 
 // String says what the trouble is.
 func (t Trouble) String() string {
+	if t.API > 0 && t == (Trouble{API: t.API}) {
+		return fmt.Sprintf("the API server fails %.0f%% of the calls", t.API*100)
+	}
 	return fmt.Sprintf("fail %.0f%%, lose %.0f%%, late %.0f%%, stale %.0f%%, partial %.0f%%, watches late by %v to %v",
 		t.Fail*100, t.Lose*100, t.Late*100, t.Stale*100, t.Partial*100, t.Lag[0], t.Lag[1])
 }
@@ -74,7 +79,7 @@ func (w *World) anyOf(n int, who string) int { return int(w.dice.draw(who) % uin
 
 // apiTrouble is the error that a call of the API meets; nil if it goes through.
 func (w *World) apiTrouble(call string) error {
-	if !w.strikes(w.trouble.Fail, "failed", call) {
+	if !w.strikes(max(w.trouble.Fail, w.trouble.API), "failed", call) {
 		return nil
 	}
 	all := []error{
