@@ -57,6 +57,7 @@ func (s *story) kept(pool string, names []string) {
 // slowly.
 func TestTooManySickNodesAreLeftAloneAndThenRepairedSlowly(t *testing.T) {
 	s := tell(t, pool("general", 20, 30))
+	s.SetFaults("general", "rebootDoesNotHelp") // what is dead is dead
 	s.start()
 	s.Run(3 * time.Minute)
 	all := s.names("general")
@@ -107,6 +108,7 @@ func (s *story) countRepairs(most map[int]int) {
 // Scenario 27: a small pool always gets one repair.
 func TestASmallPoolGetsItsOneRepair(t *testing.T) {
 	s := tell(t, pool("small", 3, 5), pool("other", 3, 5))
+	s.SetFaults("small", "rebootDoesNotHelp") // what is dead is dead
 	s.start()
 	s.Run(3 * time.Minute)
 	victim := s.names("small")[0]
@@ -127,6 +129,9 @@ func TestASmallPoolGetsItsOneRepair(t *testing.T) {
 func TestADarkZoneIsLeftAloneAndTheOthersGoOn(t *testing.T) {
 	zone := func(name string) func(*kwok.Pool) { return func(p *kwok.Pool) { p.Template.Zone = name } }
 	s := tell(t, pool("a", 5, 8, zone("zone-a")), pool("b", 5, 8, zone("zone-b")), pool("c", 5, 8, zone("zone-c")))
+	s.SetFaults("a", "rebootDoesNotHelp") // what is dead is dead
+	s.SetFaults("b", "rebootDoesNotHelp") // what is dead is dead
+	s.SetFaults("c", "rebootDoesNotHelp") // what is dead is dead
 	s.start()
 	s.Run(3 * time.Minute)
 	dark, victim := s.names("a"), s.names("b")[0]
@@ -152,6 +157,7 @@ func TestADarkZoneIsLeftAloneAndTheOthersGoOn(t *testing.T) {
 // Scenario 29: the API server is away for ten minutes and comes back with every node Unknown: no replacement at all; the clocks start anew.
 func TestAnAPIServerThatWasAwayCostsNoNode(t *testing.T) {
 	s := tell(t, pool("general", 8, 12))
+	s.SetFaults("general", "rebootDoesNotHelp") // what is dead is dead
 	s.start()
 	s.Run(3 * time.Minute)
 	all := s.names("general")
@@ -243,6 +249,7 @@ func TestAProviderInTroubleCostsNoNode(t *testing.T) {
 // Scenario 59: clocks jump an hour forward or back: no early disruption.
 func TestAClockThatJumpsDisruptsNothingEarly(t *testing.T) {
 	s := tell(t, pool("general", 6, 10))
+	s.SetFaults("general", "rebootDoesNotHelp") // what is dead is dead
 	s.start()
 	s.Run(3 * time.Minute)
 	all := s.names("general")

@@ -130,8 +130,8 @@ func (r *replay) script() {
 		r.At(part.at, func() { r.SetTrouble(simulation.Trouble{API: part.fails}) })
 	}
 	for _, pool := range []string{"a", "b", "c"} { // what is made meanwhile never registers
-		r.At(clock(1, 4), func() { r.SetFaults(pool, "neverRegister") })
-		r.At(clock(3, 40), func() { r.SetFaults(pool) })
+		r.At(clock(1, 4), func() { r.SetFaults(pool, "neverRegister", "rebootDoesNotHelp") })
+		r.At(clock(3, 40), func() { r.SetFaults(pool, "rebootDoesNotHelp") })
 	}
 	r.At(clock(1, 20), func() { r.GoDark(r.dead) })
 	for i, name := range r.names[:99] {
