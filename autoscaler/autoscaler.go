@@ -98,6 +98,7 @@ func (a *Autoscaler) decide(s *cluster.Snapshot, now time.Time) plan.Decision {
 			return p.baffled(err)
 		}
 	}
+	p.wanted = wanted
 	left := p.place(wanted)            // onto what exists and what comes
 	left = p.takeBack(left)            // onto nodes that we were about to remove
 	left = p.grow(left)                // onto new nodes
@@ -154,6 +155,10 @@ type pass struct {
 	overdue    *bool                       // whether the timers have to be written again; see stale
 
 	usable usable
+	// wanted are the pods that want room.
+	wanted []scheduling.Class
+	// awaited are the pools of coming nodes that have none yet.
+	awaited map[string]string
 	// coming are the nodes of the trial that will take pods once they are ready, or taken back, with what a pod is told about it.
 	coming map[string]string
 	// fresh are the new nodes of the trial that this decision asks for, growths what each pool is asked for.
@@ -182,7 +187,7 @@ func newPass(a *Autoscaler, s *cluster.Snapshot, now time.Time) *pass {
 		claims: s.Ledger.Claims(), claimOn: map[string]ledger.Claim{}, replacing: map[string]ledger.Claim{},
 		operations: map[string][]ledger.Operation{}, promised: map[string]bool{}, sizes: map[string]size{},
 		timers: timersOf(s.Ledger), kept: map[string]bool{}, memos: a.remember(s.Rows), pools: make(map[string]*poolFacts, s.Pools.Len()),
-		displaced: map[types.UID]string{}, usable: usable{rows: s.Rows, in: cleared(a.usable, len(s.Rows))}, coming: map[string]string{},
+		displaced: map[types.UID]string{}, usable: usable{rows: s.Rows, in: cleared(a.usable, len(s.Rows))}, coming: map[string]string{}, awaited: map[string]string{},
 		fresh: map[string]*growth{}, growths: map[string]*growth{}, reserved: map[string]*cluster.Pod{}, answers: cleared(a.answers, len(s.Rows)),
 	}
 	a.answers, a.usable = p.answers, p.usable.in

@@ -62,7 +62,7 @@ func (p *pass) homelessIn(packing scheduling.Packing) []*cluster.Pod {
 	}
 	scheduling.InOrder(pods)
 	var homeless []*cluster.Pod
-	for _, leftover := range p.trial.Rehearse(pods, on).Left {
+	for _, leftover := range p.trial.Rehearse(scheduling.Course{Pods: pods, Waves: [][]string{on}}).Left {
 		homeless = append(homeless, leftover.Class.Pods...)
 	}
 	return homeless

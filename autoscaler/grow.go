@@ -17,7 +17,8 @@ type growth struct {
 	pool *cluster.Pool
 	// delta is the number of nodes, and least how many of them the pool's min asks for.
 	delta, least int
-	pods         []*cluster.Pod
+	// pods are promised room, meant are those that the nodes are for: they may find that others were there first.
+	pods, meant []*cluster.Pod
 }
 
 // growth gives the proposals, one a pool, in the order of the pools.
@@ -37,9 +38,9 @@ func (p *pass) growth() []plan.Proposal {
 			proposal.Reason = reason.BelowMinSize
 			proposal.Message = fmt.Sprintf("%s to reach the min of %d", nodes, pool.Settings.Min)
 		case g.least > 0:
-			proposal.Message = fmt.Sprintf("%s for %s, and to reach the min of %d", nodes, p.crowd(g.pods), pool.Settings.Min)
+			proposal.Message = fmt.Sprintf("%s for %s, and to reach the min of %d", nodes, p.crowd(g.meant), pool.Settings.Min)
 		default:
-			proposal.Message = fmt.Sprintf("%s for %s", nodes, p.crowd(g.pods))
+			proposal.Message = fmt.Sprintf("%s for %s", nodes, p.crowd(g.meant))
 		}
 		proposals = append(proposals, proposal)
 	}
@@ -92,7 +93,11 @@ func (p *pass) grow(classes []scheduling.Class) []scheduling.Class {
 	left = append(left, p.keepPromises(passedOver)...)
 	for pool := range p.s.Pools.Values() {
 		if r, ok := passedOver[pool.Name]; ok && p.growths[pool.Name] == nil {
-			p.say(plan.Pool, pool.Name, reason.NotBestOption, r.String())
+			message := r.String()
+			if r.best == pool.Name {
+				message = "new nodes of it could stay empty: those of other pools take the pods if they come first"
+			}
+			p.say(plan.Pool, pool.Name, reason.NotBestOption, message)
 		}
 	}
 	return left

@@ -83,11 +83,20 @@ func TestPodsThatFindNoRoomBringNodes(t *testing.T) {
 		{
 			name: "when the best pool is full, the next one takes the rest",
 			things: []any{
-				Pool("small", 0, 1), Pool("large", 0, 10, Template(Holds("16", "64Gi"))), web(8),
+				Pool("small", 0, 1), Pool("large", 0, 10, Template(Holds("6", "24Gi"))), web(8),
 			},
 			want: `
 				grow large by 1 (Unschedulable): 1 node for 4 pods of default/web
 				grow small by 1 (Unschedulable): 1 node for 4 pods of default/web`,
+		},
+		{
+			name: "a node that stays empty if another comes first is not asked for",
+			things: []any{
+				Pool("small", 0, 1), Pool("large", 0, 10, Template(Holds("16", "64Gi"))), web(8),
+			},
+			want: `
+				grow large by 1 (Unschedulable): 1 node for 8 pods of default/web
+				pool small (NotBestOption): new nodes of it could stay empty: those of other pools take the pods if they come first`,
 		},
 		{
 			name:   "a limit leaves out the pods of lowest priority",

@@ -101,6 +101,15 @@ func (p *pass) takeBack(classes []scheduling.Class) []scheduling.Class {
 	return classes
 }
 
+// podsOf are the pods of classes, class by class.
+func podsOf(classes []scheduling.Class) []*cluster.Pod {
+	all := make([]*cluster.Pod, 0, pods(classes))
+	for _, class := range classes {
+		all = append(all, class.Pods...)
+	}
+	return all
+}
+
 func pods(classes []scheduling.Class) int {
 	n := 0
 	for _, class := range classes {

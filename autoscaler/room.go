@@ -177,6 +177,7 @@ func (p *pass) expectStarted(row *cluster.Row) {
 		p.expect(ready, on, said)
 		return
 	}
+	p.awaited[node.Name] = pool.Name
 	if p.reservedFor(pool, node.Spec.ProviderID) {
 		return
 	}
@@ -227,6 +228,7 @@ func (p *pass) expectInstances(pool *cluster.Pool) {
 
 // expectNew puts a node that has no Node object yet into the trial.
 func (p *pass) expectNew(shape scheduling.Shape, name string) {
+	p.awaited[name] = shape.Pool
 	p.expect(nodeOf(shape, name), copies(shape.Pods, name), fmt.Sprintf("a node that pool %s was asked for will take it", shape.Pool))
 }
 

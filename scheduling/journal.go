@@ -26,6 +26,8 @@ const (
 	didTake
 	didAdd
 	didRemove
+	// didRestore is a node that came back after its removal.
+	didRestore
 	// didCall is a change of something else; its way back is in the list of calls.
 	didCall
 )
@@ -123,6 +125,13 @@ func (b *board) removeNode(slot int32) {
 	b.enterJournal(change{did: didRemove, slot: slot})
 }
 
+// restoreNode brings back a node that was taken away, with the pods that were on it.
+func (b *board) restoreNode(slot int32) {
+	b.raise(slot)
+	b.release(slot)
+	b.enterJournal(change{did: didRestore, slot: slot})
+}
+
 // undo goes back to a mark.
 func (b *board) undo(to int) {
 	for len(b.journal) > to {
@@ -162,6 +171,8 @@ func (b *board) back(c change, i int) {
 	case didRemove:
 		b.raise(c.slot)
 		b.release(c.slot)
+	case didRestore:
+		b.lower(c.slot)
 	case didCall:
 		last := len(b.calls) - 1
 		b.calls[last]()
@@ -194,7 +205,7 @@ func (b *board) home(pod *cluster.Pod) int32 {
 			b.where[keyOf(c.pod)] = c.slot
 		case didTake:
 			b.where[keyOf(c.pod)] = none
-		case didAdd, didRemove, didCall:
+		case didAdd, didRemove, didRestore, didCall:
 		}
 	}
 	if slot, ok := b.where[keyOf(pod)]; ok {

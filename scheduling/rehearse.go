@@ -20,20 +20,31 @@ import (
 //	NodeAffinity, TaintToleration     what the pod would like of the node; weights 2 and 3
 //
 // Left out are preferences among pods and soft spreading (both work towards level nodes, too), and images.
-func (t *trial) Rehearse(pods []*cluster.Pod, on []string) Packing {
-	r := &rehearsal{trial: t, k: t.packs()}
-	for _, pod := range pods {
+func (t *trial) Rehearse(c Course) Packing {
+	if t.stale() != nil {
+		return Packing{}
+	}
+	for _, pod := range c.Pods {
 		t.Take(pod)
 	}
-	r.furnish(on)
-	for left := pods; len(left) > 0; {
-		before := len(left)
-		if left = r.round(left); len(left) == before || !slices.ContainsFunc(left, Swayed) {
-			for _, pod := range left {
-				r.out.Left = append(r.out.Left, Leftover{Class: Class{Pods: []*cluster.Pod{pod}}, Full: true})
-			}
-			break
+	r := &rehearsal{trial: t, k: t.packs(), likes: map[*kind][]int64{}, full: map[*amount][]bool{}, refused: map[*kind]refused{}}
+	waves := r.hide(c.Waves)
+	r.come(r.standing(c.There))
+	left := make([]candidate, len(c.Pods))
+	for i, pod := range c.Pods {
+		left[i] = candidate{pod, r.k.kind(pod)}
+	}
+	for i := 0; i < max(1, len(waves)) && len(left) > 0; i++ {
+		if i < len(waves) {
+			r.come(waves[i])
 		}
+		if i > 0 && c.Tiring {
+			slices.SortStableFunc(left, func(a, b candidate) int { return cmp.Compare(r.tries(a.kind), r.tries(b.kind)) })
+		}
+		left = r.wave(left)
+	}
+	for _, one := range left {
+		r.out.Left = append(r.out.Left, Leftover{Class: Class{Pods: []*cluster.Pod{one.pod}}, Full: true})
 	}
 	for at, n := range r.used {
 		if n > 0 {
@@ -43,64 +54,128 @@ func (t *trial) Rehearse(pods []*cluster.Pod, on []string) Packing {
 	return r.out
 }
 
-// round lets each pod have its turn, and gives those that found no room. Some of them may when they have their next: the scheduler tries again when
-// a pod that others wait for has been bound.
-func (r *rehearsal) round(pods []*cluster.Pod) (left []*cluster.Pod) {
-	for _, pod := range pods {
-		one := r.k.kind(pod)
-		if at := r.choose(one, pod); at >= 0 {
-			r.put(pod, at)
-			continue
-		}
-		left = append(left, pod)
-	}
-	return left
+// candidate is a pod that waits for its turn.
+type candidate struct {
+	pod  *cluster.Pod
+	kind *kind
 }
 
 // rehearsal is a Rehearse under way.
 type rehearsal struct {
 	trial *trial
 	k     *packer
+	// slots are the nodes that have come.
 	slots []int32
 	likes map[*kind][]int64
 	// soft says that some of the nodes have taints that pods would rather not bear.
 	soft bool
 	// full are, for each vector of requests, the nodes that have no room for it any more; next is where the next search begins.
-	full map[*amount][]bool
-	next int
-	used []int
-	out  Packing
+	full    map[*amount][]bool
+	next    int
+	used    []int
+	refused map[*kind]refused
+	out     Packing
 }
+
+// refused is how often pods of a kind were tried in vain, and what there was of nodes and placed pods the last time.
+type refused struct{ times, nodes, placed int }
 
 // enough is how many nodes that the pod fits are compared: the kube-scheduler's minFeasibleNodesToFind.
 const enough = 100
 
-func (r *rehearsal) furnish(on []string) {
-	for _, name := range on {
-		if slot := r.trial.board.slot(name); slot != none {
-			r.slots = append(r.slots, slot)
-			r.soft = r.soft || slices.ContainsFunc(r.trial.board.like(slot).Spec.Taints, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectPreferNoSchedule })
+// hide takes the nodes of all waves but the first away until they come, and gives the slots of each wave.
+func (r *rehearsal) hide(waves [][]string) [][]int32 {
+	slots := make([][]int32, len(waves))
+	for i, names := range waves {
+		for _, name := range names {
+			if slot := r.trial.board.slot(name); slot != none {
+				slots[i] = append(slots[i], slot)
+				if i > 0 {
+					r.trial.board.removeNode(slot)
+				}
+			}
 		}
 	}
-	r.used = make([]int, len(r.slots))
-	r.likes, r.full = map[*kind][]int64{}, map[*amount][]bool{}
+	return slots
+}
+
+// standing are the nodes of a set that are there.
+func (r *rehearsal) standing(set *Set) (all []int32) {
+	if set == nil {
+		return nil
+	}
+	slots := set.now()
+	for i := range r.trial.board.names {
+		if slot := int32(i); slots.has(slot) && r.trial.board.alive.has(slot) { //nolint:gosec // As many as nodes.
+			all = append(all, slot)
+		}
+	}
+	return all
+}
+
+// come lets nodes come.
+func (r *rehearsal) come(slots []int32) {
+	for _, slot := range slots {
+		if !r.trial.board.alive.has(slot) {
+			r.trial.board.restoreNode(slot)
+		}
+		r.soft = r.soft || slices.ContainsFunc(r.trial.board.like(slot).Spec.Taints, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectPreferNoSchedule })
+	}
+	r.slots = append(r.slots, slots...)
+	r.used = append(r.used, make([]int, len(slots))...)
+}
+
+// wave lets each pod have its turn, and those that found no room again as long as that goes on and some of them look at others: the scheduler tries them
+// again when a pod has been bound. It gives those that have none.
+func (r *rehearsal) wave(left []candidate) []candidate {
+	for {
+		before := len(left)
+		left = r.round(left)
+		if len(left) == before || !slices.ContainsFunc(left, func(one candidate) bool { return one.kind.swayed }) {
+			return left
+		}
+	}
+}
+
+func (r *rehearsal) round(all []candidate) (left []candidate) {
+	for _, one := range all {
+		if !r.hopeless(one.kind) {
+			if at := r.choose(one.kind, one.pod); at >= 0 {
+				r.put(one.pod, at)
+				continue
+			}
+			r.refused[one.kind] = refused{r.refused[one.kind].times + 1, len(r.slots), len(r.out.Placed)}
+		}
+		left = append(left, one)
+	}
+	return left
+}
+
+// tries is how often pods of the kind were tried in vain: those that look at others are tried again whenever one of them is bound.
+func (r *rehearsal) tries(one *kind) int {
+	if one.swayed {
+		return r.refused[one].times + len(r.out.Placed)
+	}
+	return r.refused[one].times
+}
+
+// hopeless tells whether an equal pod has found no room since anything has changed for the better.
+func (r *rehearsal) hopeless(one *kind) bool {
+	last := r.refused[one]
+	return last.times > 0 && last.nodes == len(r.slots) && (!one.swayed || last.placed == len(r.out.Placed))
 }
 
 // choose is the node that the scheduler would choose for the pod, or -1.
 func (r *rehearsal) choose(one *kind, pod *cluster.Pod) int {
 	best, bestScore, found := -1, int64(0), 0
-	likes := r.liked(one)
-	full := r.full[one.vector]
-	if full == nil {
-		full = make([]bool, len(r.slots))
-		r.full[one.vector] = full
-	}
+	likes, full := r.liked(one), r.fullFor(one)
+	closed := r.trial.board.stillShut(one.form)
 	for n := range r.slots {
 		at := r.next + n
 		if at >= len(r.slots) {
 			at -= len(r.slots)
 		}
-		if full[at] {
+		if full[at] || closed.has(r.slots[at]) {
 			continue
 		}
 		if r.trial.board.short(one.form, r.slots[at]) != fits {
@@ -119,7 +194,7 @@ func (r *rehearsal) choose(one *kind, pod *cluster.Pod) int {
 			}
 			continue
 		}
-		if !r.trial.admits(one, pod, r.slots[at]) {
+		if !r.admits(one, pod, r.slots[at]) {
 			continue
 		}
 		best, bestScore = at, score
@@ -131,6 +206,28 @@ func (r *rehearsal) choose(one *kind, pod *cluster.Pod) int {
 		r.next = (r.next + min(found, len(r.slots))) % len(r.slots)
 	}
 	return best
+}
+
+// admits tells whether the pod fits the node, and remembers where the answer can only be no again.
+func (r *rehearsal) admits(one *kind, pod *cluster.Pod, slot int32) bool {
+	if !one.quick {
+		return r.trial.admits(one, pod, slot)
+	}
+	v := r.trial.board.verdict(one.form, slot)
+	if v != fits && r.trial.board.lasting(one.form, slot, v) {
+		one.form.shut.slots.add(slot)
+	}
+	return v == fits
+}
+
+// fullFor are the nodes that are known to have no room for the kind's requests.
+func (r *rehearsal) fullFor(one *kind) []bool {
+	full := r.full[one.vector]
+	if more := len(r.slots) - len(full); more > 0 {
+		full = append(full, make([]bool, more)...)
+		r.full[one.vector] = full
+	}
+	return full
 }
 
 // score is LeastAllocated and BalancedAllocation, in hundredths of a point.
@@ -155,12 +252,12 @@ func (r *rehearsal) liked(one *kind) []int64 {
 	if one.prefer.terms == nil && !r.soft {
 		return nil
 	}
-	if known := r.likes[one]; known != nil {
-		return known
+	likes := r.likes[one]
+	if len(likes) == len(r.slots) {
+		return likes
 	}
-	likes := make([]int64, len(r.slots))
-	for i, slot := range r.slots {
-		likes[i] = 100 * one.prefer.of(r.trial.board.like(slot))
+	for _, slot := range r.slots[len(likes):] {
+		likes = append(likes, 100*one.prefer.of(r.trial.board.like(slot)))
 	}
 	r.likes[one] = likes
 	return likes

@@ -66,8 +66,8 @@ type Trial interface {
 	// Pack finds how many new nodes of the offers the classes need, first fit with the hardest and the largest pods first, and puts nodes and
 	// pods into the trial. Offers are taken in balance, and those that pods would like before others. Take it back with Undo.
 	Pack(classes []Class, offers []Offer, limits Limits) Packing
-	// Rehearse takes the pods off their nodes and puts them, in the order given, onto the given nodes as the kube-scheduler would choose among them.
-	Rehearse(pods []*cluster.Pod, on []string) Packing
+	// Rehearse takes the pods of the course off their nodes, and puts them onto nodes as the kube-scheduler would choose among them.
+	Rehearse(c Course) Packing
 	// Alike tells whether the pods are all the same to the scheduler and care about nothing but resources and the node itself, so that the order in
 	// which they are placed on equal nodes changes nothing.
 	Alike(pods []*cluster.Pod) bool
@@ -110,6 +110,18 @@ type Limits struct {
 	Also *Set
 	// Spent tells whether the time for the packing is up; nil never is. What was found until then is given back.
 	Spent func() bool
+}
+
+// Course is how things may go.
+type Course struct {
+	// Pods are the pods that wait, in the order in which the scheduler takes them.
+	Pods []*cluster.Pod
+	// There are the nodes that are there from the beginning; nil is none.
+	There *Set
+	// Waves are the nodes that come, wave by wave. Those of later waves are not there yet, and who finds room does not wait for them.
+	Waves [][]string
+	// Tiring says that pods that were tried more often in vain come after the others from the second wave on: the scheduler lets them wait for longer.
+	Tiring bool
 }
 
 // NewNode is a node that was added to the trial.

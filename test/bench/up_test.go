@@ -100,7 +100,11 @@ func answer(d plan.Decision) outcome {
 		}
 	}
 	for _, v := range d.Verdicts {
-		if v.Kind == plan.Pod && v.Reason != reason.FitsExisting {
+		switch {
+		case v.Kind != plan.Pod || v.Reason == reason.FitsExisting:
+		case v.Reason == reason.WaitingForNodes:
+			o.unsure++
+		default:
 			o.left++
 		}
 	}

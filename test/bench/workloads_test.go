@@ -24,8 +24,9 @@ type task struct {
 	also func() map[string]float64
 }
 
-// outcome is what a run decided: how many new nodes it asked for, how many pods it left over, and how many nodes may leave.
-type outcome struct{ asked, left, leave int }
+// outcome is what a run decided: how many new nodes it asked for, how many pods it left over, how many nodes may leave, and how many pods may find room on the
+// new nodes without being promised any.
+type outcome struct{ asked, left, leave, unsure int }
 
 // workloads are all lines of the table, in its order.
 func workloads() []workload {
@@ -65,7 +66,7 @@ func measure(b *testing.B, w workload) {
 		}
 		b.StartTimer()
 	}
-	for unit, n := range map[string]int{"asked": out.asked, "left": out.left, "leave": out.leave} {
+	for unit, n := range map[string]int{"asked": out.asked, "left": out.left, "leave": out.leave, "unsure": out.unsure} {
 		b.ReportMetric(float64(n), unit)
 	}
 	if t.also != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 	"github.com/poolkeeper/poolkeeper/test/e2e/stage"
+	"github.com/poolkeeper/poolkeeper/test/promise"
 )
 
 // together is how many workloads come at once.
@@ -43,11 +44,11 @@ const (
 // WORKLOADS=50 in the environment lets that many loose instead of what CI does, PROMISE_SEED=7 others.
 func TestEveryPodThatThePlanPromisedRoomForIsBound(t *testing.T) {
 	seed, n := fromEnvironment(t, "PROMISE_SEED", 1), fromEnvironment(t, "WORKLOADS", 10)
-	var all []*workload
+	var all []*promise.Workload
 	var file []stage.KwokPool
 	for number := range n {
-		w := drawWorkload(seed, number)
-		all, file = append(all, w), append(file, w.pools...)
+		w := promise.Draw(seed, number)
+		all, file = append(all, w), append(file, poolsOf(w)...)
 	}
 	s := install(t, "act", pools(file...), "--scale-down-enabled=false", "--autoheal=false", "--auto-upgrade=false")
 	prepare(t, all)
@@ -61,10 +62,10 @@ func TestEveryPodThatThePlanPromisedRoomForIsBound(t *testing.T) {
 	var total account
 	for batch := range slices.Chunk(all, together) {
 		began := time.Now()
-		book := &book{address: at, operations: map[string]*promise{}, old: old}
+		book := &book{address: at, operations: map[string]*operation{}, old: old}
 		for _, w := range batch {
-			for _, pod := range w.pods {
-				_, err := plane.Client().CoreV1().Pods(w.name).Create(t.Context(), pod, metav1.CreateOptions{})
+			for _, pod := range w.Pods {
+				_, err := plane.Client().CoreV1().Pods(w.Name).Create(t.Context(), pod, metav1.CreateOptions{})
 				must(t, err)
 			}
 		}
@@ -72,7 +73,7 @@ func TestEveryPodThatThePlanPromisedRoomForIsBound(t *testing.T) {
 		s.Eventually(4*time.Minute, func(ctx context.Context) error { return book.settled(ctx, batch) })
 		for _, w := range batch {
 			a := book.audit(t, w)
-			t.Logf("%s: %s\n%s", w.name, a, strings.Join(w.kinds, "; "))
+			t.Logf("%s: %s\n%s", w.Name, a, strings.Join(w.Kinds, "; "))
 			total.add(a)
 		}
 		stop()
@@ -96,6 +97,18 @@ func TestEveryPodThatThePlanPromisedRoomForIsBound(t *testing.T) {
 	}
 }
 
+// poolsOf are the workload's pools as the kwok provider has them.
+func poolsOf(w *promise.Workload) []stage.KwokPool {
+	pools := make([]stage.KwokPool, len(w.Pools))
+	for i, p := range w.Pools {
+		pools[i] = stage.KwokPool{
+			Name: p.Name, Max: promise.MostNodes, Size: p.Begun, Version: "v1.36.3", CPUs: p.CPUs, Pods: p.MaxPods, Zone: p.Zone,
+			Labels: map[string]string{promise.Home: w.Name, "size": strconv.Itoa(p.CPUs)},
+		}
+	}
+	return pools
+}
+
 // run starts the daemon, and gives a function that stops it.
 func run(s *scene, address string) (stop func()) {
 	s.T.Helper()
@@ -104,16 +117,16 @@ func run(s *scene, address string) (stop func()) {
 }
 
 // prepare makes the workloads' namespaces, their priority class and a daemon on every node, and takes them away with the test.
-func prepare(t *testing.T, all []*workload) {
+func prepare(t *testing.T, all []*promise.Workload) {
 	t.Helper()
 	c := plane.Client()
 	never := corev1.PreemptNever
 	_, err := c.SchedulingV1().PriorityClasses().Create(t.Context(), &schedulingv1.PriorityClass{
-		ObjectMeta: metav1.ObjectMeta{Name: important}, Value: 1000, PreemptionPolicy: &never,
+		ObjectMeta: metav1.ObjectMeta{Name: promise.Important}, Value: 1000, PreemptionPolicy: &never,
 	}, metav1.CreateOptions{})
 	must(t, err)
 	for _, w := range all {
-		_, err := c.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.name}}, metav1.CreateOptions{})
+		_, err := c.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.Name}}, metav1.CreateOptions{})
 		must(t, err)
 	}
 	t.Cleanup(func() {
@@ -121,22 +134,22 @@ func prepare(t *testing.T, all []*workload) {
 		defer cancel()
 		now := metav1.DeleteOptions{GracePeriodSeconds: new(int64)}
 		for _, w := range all {
-			_ = c.CoreV1().Pods(w.name).DeleteCollection(ctx, now, metav1.ListOptions{})
-			_ = c.CoreV1().Namespaces().Delete(ctx, w.name, metav1.DeleteOptions{})
+			_ = c.CoreV1().Pods(w.Name).DeleteCollection(ctx, now, metav1.ListOptions{})
+			_ = c.CoreV1().Namespaces().Delete(ctx, w.Name, metav1.DeleteOptions{})
 		}
-		_ = c.SchedulingV1().PriorityClasses().Delete(ctx, important, now)
+		_ = c.SchedulingV1().PriorityClasses().Delete(ctx, promise.Important, now)
 	})
 }
 
 // begun waits for the nodes that the pools have at first, and notes their names.
-func begun(ctx context.Context, all []*workload, names map[string]bool) error {
+func begun(ctx context.Context, all []*promise.Workload, names map[string]bool) error {
 	nodes, err := plane.Client().CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
 	want := 0
 	for _, w := range all {
-		want += w.begun
+		want += w.Begun()
 	}
 	for i := range nodes.Items {
 		if node := &nodes.Items[i]; cluster.IsReady(node) {
@@ -176,7 +189,7 @@ func (a account) String() string {
 type book struct {
 	address string
 	// operations are those that were seen, by ID, and order their IDs.
-	operations map[string]*promise
+	operations map[string]*operation
 	order      []string
 	// old are the nodes that were there before any pod.
 	old   map[string]bool
@@ -184,8 +197,8 @@ type book struct {
 	quiet int
 }
 
-// promise is an operation: the nodes that a pool was asked for, and the pods for which.
-type promise struct {
+// operation is a size change: the nodes that a pool was asked for, and the pods for which.
+type operation struct {
 	pool     string
 	from, to int
 	pods     []string
@@ -212,7 +225,7 @@ func (b *book) read(ctx context.Context) error {
 	b.last = p
 	for _, op := range p.Operations {
 		if b.operations[op.ID] == nil {
-			b.operations[op.ID] = &promise{pool: op.Pool, from: op.From, to: op.To, pods: op.Pods}
+			b.operations[op.ID] = &operation{pool: op.Pool, from: op.From, to: op.To, pods: op.Pods}
 			b.order = append(b.order, op.ID)
 		}
 	}
@@ -221,7 +234,7 @@ func (b *book) read(ctx context.Context) error {
 
 // settled tells whether the daemon and the scheduler are done with the workloads, for a while: no operation is under way, and every pod has a node or
 // an answer that says that nothing can be done.
-func (b *book) settled(ctx context.Context, batch []*workload) error {
+func (b *book) settled(ctx context.Context, batch []*promise.Workload) error {
 	err := b.read(ctx)
 	if err == nil && len(b.last.Operations) > 0 {
 		err = fmt.Errorf("operations are under way: %+v", b.last.Operations[0])
@@ -242,8 +255,8 @@ func (b *book) settled(ctx context.Context, batch []*workload) error {
 }
 
 // answered checks that every pod of the workload has a node, or the daemon's word that it can get none.
-func (b *book) answered(ctx context.Context, w *workload) error {
-	pods, err := plane.Client().CoreV1().Pods(w.name).List(ctx, metav1.ListOptions{})
+func (b *book) answered(ctx context.Context, w *promise.Workload) error {
+	pods, err := plane.Client().CoreV1().Pods(w.Name).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
@@ -252,7 +265,7 @@ func (b *book) answered(ctx context.Context, w *workload) error {
 		if p.Spec.NodeName != "" {
 			continue
 		}
-		if v := b.verdict(p); v == nil || slices.Contains([]reason.Reason{reason.WaitingForNodes, reason.FitsExisting, reason.PodTooYoung}, v.Reason) {
+		if v := b.verdict(p); v == nil || slices.Contains([]reason.Reason{reason.WaitingForNodes, reason.FitsExisting, reason.PodTooYoung, reason.NextPass}, v.Reason) {
 			return fmt.Errorf("pod %s/%s has no node yet, and the daemon says %+v", p.Namespace, p.Name, v)
 		}
 	}
@@ -269,18 +282,18 @@ func (b *book) verdict(p *corev1.Pod) *plan.Verdict {
 }
 
 // audit compares what was promised to the workload's pods with what became of them.
-func (b *book) audit(t *testing.T, w *workload) account {
+func (b *book) audit(t *testing.T, w *promise.Workload) account {
 	t.Helper()
-	pods, err := plane.Client().CoreV1().Pods(w.name).List(t.Context(), metav1.ListOptions{})
+	pods, err := plane.Client().CoreV1().Pods(w.Name).List(t.Context(), metav1.ListOptions{})
 	must(t, err)
-	nodes, err := plane.Client().CoreV1().Nodes().List(t.Context(), metav1.ListOptions{LabelSelector: home + "=" + w.name})
+	nodes, err := plane.Client().CoreV1().Nodes().List(t.Context(), metav1.ListOptions{LabelSelector: promise.Home + "=" + w.Name})
 	must(t, err)
-	a := account{pods: len(w.pods)}
+	a := account{pods: len(w.Pods)}
 	used := map[string]bool{}
 	for i := range pods.Items {
 		p := &pods.Items[i]
 		used[p.Spec.NodeName] = true
-		asked := b.promisesTo(w.name + "/" + p.Name)
+		asked := b.promisesTo(w.Name + "/" + p.Name)
 		if p.Spec.NodeName != "" {
 			a.bound++
 		}

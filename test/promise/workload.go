@@ -1,37 +1,48 @@
-package scenarios
+// Package promise draws random workloads, for the tests that take what a plan says at its word: each pod that it promises room for has to be bound by
+// the scheduler to the nodes that it asks for, and none of these nodes may stay empty. The tests here play the kube-scheduler, and nodes that come in
+// any order, over thousands of workloads; those in test/e2e/scenarios do the same with a real control plane.
+package promise
 
 import (
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/poolkeeper/poolkeeper/test/e2e/stage"
 )
 
-// workload is a namespace of random pods, and pools that are theirs alone.
-type workload struct {
-	name string
-	// pools are those of the kwok provider that are theirs.
-	pools []stage.KwokPool
-	pods  []*corev1.Pod
-	// begun is how many nodes the pools have at first.
-	begun int
-	// kinds are what its pods want, for people.
-	kinds []string
+// Home is the label of a workload's nodes, and its name the value.
+const Home = "promise"
+
+// Important is the class of pods that are packed before the others, without putting any of them out.
+const Important = "promise-important"
+
+// Workload is a namespace of random pods, and pools that are theirs alone.
+type Workload struct {
+	Name  string
+	Pools []Pool
+	Pods  []*corev1.Pod
+	// Kinds are what its pods want, for people.
+	Kinds []string
 }
 
-// home is the label of a workload's nodes.
-const home = "promise"
+// Pool is a pool of a workload. Its nodes have 4 GiB of memory a CPU.
+type Pool struct {
+	Name, Zone    string
+	CPUs, MaxPods int
+	// Begun is how many nodes it has at first.
+	Begun int
+}
 
-// drawWorkload draws a workload. The same seed and number give the same one.
-func drawWorkload(seed, number uint64) *workload {
+// MostNodes is the max of every pool.
+const MostNodes = 40
+
+// Draw draws a workload. The same seed and number give the same one.
+func Draw(seed, number uint64) *Workload {
 	d := rand.New(rand.NewPCG(seed, number))
-	w := &workload{name: fmt.Sprintf("w%03d", number)}
+	w := &Workload{Name: fmt.Sprintf("w%03d", number)}
 	largest := w.drawPools(d)
 	for g := range 1 + d.IntN(4) {
 		w.drawGroup(d, g, largest)
@@ -39,8 +50,17 @@ func drawWorkload(seed, number uint64) *workload {
 	return w
 }
 
+// Begun is how many nodes its pools have at first.
+func (w *Workload) Begun() int {
+	n := 0
+	for i := range w.Pools {
+		n += w.Pools[i].Begun
+	}
+	return n
+}
+
 // drawPools draws one to four pools, of several zones or sizes or both, some of which have a node already, and gives the CPUs of the largest.
-func (w *workload) drawPools(d *rand.Rand) (largest int) {
+func (w *Workload) drawPools(d *rand.Rand) (largest int) {
 	sizes := [][]int{{2}, {4}, {8}, {2, 4}, {4, 8}, {2, 8}}[d.IntN(6)]
 	zones := [][]string{{"a"}, {"a", "b"}, {"a", "b", "c"}}[d.IntN(3)]
 	if len(sizes) > 1 && len(zones) > 2 {
@@ -50,38 +70,35 @@ func (w *workload) drawPools(d *rand.Rand) (largest int) {
 	for _, cpus := range sizes {
 		largest = max(largest, cpus)
 		for _, zone := range zones {
-			initial := 0
+			pool := Pool{Name: fmt.Sprintf("%s-%s-%d", w.Name, zone, cpus), Zone: "zone-" + zone, CPUs: cpus}
 			if begun && d.IntN(2) == 0 {
-				initial = 1
-				w.begun++
+				pool.Begun = 1
 			}
-			w.pools = append(w.pools, stage.KwokPool{
-				Name: fmt.Sprintf("%s-%s-%d", w.name, zone, cpus), Max: 40, Size: initial, Version: "v1.36.3",
-				CPUs: cpus, Pods: []int{110, 110, 110, 6}[d.IntN(4)], Zone: "zone-" + zone, Labels: map[string]string{home: w.name, "size": strconv.Itoa(cpus)},
-			})
+			pool.MaxPods = []int{110, 110, 110, 6}[d.IntN(4)]
+			w.Pools = append(w.Pools, pool)
 		}
 	}
 	return largest
 }
 
 // drawGroup draws equal pods. They fit the largest pool's empty node.
-func (w *workload) drawGroup(d *rand.Rand, number, largest int) {
+func (w *Workload) drawGroup(d *rand.Rand, number, largest int) {
 	app := fmt.Sprintf("g%d", number)
 	cpu := []string{"100m", "250m", "500m", "700m", "1100m", "1500m", "3", "6500m"}
 	asks := resource.MustParse(cpu[d.IntN(len(cpu)-map[int]int{2: 2, 4: 1, 8: 0}[largest])])
 	memory := resource.MustParse([]string{"64Mi", "512Mi", "1Gi", "2Gi"}[d.IntN(4)])
 	kind, constrain := drawConstraint(d, app)
 	grace := int64(0)
-	p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Labels: map[string]string{"app": app}}}
+	p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.Name, Labels: map[string]string{"app": app}}}
 	p.Spec = corev1.PodSpec{
-		TerminationGracePeriodSeconds: &grace, NodeSelector: map[string]string{home: w.name},
+		TerminationGracePeriodSeconds: &grace, NodeSelector: map[string]string{Home: w.Name},
 		Containers: []corev1.Container{{Name: "app", Image: "app", Resources: corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{corev1.ResourceCPU: asks, corev1.ResourceMemory: memory},
 		}}},
 	}
 	constrain(&p.Spec)
 	if d.IntN(4) == 0 {
-		p.Spec.PriorityClassName = important
+		p.Spec.PriorityClassName = Important
 		kind += ", important"
 	}
 	n := 1 + d.IntN(14)
@@ -91,13 +108,10 @@ func (w *workload) drawGroup(d *rand.Rand, number, largest int) {
 	for i := range n {
 		pod := p.DeepCopy()
 		pod.Name = fmt.Sprintf("%s-%02d", app, i)
-		w.pods = append(w.pods, pod)
+		w.Pods = append(w.Pods, pod)
 	}
-	w.kinds = append(w.kinds, fmt.Sprintf("%d × %s CPU, %s", n, asks.String(), kind))
+	w.Kinds = append(w.Kinds, fmt.Sprintf("%d × %s CPU, %s", n, asks.String(), kind))
 }
-
-// important is the class of pods that are packed before the others, without putting any of them out.
-const important = "promise-important"
 
 // drawConstraint draws what the pods of a group want of each other and of other groups.
 func drawConstraint(d *rand.Rand, app string) (kind string, apply func(s *corev1.PodSpec)) {

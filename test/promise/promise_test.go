@@ -1,0 +1,83 @@
+package promise_test
+
+import (
+	"flag"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/poolkeeper/poolkeeper/scheduling"
+)
+
+var (
+	many  = flag.Uint64("workloads", 0, "how many workloads to live through; 0 is the number for CI")
+	first = flag.Uint64("first", 0, "the number of the first workload")
+	seed  = flag.Uint64("seed", 1, "the seed of the workloads")
+	show  = flag.Bool("show", false, "print what happens in each workload")
+)
+
+// inCI is how many workloads CI lives through.
+const inCI = 300
+
+// least is the share of promised pods that have to be bound to what was promised.
+const least = 0.999
+
+func engine(t testing.TB) scheduling.Engine {
+	t.Helper()
+	e, err := scheduling.New(scheduling.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// The other half of this test is in test/e2e/scenarios, where the scheduler is the real one.
+func TestEveryPodThatThePlanPromisedRoomForIsBoundInWhateverOrderNodesCome(t *testing.T) {
+	n := *many
+	if n == 0 {
+		n = inCI
+	}
+	var total account
+	var next atomic.Uint64
+	var mutex sync.Mutex
+	var workers sync.WaitGroup
+	began := time.Now()
+	for range runtime.GOMAXPROCS(0) {
+		ours, theirs := engine(t), engine(t)
+		workers.Go(func() {
+			for {
+				number := next.Add(1) - 1
+				if number >= n {
+					return
+				}
+				l := newLife(*seed, *first+number, ours, theirs)
+				a := l.live()
+				mutex.Lock()
+				total.add(a)
+				if len(a.misses) > 0 || *show {
+					t.Logf("%d: %s\n        %s", *first+number, a, strings.Join(l.work.Kinds, "; "))
+				}
+				if *show {
+					t.Logf("%s", strings.Join(l.log, "\n"))
+				}
+				mutex.Unlock()
+			}
+		})
+	}
+	workers.Wait()
+	share := float64(total.kept) / float64(max(1, total.promised))
+	t.Logf("seed %d, %d workloads in %v: %s", *seed, n, time.Since(began).Round(time.Millisecond), total)
+	t.Logf("share of promised pods that were bound: %.3f %%", 100*share)
+	if share < least || total.promised == 0 {
+		t.Errorf("%d of %d promised pods were bound, want at least %.1f %%", total.kept, total.promised, 100*least)
+	}
+	if total.empty > 0 {
+		t.Errorf("%d of %d new nodes stayed empty", total.empty, total.nodes)
+	}
+	if total.stuck > 0 {
+		t.Errorf("%d pods are left without a node and without a reason", total.stuck)
+	}
+}
