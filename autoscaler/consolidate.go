@@ -224,7 +224,7 @@ func (p *pass) try(set []candidate) (move, bool) {
 		return m, false
 	}
 	scheduling.InOrder(moving)
-	return m, len(p.trial.Rehearse(moving, on).Left) == 0
+	return m, len(p.trial.Rehearse(scheduling.Course{Pods: moving, Waves: [][]string{on}}).Left) == 0
 }
 
 // names are the nodes of the rows that are marked.

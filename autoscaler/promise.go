@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
@@ -54,7 +56,7 @@ func (p *pass) mend(all []*cluster.Pod, passedOver map[string]rejected) (left []
 			p.trial.Undo(before)
 			break
 		}
-		p.rehouse(out, homeless)
+		p.adopt(out, homeless)
 		p.drop(unused)
 		classes := p.classesOf(homeless)
 		if mends == mostMends || p.spent() {
@@ -87,7 +89,7 @@ func (p *pass) doubt(all []*cluster.Pod) map[*cluster.Pod]bool {
 			}
 		default:
 			if dropped {
-				p.rehouse(p.trial.Rehearse(ways[0]), nil)
+				p.adopt(p.trial.Rehearse(ways[0]), nil)
 			}
 			p.spread(unsure)
 			if needless = p.forNobody(unsure); len(needless) == 0 {
@@ -105,10 +107,10 @@ func (p *pass) doubt(all []*cluster.Pod) map[*cluster.Pod]bool {
 	return unsure
 }
 
-// spread makes all pods unsure that are equal to one that is and that look at others: which of them is tried first, and how often, nobody can know.
+// spread makes all pods unsure that are equal to one that is, but for those that push others aside: which of them is tried first nobody can know.
 func (p *pass) spread(unsure map[*cluster.Pod]bool) {
 	for _, class := range p.wanted {
-		if !scheduling.Swayed(class.Pods[0]) || !slices.ContainsFunc(class.Pods, func(pod *cluster.Pod) bool { return unsure[pod] }) {
+		if !scheduling.Swayed(class.Pods[0]) && !patient(class.Pods[0]) || !slices.ContainsFunc(class.Pods, func(pod *cluster.Pod) bool { return unsure[pod] }) {
 			continue
 		}
 		for _, pod := range class.Pods {
@@ -178,6 +180,20 @@ func oneByOne(nodes []string) [][]string {
 	return slices.Collect(slices.Chunk(slices.Clone(nodes), 1+len(nodes)/mostWaves))
 }
 
+// pushes is the priority by which a pod gets its place, before or after others: one that preempts nobody has to take its turn, whatever its priority is, because
+// pods that were tried in vain wait for a while, each for its own.
+func pushes(pod *cluster.Pod) int32 {
+	if patient(pod) {
+		return 0
+	}
+	return priority(pod)
+}
+
+// patient tells whether the pod preempts nobody.
+func patient(pod *cluster.Pod) bool {
+	return pod.Spec.PreemptionPolicy != nil && *pod.Spec.PreemptionPolicy == corev1.PreemptNever
+}
+
 // asPacked are the pods in the order of the packing: in this order they need the fewest nodes.
 func (p *pass) asPacked(all []*cluster.Pod) []*cluster.Pod {
 	at := make(map[*cluster.Pod]int, len(p.given))
@@ -196,7 +212,7 @@ func (p *pass) shuffled(classes []scheduling.Class, dice *rand.Rand) []schedulin
 		scheduling.InOrder(classes[i].Pods)
 	}
 	dice.Shuffle(len(classes), func(i, j int) { classes[i], classes[j] = classes[j], classes[i] })
-	slices.SortStableFunc(classes, func(a, b scheduling.Class) int { return cmp.Compare(priority(b.Pods[0]), priority(a.Pods[0])) })
+	slices.SortStableFunc(classes, func(a, b scheduling.Class) int { return cmp.Compare(pushes(b.Pods[0]), pushes(a.Pods[0])) })
 	return classes
 }
 
@@ -336,8 +352,8 @@ func (p *pass) homeless(out scheduling.Packing) (homeless []*cluster.Pod) {
 	return homeless
 }
 
-// rehouse takes a rehearsal for what will be: pods are where it put them, and those that are without room are promised none.
-func (p *pass) rehouse(out scheduling.Packing, without []*cluster.Pod) {
+// adopt takes a rehearsal for what will be: pods are where it put them, and those that are without room are promised none.
+func (p *pass) adopt(out scheduling.Packing, without []*cluster.Pod) {
 	at := make(map[*cluster.Pod]string, len(out.Placed))
 	for _, placed := range out.Placed {
 		at[placed.Pod] = placed.Node

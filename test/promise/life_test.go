@@ -74,6 +74,8 @@ func newLife(seed, number uint64, ours, theirs scheduling.Engine) *life {
 		pod.Spec.SchedulerName = corev1.DefaultSchedulerName
 		pod.Status.Phase = corev1.PodPending
 		if pod.Spec.PriorityClassName == promise.Important {
+			never := corev1.PreemptNever
+			pod.Spec.PreemptionPolicy = &never
 			Priority(1000)(pod)
 		}
 		Born(Start.Add(time.Duration(i/10) * time.Second))(pod)
