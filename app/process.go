@@ -97,7 +97,7 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 	p.reporter, err = report.New(report.Options{
 		Now: p.clock.Now, Registry: metrics, Gatherer: metrics, Version: version, Identity: identity(),
 		Log: klog.Background(), Events: p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: Component}),
-		ConfigMaps: p.door, Namespace: c.Namespace, Stuck: p.loop.stuck, Ready: p.ready,
+		ConfigMaps: p.door, Namespace: c.Namespace, Drain: c.Arbiter.Drain, Stuck: p.loop.stuck, Ready: p.ready,
 	})
 	if err != nil {
 		return nil, err

@@ -102,6 +102,7 @@ func Arbitrate(
 	for _, d := range decisions {
 		p.remember(d.Changes...)
 		p.plan.Verdicts = append(p.plan.Verdicts, d.Verdicts...)
+		p.plan.Rollouts = append(p.plan.Rollouts, d.Rollouts...)
 		p.unneeded = append(append(p.unneeded, d.Unneeded...), d.Soon...)
 		p.due(d.Due)
 	}

@@ -23,6 +23,9 @@ func (r *Rules) Load() *Load {
 	return &Load{rules: r, pods: map[string]int32{}, of: map[string][]charge{}}
 }
 
+// Clear takes all nodes out of the count.
+func (l *Load) Clear() { clear(l.pods) }
+
 // Add counts a node's pods.
 func (l *Load) Add(node string) {
 	for _, c := range l.charges(node) {
@@ -95,4 +98,13 @@ func (r *Rules) leaves(pod *cluster.Pod) bool {
 		}
 	}
 	return true
+}
+
+// BudgetsOver are the keys of the budgets that select the pod, in their order.
+func (r *Rules) BudgetsOver(pod *cluster.Pod) []string {
+	var keys []string
+	for _, g := range r.guardsOver(pod) {
+		keys = append(keys, g.key)
+	}
+	return keys
 }

@@ -127,6 +127,8 @@ type Decision struct {
 	Verdicts  []Verdict
 	// Unneeded are nodes that are left as they are for now, and will be removed if they stay so.
 	Unneeded []ledger.NodeRef
+	// Rollouts are what the upgrader would roll.
+	Rollouts []Rollout
 	// Changes are what the decider wants remembered: timers, incidents, rollouts, back-offs. Claims and operations are the arbiter's.
 	Changes []ledger.Change
 	// Soon are nodes that will be disrupted when their turn comes: the scheduler is to prefer others, so that pods move once.
@@ -135,6 +137,26 @@ type Decision struct {
 	Alerts bool
 	// Due is when to decide again although nothing changed; zero if there is no such moment.
 	Due time.Time
+}
+
+// Rollout is what the upgrader would roll of one pool, whether it may now or not: what a preflight starts from.
+type Rollout struct {
+	Pool   string `json:"pool"`
+	Target string `json:"target"`
+	// Nodes are the old nodes that are not under way, in the order in which they would be taken.
+	Nodes []string `json:"-"`
+	// AtOnce is how many are worked on at a time.
+	AtOnce int `json:"atOnce"`
+	// Held is why none is begun now; empty if some are.
+	Held    reason.Reason `json:"held,omitempty"`
+	Message string        `json:"message,omitempty"`
+	// Opens is when the window opens next, Closes when an open one closes; zero where neither is known.
+	Opens  time.Time `json:"opens,omitzero"`
+	Closes time.Time `json:"closes,omitzero"`
+	// WindowLength is how long the open, or else the next, window lasts; 0 for one that never closes.
+	WindowLength time.Duration `json:"windowLength,omitempty"`
+	// NodeEstimate is how long a node takes without its pods.
+	NodeEstimate time.Duration `json:"nodeEstimate,omitempty"`
 }
 
 // Held is a proposal that was not let through, with the gate that held it and why.
@@ -236,13 +258,15 @@ type WindowLine struct {
 
 // Plan is what one pass decided: what is let through now, what is held back, and the answer to every "why not".
 type Plan struct {
-	Time       time.Time          `json:"time"`
-	Generation uint64             `json:"generation"`
-	Mode       string             `json:"mode"`
-	Steps      []Step             `json:"steps,omitempty"`
-	Held       []Held             `json:"held,omitempty"`
-	Verdicts   []Verdict          `json:"verdicts,omitempty"`
-	Pools      []PoolLine         `json:"pools,omitempty"`
+	Time       time.Time  `json:"time"`
+	Generation uint64     `json:"generation"`
+	Mode       string     `json:"mode"`
+	Steps      []Step     `json:"steps,omitempty"`
+	Held       []Held     `json:"held,omitempty"`
+	Verdicts   []Verdict  `json:"verdicts,omitempty"`
+	Pools      []PoolLine `json:"pools,omitempty"`
+	// Rollouts are what the upgrader would roll, whether it may now or not.
+	Rollouts   []Rollout          `json:"-"`
 	Claims     []ledger.Claim     `json:"claims,omitempty"`
 	Operations []ledger.Operation `json:"operations,omitempty"`
 	Breakers   []ledger.Breaker   `json:"breakers,omitempty"`

@@ -9,11 +9,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/poolkeeper/poolkeeper/explain"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/preflight"
 )
 
 // Handler answers GET on
 //
-//	/plan     the last plan as JSON; a replica that stands by answers 503 and says who leads
+//	/plan     the last plan as JSON, with how each rollout would go under upgrade; a replica that stands by answers 503 and says who leads
 //	/explain  what is decided about one subject, and why: ?kind=pod|node|pool&name=..., as JSON or, with &format=text, as text
 //	/status   the status as YAML, or as JSON with ?format=json
 //	/metrics  for Prometheus
@@ -53,9 +55,21 @@ func (r *Reporter) without(w http.ResponseWriter, v view) bool {
 }
 
 func (r *Reporter) servePlan(w http.ResponseWriter, _ *http.Request) {
-	if v := r.look(); !r.without(w, v) {
-		writeJSON(w, http.StatusOK, v.plan)
+	v := r.look()
+	if r.without(w, v) {
+		return
 	}
+	answer := planned{Plan: v.plan}
+	for _, rollout := range v.plan.Rollouts {
+		answer.Upgrade = append(answer.Upgrade, preflight.Of(v.snapshot, rollout, r.options.Drain, v.plan.Time))
+	}
+	writeJSON(w, http.StatusOK, answer)
+}
+
+// planned is the last plan, with how each rollout would go.
+type planned struct {
+	*plan.Plan
+	Upgrade []preflight.Report `json:"upgrade,omitempty"`
 }
 
 func (r *Reporter) serveStatus(w http.ResponseWriter, req *http.Request) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/cluster/api"
+	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/ledger/store"
 	"github.com/poolkeeper/poolkeeper/plan"
 )
@@ -32,6 +33,8 @@ type Options struct {
 	Gatherer prometheus.Gatherer
 	// Version is the daemon's own version, Identity the name of this replica.
 	Version, Identity string
+	// Drain are the rules about pods that the preflight of an upgrade goes by.
+	Drain drain.Options
 	// Events takes Events about pods, nodes and, for pools, the status ConfigMap.
 	Events record.EventRecorder
 	// Log takes a structured line per decision; the process gives klog.Background().

@@ -233,7 +233,9 @@ func (p *pass) notNeeded(rollout ledger.Rollout) *hold {
 func (p *pass) begin(old []*corev1.Node, rollout ledger.Rollout, held *hold) {
 	room := p.room()
 	sick := p.tooSick()
-	for _, c := range p.inOrder(old, room.surge+room.unavailable) {
+	ordered := p.inOrder(old, room.surge+room.unavailable)
+	p.foretell(ordered, room, held)
+	for _, c := range ordered {
 		h := p.mayTake(c, rollout)
 		if h == nil {
 			h = held

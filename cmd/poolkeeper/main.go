@@ -42,6 +42,9 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	if len(args) > 0 && args[0] == "provider-server" {
 		return lend(ctx, args[1:], out, errs)
 	}
+	if len(args) > 0 && args[0] == "plan" {
+		return foretell(ctx, args[1:], out, errs)
+	}
 	c, err := config.Parse(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):

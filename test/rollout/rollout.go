@@ -122,7 +122,7 @@ func Measure(size Size, engine scheduling.Engine) (Cost, error) {
 	m.Took = m.world.Now().Sub(m.began)
 	m.Violations = m.world.Violations()
 	if err != nil {
-		return m.Cost, fmt.Errorf("the rollout does not end: %w; the pools are %+v, the claims %+v", err, d.Plan().Pools, d.Plan().Claims)
+		return m.Cost, fmt.Errorf("the rollout does not end: %w; the pools are %+v, held %+v, %s", err, d.Plan().Pools, d.Plan().Held, said(d))
 	}
 	return m.Cost, nil
 }
@@ -229,4 +229,15 @@ func (m *measurement) Write(line []byte) (int, error) {
 		m.Again++
 	}
 	return len(line), nil
+}
+
+// said is what the daemon answers about whatever is left to do.
+func said(d *app.Daemon) string {
+	var b strings.Builder
+	for _, v := range d.Plan().Verdicts {
+		if v.Owner == "upgrader" {
+			fmt.Fprintf(&b, "%s %s: %s (%s); ", v.Kind, v.Name, v.Message, v.Reason)
+		}
+	}
+	return b.String()
 }

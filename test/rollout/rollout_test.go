@@ -10,6 +10,8 @@ import (
 
 var seed = flag.Uint64("seed", 1, "another seed makes another course of events")
 
+var middle = flag.Bool("middle", false, "roll 200 nodes with 2,000 pods under 80 budgets")
+
 var large = flag.Bool("large", false, "roll 500 nodes with 5,000 pods under 200 budgets, twice; takes some minutes")
 
 // A rollout takes hardly longer than surge and budgets make it, breaks no budget, asks for hardly an eviction in vain and moves hardly a pod twice.
@@ -23,6 +25,9 @@ func TestARolloutIsNearlyAsShortAsItsLimitsAllow(t *testing.T) {
 			"where surge is the limit":    {Nodes: 500, Pods: 5000, Budgets: 200, Surge: 20},
 			"where budgets are the limit": {Nodes: 500, Pods: 5000, Budgets: 200, Surge: 50},
 		}
+	}
+	if *middle {
+		sizes = map[string]Size{"of a middle size": {Nodes: 200, Pods: 2000, Budgets: 80, Surge: 24}}
 	}
 	for name, size := range sizes {
 		size.Seed = *seed

@@ -1,6 +1,8 @@
 package scenarios
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +11,9 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/poolkeeper/poolkeeper/drain"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+	"github.com/poolkeeper/poolkeeper/preflight"
 	"github.com/poolkeeper/poolkeeper/simulation"
 )
 
@@ -158,4 +163,74 @@ func (s *story) nodeIs(name string, there bool) {
 	if got := s.hasNode(name); got != there {
 		s.t.Errorf("node %s is there: %v, want %v", name, got, there)
 	}
+}
+
+// foretold is the preflight of the one rollout, as a person reads it, in the log.
+func (s *story) foretold() preflight.Report {
+	s.t.Helper()
+	rollouts := s.daemon.Plan().Rollouts
+	if len(rollouts) != 1 {
+		s.t.Fatalf("%d rollouts are foretold, want 1", len(rollouts))
+	}
+	r := preflight.Of(s.daemon.Snapshot(), rollouts[0], s.rules.Arbiter.Drain, s.Now())
+	for line := range strings.Lines(r.String()) {
+		s.Log.Add("| %s", strings.TrimRight(line, "\n"))
+	}
+	return r
+}
+
+// Scenario 41: a budget that can't be met is foretold before the window opens, with its name and what helps; in the window the other nodes are taken first, and
+// that node is given back when its drain's time is over.
+func TestABudgetThatCantBeMetIsForetoldAndItsNodeSetAside(t *testing.T) {
+	s := tell(t, pool("general", 3, 6, old))
+	s.settings.Window, s.settings.Autoscale = opening("any 10:00"), false
+	s.start()
+	s.Run(3 * time.Minute)
+	s.Deploy(simulation.Workload{Name: "web", Replicas: 2, CPU: "500m", Memory: "1Gi", MinAvailable: "2", Shape: on("general-1")})
+	s.Deploy(simulation.Workload{Name: "api", Replicas: 2, CPU: "500m", Memory: "1Gi", MinAvailable: "1", Shape: on("general-2")})
+	s.SetVersion("general", "v1.36.3")
+	s.Run(time.Minute)
+	s.say("more than an hour before the window opens")
+	r := s.foretold()
+	if got := r.Nodes[len(r.Nodes)-1]; got.Name != "general-1" || got.Rating != preflight.Blocked {
+		t.Errorf("the last node is %s and %s, want general-1 and blocked", got.Name, got.Rating)
+	}
+	s.say("the window opens at ten")
+	s.until("the others are new", 4*time.Hour, func() bool { return !s.hasNode("general-2") && !s.hasNode("general-3") })
+	s.until("the drain of the last one is given up", time.Hour, func() bool {
+		return slices.ContainsFunc(s.daemon.Plan().Held, func(h plan.Held) bool { return h.Reason == reason.DrainTimedOut })
+	})
+	if n := s.running("web"); n != 2 {
+		t.Errorf("%d pods of the budget run, want both", n)
+	}
+	s.end()
+}
+
+// Scenario 50: DaemonSet pods and mirror pods stay; DaemonSet pods without their DaemonSet and pods without a controller are named before anything is touched.
+func TestWhatEndsWithItsNodeIsNamedBeforehand(t *testing.T) {
+	s := tell(t, pool("general", 1, 2, old))
+	s.settings.Window, s.settings.Autoscale = opening("any 10:00"), false
+	s.start()
+	s.Run(3 * time.Minute)
+	s.DeployDaemon(simulation.Workload{Name: "logs", CPU: "10m", Memory: "16Mi"})
+	s.RunPods(simulation.Workload{Name: "bare", Replicas: 1, CPU: "100m", Memory: "64Mi"})
+	s.RunPods(simulation.Workload{Name: "static", Replicas: 1, CPU: "100m", Memory: "64Mi", Shape: func(t *corev1.PodTemplateSpec) {
+		t.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "hash"}
+	}})
+	s.RunPods(simulation.Workload{Name: "orphan", Replicas: 1, CPU: "100m", Memory: "64Mi", Shape: func(t *corev1.PodTemplateSpec) {
+		t.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "gone", UID: "gone", Controller: ptr.To(true)}}
+	}})
+	s.SetVersion("general", "v1.36.3")
+	s.Run(time.Minute)
+	r := s.foretold()
+	if len(r.Bare) != 1 || len(r.Orphans) != 1 || r.Nodes[0].Skip != 3 || r.Nodes[0].Evict != 1 {
+		t.Errorf("foretold: %d bare and %d orphaned pods, %d skipped and %d evicted; want 1, 1, 3 and 1",
+			len(r.Bare), len(r.Orphans), r.Nodes[0].Skip, r.Nodes[0].Evict)
+	}
+	s.say("the window opens at ten")
+	s.until("the node is gone", 4*time.Hour, func() bool { return !s.hasNode("general-1") })
+	if strings.Count(s.Log.String(), "daemon: evicts pod") != 1 {
+		t.Error("more was evicted than the bare pod")
+	}
+	s.end()
 }

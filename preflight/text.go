@@ -1,0 +1,122 @@
+package preflight
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// String is the report for a person who has little time: first whether it will work, then what stands in the way, then the order.
+func (r Report) String() string {
+	var b strings.Builder
+	blocked, slow := r.count(Blocked), r.count(Slow)
+	fmt.Fprintf(&b, "Pool %s to %s: %s, %d at a time; %d clear, %d slow, %d blocked.\n", r.Pool, r.Target, counted(len(r.Nodes), "old node"), max(r.AtOnce, 1),
+		len(r.Nodes)-blocked-slow, slow, blocked)
+	fmt.Fprintf(&b, "%s\n", r.when())
+	if blocked > 0 {
+		b.WriteString("\nBLOCKED: these nodes will not be drained until somebody does something about it:\n")
+		r.held(&b, Blocked)
+	}
+	if slow > 0 {
+		b.WriteString("\nSlow: these take longer than their pods' grace periods:\n")
+		r.held(&b, Slow)
+	}
+	r.wrong(&b)
+	r.lonely(&b)
+	b.WriteString("\nOrder:\n")
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "  WAVE\tTAKES\tNODES")
+	for i, wave := range r.Waves {
+		fmt.Fprintf(t, "  %d\t%s\t%s\n", i+1, wave.Takes.Round(time.Second), strings.Join(wave.Nodes, " "))
+	}
+	_ = t.Flush() // into memory
+	b.WriteString("\n")
+	return b.String()
+}
+
+// when says when it begins, and whether it fits.
+func (r Report) when() string {
+	takes := r.Takes.Round(time.Second)
+	var when string
+	switch {
+	case r.Held == "":
+		when = fmt.Sprintf("It may begin now, and takes about %s.", takes)
+	case r.Opens.IsZero():
+		when = fmt.Sprintf("It is held: %s (%s). It takes about %s.", r.Message, r.Held, takes)
+	default:
+		when = fmt.Sprintf("The window opens at %s. It takes about %s.", r.Opens.UTC().Format("Mon 2 Jan 15:04 MST"), takes)
+	}
+	switch {
+	case r.WindowLength == 0:
+	case r.Windows <= 1:
+		when += fmt.Sprintf(" That fits into the window of %s.", r.WindowLength)
+	default:
+		when += fmt.Sprintf(" That is more than the window of %s: it goes on in the next, for %d windows in all.", r.WindowLength, r.Windows)
+	}
+	return when
+}
+
+func (r Report) count(rating Rating) int {
+	n := 0
+	for _, node := range r.Nodes {
+		if node.Rating == rating {
+			n++
+		}
+	}
+	return n
+}
+
+// held lists the pods that hold nodes of that rating.
+func (r Report) held(b *strings.Builder, rating Rating) {
+	for _, node := range r.Nodes {
+		if node.Rating != rating {
+			continue
+		}
+		fmt.Fprintf(b, "  %s, about %s\n", node.Name, node.Takes.Round(time.Second))
+		for _, pod := range node.Held {
+			fmt.Fprintf(b, "    %s (%s)\n", pod.Message, pod.Reason)
+		}
+	}
+}
+
+// wrong lists the budgets about which there is something to say.
+func (r Report) wrong(b *strings.Builder) {
+	said := false
+	for _, budget := range r.Budgets {
+		if budget.Message == "" {
+			continue
+		}
+		if !said {
+			b.WriteString("\nBudgets:\n")
+			said = true
+		}
+		fmt.Fprintf(b, "  %s, over %s: %s\n", budget.Name, counted(budget.Pods, "pod of old nodes"), budget.Message)
+	}
+}
+
+func (r Report) lonely(b *strings.Builder) {
+	for _, list := range []struct {
+		what string
+		pods []string
+	}{
+		{"Pods without a controller, which nobody makes anew", r.Bare},
+		{"DaemonSet pods whose DaemonSet is gone, which end with their node", r.Orphans},
+	} {
+		if len(list.pods) > 0 {
+			fmt.Fprintf(b, "\n%s:\n  %s\n", list.what, strings.Join(list.pods, "\n  "))
+		}
+	}
+}
+
+// counted is "1 old node", "2 old nodes"; of several words the first noun is the one that is counted.
+func counted(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	noun, rest, more := strings.Cut(one, " of ")
+	if more {
+		return fmt.Sprintf("%d %ss of %s", n, noun, rest)
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
