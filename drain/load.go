@@ -99,12 +99,3 @@ func (r *Rules) leaves(pod *cluster.Pod) bool {
 	}
 	return true
 }
-
-// BudgetsOver are the keys of the budgets that select the pod, in their order.
-func (r *Rules) BudgetsOver(pod *cluster.Pod) []string {
-	var keys []string
-	for _, g := range r.guardsOver(pod) {
-		keys = append(keys, g.key)
-	}
-	return keys
-}
