@@ -148,6 +148,10 @@ faults: ## Live through random days with faults and crashes, and check the invar
 replay-outage: ## Live through the outage of docs/incidents.md, and print what the daemon and the simple rule make of it
 	@go test -count=1 -v -run ReplayOfTheOutage ./test/scenarios
 
+.PHONY: endurance
+endurance: ## Live through 10,000 node-hours of blips, restarts and clock jumps and 1,000 random kill schedules (NODE_HOURS, SCHEDULES); CI lives through few
+	@go test -count=1 -v -timeout 0 ./test/endurance -node-hours=$(or $(NODE_HOURS),10000) -schedules=$(or $(SCHEDULES),1000)
+
 .PHONY: rollout
 rollout: ## Roll 500 simulated nodes with 5,000 pods under 200 budgets, and print how long it took against its lower bound
 	@go test -count=1 -v -timeout 0 -run Rollout ./test/rollout -large
