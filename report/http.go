@@ -17,6 +17,7 @@ import (
 //
 //	/plan     the last plan as JSON, with how each rollout would go under upgrade; a replica that stands by answers 503 and says who leads
 //	/explain  what is decided about one subject, and why: ?kind=pod|node|pool&name=..., as JSON or, with &format=text, as text
+//	/history  the decisions of this leader, oldest first, as JSON; ?after=SEQ gives those after one
 //	/status   the status as YAML, or as JSON with ?format=json
 //	/metrics  for Prometheus
 //	/livez    500 if the loop is stuck, else 200; never fails because something else is away
@@ -25,6 +26,7 @@ func (r *Reporter) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /plan", r.servePlan)
 	mux.HandleFunc("GET /status", r.serveStatus)
+	mux.HandleFunc("GET /history", r.serveHistory)
 	mux.HandleFunc("GET /explain", r.serveExplain)
 	mux.HandleFunc("GET /livez", r.serveLive)
 	mux.HandleFunc("GET /readyz", r.serveReady)

@@ -63,6 +63,7 @@ type Reporter struct {
 	events  *events
 	status  *statusWriter
 	delays  *delays
+	history history
 
 	mu   sync.Mutex
 	view view
@@ -104,7 +105,9 @@ func (r *Reporter) Pass(_ context.Context, now time.Time, p plan.Plan, s *cluste
 	r.mu.Unlock()
 
 	groups := waitingPods(&p)
-	r.say(now, r.lines.of(&p, groups))
+	lines := r.lines.of(&p, groups)
+	r.history.add(now, lines)
+	r.say(now, lines)
 	r.events.tell(now, &p, s, groups)
 	r.status.pass(now, leader, &p, s)
 	for _, delay := range r.delays.pass(&p, s) {

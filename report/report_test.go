@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -383,6 +384,37 @@ func TestThePagesOfLeaderAndStandby(t *testing.T) {
 	}
 	if code, body := s.get("/readyz"); code != http.StatusOK || !strings.Contains(body, "standing by") {
 		t.Errorf("standby, /readyz: %d %s", code, body)
+	}
+}
+
+func TestTheHistoryKeepsTheLastDecisionsAndGivesThoseAfterOne(t *testing.T) {
+	s := newScene(t)
+	p, snapshot := busy()
+	s.pass(0, p, snapshot)
+	all := s.History(0)
+	if len(all) == 0 || all[0].Seq != 1 || all[0].Text == "" || all[0].Reason == "" {
+		t.Fatalf("the history begins with %+v", all)
+	}
+	for range 6000 { // more than are kept
+		s.pass(0, plan.Plan{Notes: []plan.Note{{Owner: ledger.Healer, Reason: reason.Recovered, Message: "again"}}}, snapshot)
+	}
+	kept := s.History(0)
+	if last := kept[len(kept)-1]; len(kept) != 5000 || last.Seq != kept[0].Seq+4999 || last.Text != "again" {
+		t.Fatalf("%d are kept, from %d to %+v", len(kept), kept[0].Seq, last)
+	}
+	if after := s.History(kept[4997].Seq); len(after) != 2 || after[0].Seq != kept[4998].Seq {
+		t.Errorf("after the last but two: %+v", after)
+	}
+	if after := s.History(1 << 40); len(after) != 0 {
+		t.Errorf("after one that has not come yet: %+v", after)
+	}
+	var got []report.Decision
+	code, body := s.get("/history?after=" + strconv.FormatUint(kept[4998].Seq, 10))
+	if err := json.Unmarshal([]byte(body), &got); err != nil || code != http.StatusOK || len(got) != 1 || got[0].Seq != kept[4999].Seq {
+		t.Errorf("/history: %d %s", code, body)
+	}
+	if code, body := s.get("/history?after=yesterday"); code != http.StatusBadRequest || !strings.Contains(body, `not "yesterday"`) {
+		t.Errorf("/history after a word: %d %s", code, body)
 	}
 }
 
