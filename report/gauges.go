@@ -36,22 +36,22 @@ func (g *gauges) flag(name string, labels ...string) {
 }
 
 // gaugesOf are all gauges of a view.
-func gaugesOf(v view, version string) []series {
+func gaugesOf(v View, version string) []series {
 	g := &gauges{index: map[string]int{}}
 	g.add(buildInfo, 1, version)
-	g.add(isLeader, oneIf(v.leading))
-	if v.plan == nil {
+	g.add(isLeader, oneIf(v.Leading))
+	if v.Plan == nil {
 		return g.all
 	}
-	g.add(lastPass, float64(v.plan.Time.UnixMilli())/1000)
+	g.add(lastPass, float64(v.Plan.Time.UnixMilli())/1000)
 	g.ofPools(v)
 	g.ofPlan(v)
 	g.ofLedger(v)
 	return g.all
 }
 
-func (g *gauges) ofPools(v view) {
-	for _, pool := range v.plan.Pools {
+func (g *gauges) ofPools(v View) {
+	for _, pool := range v.Plan.Pools {
 		g.add(poolMin, float64(pool.Min), pool.Name)
 		g.add(poolMax, float64(pool.Max), pool.Name)
 		g.add(poolTarget, float64(pool.Target), pool.Name)
@@ -62,7 +62,7 @@ func (g *gauges) ofPools(v view) {
 		g.add(poolNodes, float64(pool.Leaving), pool.Name, "leaving")
 		g.add(poolBehind, float64(pool.Behind), pool.Name)
 	}
-	for pool := range v.snapshot.Pools.Values() {
+	for pool := range v.Snapshot.Pools.Values() {
 		g.add(poolProblem, oneIf(pool.Problem != ""), pool.Name, pool.Provider)
 		if !pool.Observed.IsZero() {
 			g.add(poolObserved, float64(pool.Observed.UnixMilli())/1000, pool.Name, pool.Provider)
@@ -70,8 +70,8 @@ func (g *gauges) ofPools(v view) {
 	}
 }
 
-func (g *gauges) ofPlan(v view) {
-	for _, verdict := range v.plan.Verdicts {
+func (g *gauges) ofPlan(v View) {
+	for _, verdict := range v.Plan.Verdicts {
 		switch verdict.Kind {
 		case plan.Pod:
 			g.add(pendingPods, 1, string(verdict.Reason))
@@ -79,43 +79,43 @@ func (g *gauges) ofPlan(v view) {
 			g.add(keptNodes, 1, string(verdict.Owner), poolOf(v, verdict.Name), string(verdict.Reason))
 		}
 	}
-	for _, h := range v.plan.Held {
+	for _, h := range v.Plan.Held {
 		g.add(heldProposed, 1, string(h.Proposal.Owner), h.Proposal.Pool, h.Gate, string(h.Reason))
 	}
-	for _, c := range v.plan.Claims {
+	for _, c := range v.Plan.Claims {
 		g.add(openClaims, 1, string(c.Owner), c.Pool, string(c.Phase))
 	}
-	for _, o := range v.plan.Operations {
+	for _, o := range v.Plan.Operations {
 		g.add(openOperations, 1, o.Pool, string(o.State))
 	}
-	for _, b := range v.plan.Breakers {
+	for _, b := range v.Plan.Breakers {
 		g.flag(breakerOpen, b.Scope)
 	}
 }
 
-func (g *gauges) ofLedger(v view) {
-	for _, i := range v.snapshot.Ledger.Incidents() {
+func (g *gauges) ofLedger(v View) {
+	for _, i := range v.Snapshot.Ledger.Incidents() {
 		g.add(openIncidents, 1, i.Pool, string(i.State))
 	}
-	for _, r := range v.snapshot.Ledger.Rollouts() {
+	for _, r := range v.Snapshot.Ledger.Rollouts() {
 		g.flag(openRollouts, r.Pool, string(r.State))
 	}
-	for _, b := range v.snapshot.Ledger.Backoffs() {
-		if v.plan.Time.Before(b.Until) {
+	for _, b := range v.Snapshot.Ledger.Backoffs() {
+		if v.Plan.Time.Before(b.Until) {
 			g.flag(poolBackoff, b.Pool, string(b.Reason))
 		}
 	}
 }
 
 // poolOf is the pool of the node that a verdict names, or of the instance; empty if it is in none.
-func poolOf(v view, name string) string {
-	if node, ok := v.snapshot.Nodes.Get(name); ok {
-		if pool := v.snapshot.PoolOf(node); pool != nil {
+func poolOf(v View, name string) string {
+	if node, ok := v.Snapshot.Nodes.Get(name); ok {
+		if pool := v.Snapshot.PoolOf(node); pool != nil {
 			return pool.Name
 		}
 		return ""
 	}
-	if instance, ok := v.snapshot.Instances.Get(name); ok {
+	if instance, ok := v.Snapshot.Instances.Get(name); ok {
 		return instance.Pool
 	}
 	return ""

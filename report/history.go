@@ -70,7 +70,7 @@ func (h *history) after(seq uint64) []Decision {
 func (r *Reporter) History(after uint64) []Decision { return r.history.after(after) }
 
 func (r *Reporter) serveHistory(w http.ResponseWriter, req *http.Request) {
-	if v := r.look(); r.without(w, v) {
+	if v := r.View(); r.without(w, v) {
 		return
 	}
 	var after uint64

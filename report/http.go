@@ -44,12 +44,12 @@ type standing struct {
 }
 
 // without answers for a replica that has no plan, and tells whether it did.
-func (r *Reporter) without(w http.ResponseWriter, v view) bool {
-	if v.plan != nil {
+func (r *Reporter) without(w http.ResponseWriter, v View) bool {
+	if v.Plan != nil {
 		return false
 	}
-	answer := standing{Standby: !v.leading, Leader: v.leader, Message: "this replica stands by; only the leader has a plan"}
-	if v.leading {
+	answer := standing{Standby: !v.Leading, Leader: v.Leader, Message: "this replica stands by; only the leader has a plan"}
+	if v.Leading {
 		answer.Message = "this replica leads, and has not made a plan yet"
 	}
 	writeJSON(w, http.StatusServiceUnavailable, answer)
@@ -57,13 +57,13 @@ func (r *Reporter) without(w http.ResponseWriter, v view) bool {
 }
 
 func (r *Reporter) servePlan(w http.ResponseWriter, _ *http.Request) {
-	v := r.look()
+	v := r.View()
 	if r.without(w, v) {
 		return
 	}
-	answer := planned{Plan: v.plan}
-	for _, rollout := range v.plan.Rollouts {
-		answer.Upgrade = append(answer.Upgrade, preflight.Of(v.snapshot, rollout, r.options.Drain, v.plan.Time))
+	answer := planned{Plan: v.Plan}
+	for _, rollout := range v.Plan.Rollouts {
+		answer.Upgrade = append(answer.Upgrade, preflight.Of(v.Snapshot, rollout, r.options.Drain, v.Plan.Time))
 	}
 	writeJSON(w, http.StatusOK, answer)
 }
@@ -75,11 +75,11 @@ type planned struct {
 }
 
 func (r *Reporter) serveStatus(w http.ResponseWriter, req *http.Request) {
-	v := r.look()
+	v := r.View()
 	if r.without(w, v) {
 		return
 	}
-	status := statusOf(v.leader, r.options.Version, v.plan, v.snapshot)
+	status := StatusOf(v.Leader, r.options.Version, v.Plan, v.Snapshot)
 	switch format := req.URL.Query().Get("format"); format {
 	case "json":
 		writeJSON(w, http.StatusOK, status)
@@ -97,12 +97,12 @@ func (r *Reporter) serveStatus(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *Reporter) serveExplain(w http.ResponseWriter, req *http.Request) {
-	v := r.look()
+	v := r.View()
 	if r.without(w, v) {
 		return
 	}
 	query := req.URL.Query()
-	answer, err := explain.About(v.plan, v.snapshot, query.Get("kind"), query.Get("name"))
+	answer, err := explain.About(v.Plan, v.Snapshot, query.Get("kind"), query.Get("name"))
 	if err != nil {
 		code := http.StatusBadRequest
 		if unknown := new(explain.NotFoundError); errors.As(err, &unknown) {
@@ -137,7 +137,7 @@ func (r *Reporter) serveReady(w http.ResponseWriter, _ *http.Request) {
 			return
 		}
 	}
-	if v := r.look(); !v.leading {
+	if v := r.View(); !v.Leading {
 		_, _ = w.Write([]byte("ok, standing by\n"))
 		return
 	}

@@ -91,14 +91,14 @@ var definitions = []definition{
 
 // metrics collects counters and histograms as they come, and gauges from the view at each scrape.
 type metrics struct {
-	look       func() view
+	look       func() View
 	version    string
 	descs      map[string]*prometheus.Desc
 	counters   map[string]*prometheus.CounterVec
 	histograms map[string]*prometheus.HistogramVec
 }
 
-func newMetrics(look func() view, version string) *metrics {
+func newMetrics(look func() View, version string) *metrics {
 	m := &metrics{
 		look: look, version: version, descs: map[string]*prometheus.Desc{},
 		counters: map[string]*prometheus.CounterVec{}, histograms: map[string]*prometheus.HistogramVec{},

@@ -49,6 +49,8 @@ type Options struct {
 	StatusInterval time.Duration
 	// Spawn runs work that may take long beside the loop; nil starts a goroutine.
 	Spawn func(work func(ctx context.Context))
+	// Passed hears of every pass after it was told; nil if nobody wants to.
+	Passed func(now time.Time, p *plan.Plan, s *cluster.Snapshot)
 	// Stuck tells, for /livez, whether the loop has been at one thing for too long; nil never is.
 	Stuck func() bool
 	// Ready tells, for /readyz, what is still missing; nil is always ready.
@@ -66,15 +68,15 @@ type Reporter struct {
 	history history
 
 	mu   sync.Mutex
-	view view
+	view View
 }
 
-// view is what the last pass left behind, and who leads. Plan and snapshot are not changed any more.
-type view struct {
-	leading  bool
-	leader   string
-	plan     *plan.Plan
-	snapshot *cluster.Snapshot
+// View is what the last pass left behind, and who leads. Plan and snapshot are nil on a replica that has made none, and not changed any more.
+type View struct {
+	Leading  bool
+	Leader   string
+	Plan     *plan.Plan
+	Snapshot *cluster.Snapshot
 }
 
 // New makes a reporter and registers its metrics. It fails if a metric is registered already.
@@ -88,7 +90,7 @@ func New(options Options) (*Reporter, error) {
 	r := &Reporter{options: options, lines: newLines(), delays: newDelays()}
 	r.events = newEvents(options.Events, statusRef(options.Namespace))
 	r.status = &statusWriter{options: options}
-	r.metrics = newMetrics(r.look, options.Version)
+	r.metrics = newMetrics(r.View, options.Version)
 	if options.Registry != nil {
 		if err := options.Registry.Register(r.metrics); err != nil {
 			return nil, err
@@ -100,8 +102,8 @@ func New(options Options) (*Reporter, error) {
 // Pass reports one pass that began at now: its plan, and the snapshot that it was made from.
 func (r *Reporter) Pass(_ context.Context, now time.Time, p plan.Plan, s *cluster.Snapshot) {
 	r.mu.Lock()
-	r.view.plan, r.view.snapshot = &p, s
-	leader := r.view.leader
+	r.view.Plan, r.view.Snapshot = &p, s
+	leader := r.view.Leader
 	r.mu.Unlock()
 
 	groups := waitingPods(&p)
@@ -117,6 +119,9 @@ func (r *Reporter) Pass(_ context.Context, now time.Time, p plan.Plan, s *cluste
 		r.metrics.count(notesTotal, string(note.Owner), note.Pool, string(note.Reason))
 	}
 	r.metrics.observe(passDuration, r.options.Now().Sub(now).Seconds())
+	if r.options.Passed != nil {
+		r.options.Passed(now, &p, s)
+	}
 }
 
 // Step reports how a step ended, and how long it took.
@@ -171,16 +176,16 @@ func (r *Reporter) Lead(leading bool, leader string) {
 	if leading {
 		leader = r.options.Identity
 	} else {
-		r.view.plan, r.view.snapshot = nil, nil
+		r.view.Plan, r.view.Snapshot = nil, nil
 	}
-	if r.view.leading != leading || r.view.leader != leader {
+	if r.view.Leading != leading || r.view.Leader != leader {
 		r.options.Log.Info("Leadership", "leading", leading, "leader", leader)
 	}
-	r.view.leading, r.view.leader = leading, leader
+	r.view.Leading, r.view.Leader = leading, leader
 }
 
-// look is the view as it is now.
-func (r *Reporter) look() view {
+// View is the view as it is now.
+func (r *Reporter) View() View {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.view

@@ -119,8 +119,8 @@ type PodsStatus struct {
 	Pods  []string `json:"pods"`
 }
 
-// statusOf makes the status of a plan.
-func statusOf(leader, version string, p *plan.Plan, s *cluster.Snapshot) Status {
+// StatusOf makes the status of a plan and of the snapshot that it was made from.
+func StatusOf(leader, version string, p *plan.Plan, s *cluster.Snapshot) Status {
 	status := Status{Time: p.Time.UTC().Truncate(time.Second), Mode: p.Mode, Leader: leader, Version: version}
 	for _, line := range p.Pools {
 		status.Pools = append(status.Pools, poolStatus(line, p, s))

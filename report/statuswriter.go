@@ -41,7 +41,7 @@ func (w *statusWriter) pass(now time.Time, leader string, p *plan.Plan, s *clust
 		return
 	}
 	w.options.Spawn(func(ctx context.Context) {
-		status, at := statusOf(leader, w.options.Version, p, s), now
+		status, at := StatusOf(leader, w.options.Version, p, s), now
 		age := now.Sub(w.written)
 		switch {
 		case age >= 0 && age < refreshAfter && sameStatus(status, w.status):
