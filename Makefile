@@ -17,7 +17,7 @@ BUILD_FLAGS ?=
 TEST_FLAGS ?=
 # What runs without a control plane; the rest is end to end. Evaluated only by the targets that need it.
 UNIT = $$(go list ./... | grep -vE '/test/e2e(/|$$)')
-E2E := ./test/e2e/...
+E2E = $$(go list ./test/e2e/... | grep -v /test/e2e/page$$)
 COMMANDS := $(notdir $(wildcard cmd/*))
 # The modules below tools/ whose programs the tests run.
 TOOLS := etcd kubernetes-1.36 kwok helm
@@ -48,6 +48,7 @@ test: ## Everything that CI checks: format, vet, lint, generated files, tests wi
 		"random days with faults and crashes"                "$(MAKE) -s faults" \
 		"the replay of an outage"                            "$(MAKE) -s replay-outage" \
 		"build"                                              "$(MAKE) -s build" \
+		"the web page in a real browser"                     "$(MAKE) -s page" \
 		"end-to-end tests on a real control plane"           "$(MAKE) -s e2e"
 
 .PHONY: unit
@@ -61,6 +62,11 @@ race: race-tool ## The same tests with the race detector
 .PHONY: e2e
 e2e: tools ## The tests on a real control plane: etcd, Kubernetes and kwok as processes
 	@go test -count=1 -p 1 -timeout 40m $(TEST_FLAGS) $(E2E)
+
+.PHONY: page
+page: ## The web page in a real Chromium, by mouse and keyboard, checked with axe-core (pictures in bin/screenshots)
+	@tools/need chromium:chromium npm:npm openssl:openssl
+	@POOLKEEPER_AXE=$$(tools/axe) POOLKEEPER_SCREENSHOTS=$(CURDIR)/bin/screenshots go test -count=1 -timeout 10m $(TEST_FLAGS) ./test/e2e/page
 
 .PHONY: local
 local: ## A real control plane with kwok pools and the daemon for a person to try, until Ctrl-C

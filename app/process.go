@@ -23,10 +23,13 @@ import (
 	"github.com/poolkeeper/poolkeeper/alerts"
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/registry"
+	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/cluster/api"
 	"github.com/poolkeeper/poolkeeper/cluster/watch"
 	"github.com/poolkeeper/poolkeeper/config"
+	"github.com/poolkeeper/poolkeeper/dashboard"
 	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/report"
 )
 
@@ -55,6 +58,8 @@ type process struct {
 	providers                   []cloudprovider.CloudProvider
 	events                      record.EventBroadcaster
 	reporter                    *report.Reporter
+	// dashboard is nil where nobody wants the page.
+	dashboard *dashboard.Dashboard
 	// fence is nil without leader election: then nobody else may act.
 	fence    *fence
 	loop     *loop
@@ -95,7 +100,8 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p.reporter, err = report.New(report.Options{
-		Now: p.clock.Now, Registry: metrics, Gatherer: metrics, Version: version, Identity: identity(),
+		Passed: p.passed,
+		Now:    p.clock.Now, Registry: metrics, Gatherer: metrics, Version: version, Identity: identity(),
 		Log: klog.Background(), Events: p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: Component}),
 		ConfigMaps: p.door, Namespace: c.Namespace, Drain: c.Arbiter.Drain, Stuck: p.loop.stuck, Ready: p.ready,
 	})
@@ -106,6 +112,9 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 	if err != nil {
 		return nil, &UsageError{err}
 	}
+	if c.Dashboard {
+		p.dashboard = dashboard.New(p.reporter, version)
+	}
 	p.loop.daemon, err = Assemble(RulesOf(c), Surroundings{
 		Alerts: source,
 		API:    p.door, Namespace: c.Namespace, Providers: p.providers, Reporter: p.reporter, Spawn: p.loop.spawn,
@@ -115,7 +124,7 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 }
 
 func (p *process) run(ctx context.Context) error {
-	server := &http.Server{Handler: p.reporter.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: p.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
 	serving := make(chan error, 1)
 	go func() { serving <- server.Serve(p.listener) }()
 	defer func() { _ = server.Close() }() // the process ends; nobody is left to tell
@@ -152,6 +161,30 @@ func (p *process) run(ctx context.Context) error {
 		err = errors.Join(err, <-led)
 	}
 	return err
+}
+
+// handler serves the reporter's answers and, where it is wanted, the page.
+func (p *process) handler() http.Handler {
+	if p.dashboard == nil {
+		return p.reporter.Handler()
+	}
+	return WithDashboard(p.reporter, p.dashboard)
+}
+
+// WithDashboard serves the page beside a reporter's answers.
+func WithDashboard(r *report.Reporter, d *dashboard.Dashboard) http.Handler {
+	mux, page := http.NewServeMux(), d.Handler()
+	mux.Handle("/", r.Handler())
+	mux.Handle("/{$}", page)
+	mux.Handle("/assets/", page)
+	mux.Handle("/dashboard/", page)
+	return mux
+}
+
+func (p *process) passed(now time.Time, last *plan.Plan, s *cluster.Snapshot) {
+	if p.dashboard != nil {
+		p.dashboard.Pass(now, last, s)
+	}
 }
 
 // watch starts the informers, and waits until the picture is whole. An API server that is away is waited for.

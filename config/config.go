@@ -34,6 +34,8 @@ type Config struct {
 	CloudProvider, CloudConfig string
 	// Address is where metrics, status and probes are served, as host:port.
 	Address string
+	// Dashboard serves the web page there too.
+	Dashboard bool
 	// UserAgent is how the daemon introduces itself to the API server and to clouds.
 	UserAgent string
 	// KubeClientQPS and KubeClientBurst bound the requests to the API server: a second, and at once. KubeAPIContentType is how objects are encoded on

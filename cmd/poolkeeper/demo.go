@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -20,6 +22,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/config"
+	"github.com/poolkeeper/poolkeeper/dashboard"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
@@ -42,6 +45,7 @@ func demo(ctx context.Context, args []string, out, errs io.Writer) int {
 	keep := flags.Bool("keep", false, "go on after the story, until interrupted")
 	speed := flags.Float64("speed", 20, "how many seconds of the cluster pass in one of yours")
 	seed := flags.Uint64("seed", 1, "another seed makes another course of events")
+	address := flags.String("dashboard", "", "serve the web page there, such as 127.0.0.1:8085, and stay until interrupted")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
 		return 0
@@ -60,7 +64,18 @@ func demo(ctx context.Context, args []string, out, errs io.Writer) int {
 		fmt.Fprintf(errs, "poolkeeper demo: %v\n", err)
 		return 1
 	}
-	return s.play(ctx, *keep, *speed)
+	if *address != "" {
+		listener, err := net.Listen("tcp", *address)
+		if err != nil {
+			fmt.Fprintf(errs, "poolkeeper demo: --dashboard=%s: %v\n", *address, err)
+			return 2
+		}
+		server := &http.Server{Handler: s.page, ReadHeaderTimeout: 10 * time.Second}
+		defer func() { _ = server.Close() }() // the demo ends; nobody is left to tell
+		go func() { _ = server.Serve(listener) }()
+		fmt.Fprintf(out, "The page: http://%s/\n\n", listener.Addr())
+	}
+	return s.play(ctx, *keep || *address != "", *speed)
 }
 
 // show is the demo on its stage.
@@ -68,9 +83,11 @@ type show struct {
 	out    io.Writer
 	world  *simulation.World
 	daemon *app.Daemon
-	tally  map[reason.Reason]int
-	added  int
-	fault  error
+	// page serves the dashboard and what it asks for.
+	page  http.Handler
+	tally map[reason.Reason]int
+	added int
+	fault error
 }
 
 func newShow(out io.Writer, seed uint64, speed float64) (*show, error) {
@@ -100,14 +117,20 @@ func newShow(out io.Writer, seed uint64, speed float64) (*show, error) {
 }
 
 func (s *show) assemble(c *config.Config, p *simulation.Process) (*app.Daemon, error) {
+	var board *dashboard.Dashboard
 	reporter, err := report.New(report.Options{
-		Now: p.Clock().Now, ConfigMaps: p.API(), Namespace: p.Namespace(),
+		Identity: "poolkeeper-demo", Version: version,
+		Passed: func(now time.Time, last *plan.Plan, s *cluster.Snapshot) { board.Pass(now, last, s) },
+		Now:    p.Clock().Now, ConfigMaps: p.API(), Namespace: p.Namespace(),
 		Log: funcr.New(func(string, string) {}, funcr.Options{}), Decisions: &voice{p: p}, Start: p.Clock().Now(),
 		Spawn: func(work func(context.Context)) { work(context.Background()) },
 	})
 	if err != nil {
 		return nil, err
 	}
+	board = dashboard.New(reporter, version)
+	reporter.Lead(true, "")
+	s.page = app.WithDashboard(reporter, board)
 	return app.Assemble(app.RulesOf(c), app.Surroundings{
 		API: p.API(), Namespace: p.Namespace(), Providers: []cloudprovider.CloudProvider{p.Provider()},
 		Reporter: &counter{Reporter: reporter, show: s}, Spawn: p.Spawn, Now: p.Clock().Now,

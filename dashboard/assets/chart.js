@@ -7,10 +7,10 @@ const svg = (name, attributes) => {
   return element;
 };
 
-/** nice is the next round number at or above x: 1, 2 or 5 times a power of ten. */
+/** nice is the next number at or above x whose quarters are round. */
 function nice(x) {
   const power = 10 ** Math.floor(Math.log10(Math.max(x, 1e-9)));
-  return [1, 2, 2.5, 5, 10].map((f) => f * power).find((v) => v >= x);
+  return [1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10].map((f) => f * power).find((v) => v >= x);
 }
 
 /** draw draws the samples of the last hours into the figure. */
@@ -41,11 +41,12 @@ export function draw(figure, samples, hours) {
     nodes.textContent = round((mostNodes * i) / 4);
     picture.append(nodes);
   }
-  const marks = Math.max(2, Math.floor(width / 140));
-  for (let i = 0; i <= marks; i++) {
-    const t = begin + ((end - begin) * i) / marks;
-    const label = svg('text', { x: x(t), y: height - 2, 'text-anchor': i === 0 ? 'start' : i === marks ? 'end' : 'middle' });
-    label.textContent = clock(t).slice(0, end - begin < 600e3 ? 8 : 5);
+  // Marks stand at round times of the reader's clock, as many as there is room for.
+  const apart = [30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400].map((s) => s * 1e3).find((s) => (end - begin) / s <= width / 110) ?? 28800e3;
+  const shift = new Date(begin).getTimezoneOffset() * 60e3;
+  for (let t = Math.ceil((begin - shift) / apart) * apart + shift; t <= end; t += apart) {
+    const label = svg('text', { x: Math.min(Math.max(x(t), left + 14), width - right - 14), y: height - 2, 'text-anchor': 'middle' });
+    label.textContent = clock(t).slice(0, apart < 60e3 ? 8 : 5);
     picture.append(label);
   }
   picture.append(

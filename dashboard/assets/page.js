@@ -45,6 +45,7 @@ const standing = () => `${status.leader ? `${status.leader} leads · ` : ''}${st
 // --- what is shown
 
 function render(cells) {
+  document.documentElement.dataset.time = status.time;
   stand(standing(), true);
   $('mode').hidden = !status.mode;
   $('mode').textContent = { observe: 'observe: nothing is changed', protect: 'protect: adds and repairs', act: 'act' }[status.mode] ?? status.mode;
