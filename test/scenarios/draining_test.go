@@ -1,7 +1,6 @@
 package scenarios
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,9 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/drain"
-	"github.com/poolkeeper/poolkeeper/plan"
-	"github.com/poolkeeper/poolkeeper/plan/reason"
 	"github.com/poolkeeper/poolkeeper/preflight"
 	"github.com/poolkeeper/poolkeeper/simulation"
 )
@@ -197,8 +195,9 @@ func TestABudgetThatCantBeMetIsForetoldAndItsNodeSetAside(t *testing.T) {
 	}
 	s.say("the window opens at ten")
 	s.until("the others are new", 4*time.Hour, func() bool { return !s.hasNode("general-2") && !s.hasNode("general-3") })
-	s.until("the drain of the last one is given up", time.Hour, func() bool {
-		return slices.ContainsFunc(s.daemon.Plan().Held, func(h plan.Held) bool { return h.Reason == reason.DrainTimedOut })
+	s.until("the last one is set aside", time.Hour, func() bool {
+		node, _ := s.daemon.Snapshot().Nodes.Get("general-1")
+		return node.Labels[cluster.LabelBlocked] != "" && !node.Spec.Unschedulable
 	})
 	if n := s.running("web"); n != 2 {
 		t.Errorf("%d pods of the budget run, want both", n)
