@@ -27,8 +27,8 @@ import (
 // together is how many workloads come at once.
 const together = 5
 
-// promised is the share of promised pods that is aimed at. It is not reached yet: in which order the nodes of several pools come decides where the scheduler
-// puts the pods, and no plan is rehearsed for that. So CI asks for inCI, and make promise for all of it.
+// promised is the share of promised pods that is aimed at. It is not always reached yet: the scheduler takes pods, and equal ones among them, in more orders than a
+// plan is rehearsed for. So CI asks for inCI, and make promise for all of it.
 const (
 	promised = 0.999
 	inCI     = 0.85
