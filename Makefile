@@ -133,6 +133,14 @@ test-long: tools ## What is too slow for CI: the property tests with a hundred t
 promise: tools ## Random workloads on a real control plane: every pod that a plan promised room for has to be bound (WORKLOADS=50, PROMISE_SEED=7)
 	@WORKLOADS=$(WORKLOADS) PROMISE_SEED=$(PROMISE_SEED) go test -count=1 -v -timeout 60m -run Promised ./test/e2e/scenarios
 
+.PHONY: react
+react: tools ## From the scheduler's word about a lone pod to the raised target: 300 and 1,000 nodes on a real control plane
+	@POOLKEEPER_LONG=1 go test -count=1 -v -timeout 40m -run TestALonePodIsAnswered ./test/e2e/scenarios
+
+.PHONY: burst
+burst: tools ## A thousand pods at once on a real control plane: time until all run, size increases, CPUs
+	@go test -count=1 -v -timeout 20m -run TestABurst ./test/e2e/scenarios
+
 .PHONY: idle-rpc
 idle-rpc: tools ## What the daemon costs in an idle minute with an external provider: 500 nodes in 5 pools on a real control plane
 	@POOLKEEPER_LONG=1 go test -count=1 -v -timeout 20m ./test/e2e/idle

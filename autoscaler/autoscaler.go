@@ -93,7 +93,7 @@ func (a *Autoscaler) decide(s *cluster.Snapshot, now time.Time) plan.Decision {
 	p.furnish()         // the picture of now, and of what is on its way
 	p.fillToMin()       // pools below their min
 	wanted := p.wants() // pods that wait
-	if len(wanted) > 0 {
+	if len(wanted) > 0 || p.keepsHeadroom() {
 		if err := p.open(); err != nil {
 			return p.baffled(err)
 		}
@@ -161,6 +161,8 @@ type pass struct {
 	awaited map[string]string
 	// coming are the nodes of the trial that will take pods once they are ready, or taken back, with what a pod is told about it.
 	coming map[string]string
+	// imagined are the keys of pods that do not exist.
+	imagined map[string]bool
 	// fresh are the new nodes of the trial that this decision asks for, growths what each pool is asked for.
 	fresh   map[string]*growth
 	growths map[string]*growth
@@ -187,7 +189,8 @@ func newPass(a *Autoscaler, s *cluster.Snapshot, now time.Time) *pass {
 		claims: s.Ledger.Claims(), claimOn: map[string]ledger.Claim{}, replacing: map[string]ledger.Claim{},
 		operations: map[string][]ledger.Operation{}, promised: map[string]bool{}, sizes: map[string]size{},
 		timers: timersOf(s.Ledger), kept: map[string]bool{}, memos: a.remember(s.Rows), pools: make(map[string]*poolFacts, s.Pools.Len()),
-		displaced: map[types.UID]string{}, usable: usable{rows: s.Rows, in: cleared(a.usable, len(s.Rows))}, coming: map[string]string{}, awaited: map[string]string{},
+		displaced: map[types.UID]string{}, imagined: map[string]bool{}, usable: usable{rows: s.Rows, in: cleared(a.usable, len(s.Rows))},
+		coming: map[string]string{}, awaited: map[string]string{},
 		fresh: map[string]*growth{}, growths: map[string]*growth{}, reserved: map[string]*cluster.Pod{}, answers: cleared(a.answers, len(s.Rows)),
 	}
 	a.answers, a.usable = p.answers, p.usable.in
@@ -268,6 +271,7 @@ func (p *pass) answer(row int, v *verdict) {
 
 // decision puts together what was decided, in an order that depends on nothing else: pods, nodes and pools by their names.
 func (p *pass) decision() plan.Decision {
+	p.verdicts = p.real(p.verdicts)
 	slices.SortStableFunc(p.verdicts, func(a, b plan.Verdict) int {
 		return cmp.Or(cmp.Compare(kindOrder(a.Kind), kindOrder(b.Kind)), cmp.Compare(a.Name, b.Name))
 	})

@@ -2,6 +2,7 @@ package autoscaler
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
@@ -30,10 +31,13 @@ func (p *pass) growth() []plan.Proposal {
 			continue
 		}
 		proposal := plan.Proposal{
-			Owner: ledger.Autoscaler, Action: plan.Grow, Pool: pool.Name, Delta: g.delta, Reason: reason.Unschedulable, Pods: refs(g.pods),
+			Owner: ledger.Autoscaler, Action: plan.Grow, Pool: pool.Name, Delta: g.delta, Reason: reason.Unschedulable, Pods: refs(p.existing(g.pods)),
 		}
 		nodes := count(g.delta, "node", "nodes")
 		switch {
+		case p.isForHeadroom(g):
+			proposal.Reason = reason.HeadroomShort
+			proposal.Message = fmt.Sprintf("%s to keep room for %s free", nodes, p.crowd(g.pods))
 		case g.delta == g.least:
 			proposal.Reason = reason.BelowMinSize
 			proposal.Message = fmt.Sprintf("%s to reach the min of %d", nodes, pool.Settings.Min)
@@ -45,6 +49,11 @@ func (p *pass) growth() []plan.Proposal {
 		proposals = append(proposals, proposal)
 	}
 	return proposals
+}
+
+// isForHeadroom tells whether a growth is for nothing but room that is to be kept free.
+func (p *pass) isForHeadroom(g *growth) bool {
+	return g.least == 0 && len(g.pods) > 0 && !slices.ContainsFunc(g.pods, func(pod *cluster.Pod) bool { return pod.Namespace != headroomNamespace || !p.imagined[pod.Key()] })
 }
 
 // growthOf is the growth of a pool, which is begun if there is none.
@@ -90,6 +99,7 @@ func (p *pass) fillToMin() {
 func (p *pass) grow(classes []scheduling.Class) []scheduling.Class {
 	passedOver := map[string]rejected{}
 	left := p.growByTier(p.ripe(classes), passedOver)
+	p.makeHeadroom(passedOver)
 	left = append(left, p.keepPromises(passedOver)...)
 	for pool := range p.s.Pools.Values() {
 		if r, ok := passedOver[pool.Name]; ok && p.growths[pool.Name] == nil {

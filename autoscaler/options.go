@@ -25,6 +25,11 @@ type Options struct {
 	// PassBudget is how long one decision about new nodes may take; past it the nodes that were found until then are asked for, and the pods that
 	// were not looked at have their turn in the next pass (--pass-budget). 0 means no limit.
 	PassBudget time.Duration
+	// ForeseeLimit is how many pods that controllers are about to make count in one decision as if they were there; 0 foresees none
+	// (--enable-proactive-scaleup, --pod-injection-limit).
+	ForeseeLimit int
+	// Headroom is room that is kept free for pods of certain shapes.
+	Headroom []Headroom
 	// EnforceMinSize brings pools that are below their min up to it (--enforce-node-group-min-size). Upstream's default is false: there a pool stays
 	// below its min until pods need it.
 	EnforceMinSize bool
@@ -73,7 +78,7 @@ type Options struct {
 // Defaults are the options that hold where nothing else is said.
 func Defaults() Options {
 	return Options{
-		Expander: LeastWaste, MaxNodesPerScaleUp: 1000, PassBudget: 2 * time.Second, EnforceMinSize: true, BackoffReset: 3 * time.Hour,
+		Expander: LeastWaste, MaxNodesPerScaleUp: 1000, PassBudget: 2 * time.Second, EnforceMinSize: true, ForeseeLimit: 5000, BackoffReset: 3 * time.Hour,
 		CoresTotal: Total{Max: 320000}, MemoryTotal: Total{Max: 6400000},
 		MemoryDifferenceRatio: 0.015, MaxAllocatableDifferenceRatio: 0.05, MaxFreeDifferenceRatio: 0.05,
 		ScaleDownEnabled: true, ScaleDownUnreadyEnabled: true,

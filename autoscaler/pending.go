@@ -30,7 +30,7 @@ func (p *pass) wants() []scheduling.Class {
 		}
 		pods = append(pods, pod)
 	}
-	return p.classesOf(pods)
+	return p.classesOf(append(pods, p.foreseen()...))
 }
 
 // classesOf sorts pods into classes, those that are served first first.

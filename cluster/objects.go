@@ -34,7 +34,9 @@ func (c *Cluster) set(now time.Time, object Object) {
 	case *appsv1.StatefulSet:
 		c.setWorkload(workload("StatefulSet", o, o.Spec.Replicas))
 	case *batchv1.Job:
-		c.setWorkload(workload("Job", o, o.Spec.Parallelism))
+		w := workload("Job", o, o.Spec.Parallelism)
+		w.Pods = jobPods(o)
+		c.setWorkload(w)
 	case *corev1.ReplicationController:
 		c.setWorkload(workload("ReplicationController", o, o.Spec.Replicas))
 	case *corev1.Namespace:
@@ -169,8 +171,16 @@ func (c *Cluster) setWorkload(w *Workload) {
 	if old, had := c.workloads.Get(string(w.UID)); had && reflect.DeepEqual(old, w) {
 		return
 	}
+	old, had := c.workloads.Get(string(w.UID))
 	c.workloads.Set(string(w.UID), w)
-	c.workloadChanges++
+	if had {
+		like := *old
+		like.Pods = w.Pods
+		had = reflect.DeepEqual(&like, w)
+	}
+	if !had {
+		c.workloadChanges++
+	}
 	c.changed()
 }
 
@@ -182,7 +192,23 @@ func workload(kind string, o metav1.Object, replicas *int32) *Workload {
 	if replicas != nil {
 		w.Replicas = *replicas
 	}
+	w.Pods = w.Replicas
 	return w
+}
+
+// jobPods is how many pods a Job means to have at once.
+func jobPods(o *batchv1.Job) int32 {
+	pods := int32(1)
+	if o.Spec.Parallelism != nil {
+		pods = *o.Spec.Parallelism
+	}
+	if o.Spec.Completions != nil {
+		pods = min(pods, max(*o.Spec.Completions-o.Status.Succeeded, 0))
+	}
+	if o.Spec.Suspend != nil && *o.Spec.Suspend {
+		return 0
+	}
+	return pods
 }
 
 // nodeLeases is the namespace in which kubelets renew their leases.

@@ -20,6 +20,8 @@ type Settings struct {
 	// of them could not be made.
 	ZeroOrMax, AllowPartial bool
 
+	// Headroom is how much room the pool keeps free: so many nodes' worth, or a percentage of the pool.
+	Headroom intstr.IntOrString
 	// UtilizationThreshold is the share of a node's allocatable below which it counts as underutilized, from 0 to 1.
 	UtilizationThreshold float64
 	// GPUUtilizationThreshold is the same for the GPUs of a node that has some; there CPU and memory don't count.

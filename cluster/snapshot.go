@@ -101,6 +101,8 @@ type Workload struct {
 	UID       types.UID
 	// Replicas is the number that is wanted; 1 where the kind has no such number.
 	Replicas int32
+	// Pods is how many pods it means to have at once as things stand: of a Job those that are still to be done count, and of one that is suspended none.
+	Pods int32
 	// Owner is the controller of this controller (a Deployment, a CronJob), if there is one.
 	Owner *metav1.OwnerReference
 }

@@ -46,7 +46,9 @@ func (t *Trimmer) Trim(object Object) (Object, bool) {
 	case *appsv1.StatefulSet:
 		return &appsv1.StatefulSet{ObjectMeta: t.owner(o.ObjectMeta), Spec: appsv1.StatefulSetSpec{Replicas: o.Spec.Replicas}}, true
 	case *batchv1.Job:
-		return &batchv1.Job{ObjectMeta: t.owner(o.ObjectMeta), Spec: batchv1.JobSpec{Parallelism: o.Spec.Parallelism}}, true
+		return &batchv1.Job{ObjectMeta: t.owner(o.ObjectMeta), Spec: batchv1.JobSpec{
+			Parallelism: o.Spec.Parallelism, Completions: o.Spec.Completions, Suspend: o.Spec.Suspend,
+		}, Status: batchv1.JobStatus{Succeeded: o.Status.Succeeded}}, true
 	case *corev1.ReplicationController:
 		spec := corev1.ReplicationControllerSpec{Replicas: o.Spec.Replicas}
 		return &corev1.ReplicationController{ObjectMeta: t.owner(o.ObjectMeta), Spec: spec}, true

@@ -26,7 +26,8 @@ type flags struct {
 	maxRepairsPerPool           string
 	startupTaints, ignoreTaints []string
 	coresTotal, memoryTotal     string
-	gpuTotals                   []string
+	gpuTotals, headroomPods     []string
+	foresee                     bool
 	allowed, bypassed           []string
 	drainPriorities             string
 	evictionTime                time.Duration
@@ -121,6 +122,11 @@ func (f *flags) addAutoscaler(fs *pflag.FlagSet) {
 	fs.IntVar(&a.MaxNodesPerScaleUp, "max-nodes-per-scaleup", a.MaxNodesPerScaleUp, "the most nodes that one decision adds to a pool")
 	fs.DurationVar(&a.PassBudget, "pass-budget", a.PassBudget,
 		"how long one decision about sizes may take; past it what was found until then goes out, and the rest follows in the next pass; 0 means no limit")
+	fs.BoolVar(&f.foresee, "enable-proactive-scaleup", true, "count pods that a ReplicaSet, StatefulSet or Job is about to make as if they were there")
+	fs.IntVar(&a.ForeseeLimit, "pod-injection-limit", a.ForeseeLimit, "how many such pods count in one decision")
+	fs.String("headroom", "0", "how much room each pool keeps free for pods to come: so many nodes' worth, or a percentage of the pool")
+	fs.StringArrayVar(&f.headroomPods, "headroom-pods", nil,
+		"room that the cluster always keeps free for pods of a shape, as COUNTxCPU/MEMORY, such as 10x500m/1Gi; can be given several times")
 	fs.BoolVar(&a.EnforceMinSize, "enforce-node-group-min-size", a.EnforceMinSize, "bring pools that are below their min up to it")
 	fs.StringVar(&f.coresTotal, "cores-total", "0:320000", "the fewest and the most CPUs of all nodes together, as min:max")
 	fs.StringVar(&f.memoryTotal, "memory-total", "0:6400000", "the least and the most memory of all nodes together in GiB, as min:max")

@@ -22,6 +22,7 @@ type layer struct {
 	autoscale, autoheal, autoUpgrade         value[bool]
 	min, max                                 value[int]
 	zeroOrMax, allowPartial                  value[bool]
+	headroom                                 value[intstr.IntOrString]
 	utilizationThreshold, gpuThreshold       value[float64]
 	ignoreDaemonSets, consolidate            value[bool]
 	unneededTime, unreadyTime                value[time.Duration]
@@ -59,6 +60,7 @@ func settings() []setting {
 		{"max", "", reads(parseCount, func(l *layer) *value[int] { return &l.max })},
 		{"zeroOrMax", "", reads(parseSwitch, func(l *layer) *value[bool] { return &l.zeroOrMax })},
 		{"allowPartial", "", reads(parseSwitch, func(l *layer) *value[bool] { return &l.allowPartial })},
+		{"headroom", "headroom", reads(parseShare, func(l *layer) *value[intstr.IntOrString] { return &l.headroom })},
 		{"scaleDownUtilizationThreshold", "scale-down-utilization-threshold", reads(parseThreshold, func(l *layer) *value[float64] { return &l.utilizationThreshold })},
 		{"scaleDownGpuUtilizationThreshold", "scale-down-gpu-utilization-threshold", reads(parseThreshold, func(l *layer) *value[float64] { return &l.gpuThreshold })},
 		{"ignoreDaemonSetsUtilization", "ignore-daemonsets-utilization", reads(parseSwitch, func(l *layer) *value[bool] { return &l.ignoreDaemonSets })},

@@ -34,6 +34,7 @@ func (f *flags) settle(p *problems) {
 	f.checkNumbers(p)
 	f.checkDurations(p)
 	f.settleTotals(p)
+	f.settleHeadroom(p)
 	p.add(c.Autoscaler.Validate())
 	c.Autoscaler.Startup.Taints = slices.Concat(f.startupTaints, f.ignoreTaints)
 	c.Arbiter.Startup, c.Autoscaler.BackoffReset = c.Autoscaler.Startup, c.Arbiter.BackoffReset
@@ -80,6 +81,26 @@ func (f *flags) settleTotals(p *problems) {
 			continue
 		}
 		a.GPUTotals = append(a.GPUTotals, total)
+	}
+}
+
+// settleHeadroom reads the room that is to be kept free, and whether pods are foreseen.
+func (f *flags) settleHeadroom(p *problems) {
+	a := &f.config.Autoscaler
+	if a.ForeseeLimit < 0 {
+		p.addf("--pod-injection-limit is %d: give 0 or a positive number", a.ForeseeLimit)
+	}
+	if !f.foresee {
+		a.ForeseeLimit = 0
+	}
+	for i, text := range f.headroomPods {
+		h, err := parseHeadroom(text)
+		if err != nil {
+			p.addf("--headroom-pods: %w", err)
+			continue
+		}
+		h.Name = fmt.Sprintf("flag-%d", i+1)
+		a.Headroom = append(a.Headroom, h)
 	}
 }
 

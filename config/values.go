@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/version"
 
@@ -162,4 +164,30 @@ func parseChannel(text string) (cluster.Channel, error) {
 		return c, nil
 	}
 	return "", fmt.Errorf("%q is no channel: take none, patch, minor or pinned", text)
+}
+
+// parseHeadroom reads room for so many pods of a size.
+func parseHeadroom(text string) (autoscaler.Headroom, error) {
+	number, size, ok := strings.Cut(text, "x")
+	cpu, memory, okSize := strings.Cut(size, "/")
+	n, err := strconv.Atoi(number)
+	if !ok || !okSize || err != nil || n < 1 || n > 100000 {
+		return autoscaler.Headroom{}, fmt.Errorf("%q is not a number of pods with their size: write it as in \"10x500m/1Gi\"", text)
+	}
+	h := autoscaler.Headroom{Pods: n}
+	return h, asksOf(&h.Template, cpu, memory)
+}
+
+// asksOf gives a pod template a container that asks for so much.
+func asksOf(template *corev1.PodTemplateSpec, cpu, memory string) error {
+	requests := corev1.ResourceList{}
+	for name, text := range map[corev1.ResourceName]string{corev1.ResourceCPU: cpu, corev1.ResourceMemory: memory} {
+		amount, err := resource.ParseQuantity(text)
+		if err != nil || amount.Sign() < 0 {
+			return fmt.Errorf("%q is not an amount: write it as in 500m or 1Gi", text)
+		}
+		requests[name] = amount
+	}
+	template.Spec.Containers = []corev1.Container{{Name: "room", Resources: corev1.ResourceRequirements{Requests: requests}}}
+	return nil
 }

@@ -40,6 +40,7 @@ var list = []Entry{
 	{InstancesMissing, Reports, "The pool has fewer instances than its target for longer than the provision time; they are no longer counted on.", "Look at the pool at the cloud."},
 	{SimulationFailed, Holds, "The scheduler's rules could not be applied to the picture of the cluster; no size is changed until they can.", "Look at the daemon's log."},
 	{DeletionCandidate, Reports, "The node is unneeded and will be removed if it stays so.", ""},
+	{HeadroomShort, Acts, "The room that is to be kept free is not there, and new nodes of this pool would bring it.", ""},
 	{OtherAutoscaler, Holds, "A cluster-autoscaler is alive in the cluster (its Lease is renewed), and two would undo each other's work; healing and upgrading go on.", "Scale one of the two to zero replicas."},
 	{NamespaceEnding, Holds, "The pod's namespace is being deleted, and so will be the pod.", ""},
 	{CoresTotal, Holds, "The cluster is at the most cores of --cores-total.", "Raise --cores-total."},

@@ -83,6 +83,7 @@ const (
 	InstancesMissing  Reason = "InstancesMissing"
 	SimulationFailed  Reason = "SimulationFailed"
 	DeletionCandidate Reason = "DeletionCandidate"
+	HeadroomShort     Reason = "HeadroomShort"
 	OtherAutoscaler   Reason = "OtherAutoscaler"
 	NamespaceEnding   Reason = "NamespaceTerminating"
 	CoresTotal        Reason = "CoresTotal"

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -24,6 +25,8 @@ type KwokPool struct {
 	CPUs, Pods int
 	Zone       string
 	Labels     map[string]string
+	// Boot is how long a machine takes to register its node; a second if it isn't said.
+	Boot time.Duration
 }
 
 // KwokFile is the file of the kwok provider for a cloud with these versions and pools.
@@ -37,7 +40,7 @@ func KwokFile(versions []string, pools ...KwokPool) string {
   min: %d
   max: %d
   initialSize: %d
-  startupDelay: 1s
+  startupDelay: %s
   template:
     capacity: {cpu: "%d", memory: %dGi, pods: "%d"}
     instanceType: kwok-%d
@@ -45,7 +48,7 @@ func KwokFile(versions []string, pools ...KwokPool) string {
     region: region
     version: %s
     labels: {%s}
-`, p.Name, p.Min, p.Max, p.Size, cpus, 4*cpus, cmp.Or(p.Pods, 110), cpus, cmp.Or(p.Zone, "zone-1"), p.Version, flow(p.Labels))
+`, p.Name, p.Min, p.Max, p.Size, cmp.Or(p.Boot, time.Second), cpus, 4*cpus, cmp.Or(p.Pods, 110), cpus, cmp.Or(p.Zone, "zone-1"), p.Version, flow(p.Labels))
 	}
 	return b.String()
 }

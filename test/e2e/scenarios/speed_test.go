@@ -1,0 +1,140 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/poolkeeper/poolkeeper/test/e2e/controlplane"
+	"github.com/poolkeeper/poolkeeper/test/e2e/stage"
+)
+
+// TestALonePodIsAnsweredInHalfASecond measures, by the API server's own clock, the time from the moment at which the scheduler calls a pod unschedulable
+// to the write by which the cloud's target is raised, in a cluster whose nodes are full. It prints the figures, and asserts them loosely: machines differ.
+func TestALonePodIsAnsweredInHalfASecond(t *testing.T) {
+	sizes := []struct{ nodes, pods int }{{300, 12}}
+	if os.Getenv("POOLKEEPER_LONG") != "" {
+		sizes = []struct{ nodes, pods int }{{300, 100}, {1000, 100}}
+	}
+	for _, size := range sizes {
+		t.Run(fmt.Sprintf("%d nodes", size.nodes), func(t *testing.T) {
+			full := pool("full", 0, size.nodes+size.pods, "v1.36.3")
+			full.Size = size.nodes
+			s := install(t, "act", pools(full), "--scale-down-enabled=false")
+			s.Start()
+			s.KwokPool("full").Sized(size.nodes, 5*time.Minute)
+			s.Deploy("filler", int32(size.nodes), "3500m")
+			s.Running("filler", size.nodes, 5*time.Minute)
+			var took []time.Duration
+			for i := range size.pods {
+				name := fmt.Sprintf("lone-%d", i)
+				s.Deploy(name, 1, "3500m")
+				took = append(took, reaction(s, &s.Running(name, 1, time.Minute)[0]))
+			}
+			slices.Sort(took)
+			p50, p99 := took[len(took)/2], took[(len(took)*99+99)/100-1]
+			t.Logf("%d nodes, %d pods: from Unschedulable to the size increase p50 %v, p99 %v, longest %v", size.nodes, size.pods, p50, p99, took[len(took)-1])
+			if p50 > 500*time.Millisecond || p99 > 3*time.Second {
+				t.Errorf("that is too slow on any machine: %v", took)
+			}
+		})
+	}
+}
+
+// reaction is the time from the scheduler's word about the pod to the daemon's next write of the cloud's state.
+func reaction(s *scene, pod *corev1.Pod) time.Duration {
+	t := s.T
+	t.Helper()
+	status, err := plane.Requests(func(q controlplane.Request) bool {
+		return q.Resource == "pods" && q.Subresource == "status" && q.Name == pod.Name && q.Verb == "patch"
+	})
+	must(t, err)
+	if len(status) == 0 {
+		t.Fatalf("the scheduler never wrote a status of pod %s", pod.Name)
+	}
+	since := status[0].Answered
+	writes := s.Requests(func(q controlplane.Request) bool {
+		return q.Resource == "configmaps" && strings.HasPrefix(q.Name, "poolkeeper-kwok") && (q.Verb == "update" || q.Verb == "create") && q.Received.After(since)
+	})
+	if len(writes) == 0 {
+		t.Fatalf("the cloud's state was not written after pod %s was unschedulable", pod.Name)
+	}
+	return writes[0].Received.Sub(since)
+}
+
+// grown finds the size increases in the daemon's log.
+var grown = regexp.MustCompile(`"pool (small|big) (\d+)→(\d+)`)
+
+// Scenario 20, as a measurement: twenty Deployments of fifty pods at once, two pools whose machines boot in three seconds. It prints the time until all
+// run, the size increases and the CPUs that were bought, and asserts loosely.
+func TestABurstOfAThousandPodsIsAnsweredAsAWhole(t *testing.T) {
+	small, big := pool("small", 1, 400, "v1.36.3"), pool("big", 1, 400, "v1.36.3")
+	small.Size, big.Size = 1, 1
+	small.CPUs, big.CPUs = 4, 8
+	small.Boot, big.Boot = 3*time.Second, 3*time.Second
+	// In this test the daemon also plays the cloud and makes its nodes, which is not to be what is measured.
+	s := install(t, "act", pools(small, big), "--scale-down-enabled=false", "--kube-client-qps=1000", "--kube-client-burst=2000")
+	p := s.Start()
+	s.KwokPool("small").Sized(1, time.Minute)
+	s.KwokPool("big").Sized(1, time.Minute)
+	began := time.Now()
+	for i := range 20 {
+		s.Deploy(fmt.Sprintf("burst-%d", i), 50, []string{"250m", "500m", "1", "1500m"}[i%4])
+	}
+	s.Eventually(3*time.Minute, func(ctx context.Context) error {
+		list, err := plane.Client().CoreV1().Pods("default").List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+		if err != nil {
+			return err
+		}
+		running := 0
+		for i := range list.Items {
+			if list.Items[i].Status.Phase == corev1.PodRunning {
+				running++
+			}
+		}
+		if running < 1000 {
+			return fmt.Errorf("%d of 1000 pods run", running)
+		}
+		return nil
+	})
+	took := time.Since(began)
+	increases := map[string]int{}
+	for _, found := range grown.FindAllStringSubmatch(p.Tail(1<<20), -1) {
+		increases[found[1]]++
+	}
+	cpus, empty := 0, 0
+	for _, name := range []string{"small", "big"} {
+		nodes, err := s.KwokPool(name).Nodes(t.Context())
+		must(t, err)
+		for i := range nodes {
+			cpus += int(nodes[i].Status.Capacity.Cpu().Value())
+			empty += isEmpty(t, s.Stage, nodes[i].Name)
+		}
+	}
+	t.Logf("all 1,000 pods run after %.1fs, with %v size increases and %d CPUs; the sum of requests is 813; %d nodes are empty", took.Seconds(), increases, cpus, empty)
+	if took > 45*time.Second || increases["small"] > 6 || increases["big"] > 6 || cpus > 860 || empty > 0 {
+		t.Error("that is worse than any machine explains")
+	}
+	if len(increases) == 0 {
+		t.Error("the log tells of no increase: the count is blind")
+	}
+}
+
+// isEmpty is 1 for a node without a pod.
+func isEmpty(t *testing.T, s *stage.Stage, node string) int {
+	t.Helper()
+	pods, err := s.Plane.Client().CoreV1().Pods("default").List(t.Context(), metav1.ListOptions{FieldSelector: "spec.nodeName=" + node})
+	must(t, err)
+	if len(pods.Items) == 0 {
+		return 1
+	}
+	return 0
+}
