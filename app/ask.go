@@ -109,8 +109,9 @@ func askDirectly(ctx context.Context, url string) ([]byte, error) {
 // standing reads the answer of a replica without a plan; nil if it is none.
 func standing(body []byte) error {
 	var answer StandbyError
-	if json.Unmarshal(body, &answer) != nil || answer.Message == "" || !strings.Contains(string(body), `"standby"`) {
-		return nil
+	err := json.Unmarshal(body, &answer)
+	if err == nil && answer.Message != "" && strings.Contains(string(body), `"standby"`) {
+		return &answer
 	}
-	return &answer
+	return nil
 }

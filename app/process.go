@@ -113,7 +113,7 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 		return nil, &UsageError{err}
 	}
 	if c.Dashboard {
-		p.dashboard = dashboard.New(p.reporter, version)
+		p.dashboard = dashboard.New(p.reporter, version, p.clock)
 	}
 	p.loop.daemon, err = Assemble(RulesOf(c), Surroundings{
 		Alerts: source,

@@ -30,8 +30,8 @@ import (
 const momentConsolidation = "consolidation/"
 
 const (
-	// consolidationHour is the time in which moves are counted.
-	consolidationHour = time.Hour
+	// consolidationSpan is the time in which moves are counted.
+	consolidationSpan = time.Hour
 	// consolidationTime is how long a node that was chosen may go without regard to thresholds and timers: the time for a new node to come, and some.
 	consolidationTime = 20 * time.Minute
 	// consolidationPace is how often a move is looked for.
@@ -113,7 +113,7 @@ func (p *pass) movesLeft() (left int, busy bool) {
 	left = p.opts.ConsolidateMaxMoves
 	for _, moment := range p.s.Ledger.Moments() {
 		id, is := strings.CutPrefix(moment.Key, momentConsolidation)
-		if !is || p.reached(moment.At.Add(consolidationHour)) {
+		if !is || p.reached(moment.At.Add(consolidationSpan)) {
 			continue
 		}
 		left--

@@ -79,7 +79,8 @@ func TestNodesThatAreUsedAreConsolidated(t *testing.T) {
 			name: "and then it goes, without regard to threshold and time",
 			things: []any{
 				consolidated("small", 1), Deployed("web", 9), small("n1"), running("a", "n1", Asks("2", "1Gi")), small("n2"), running("b", "n2", Asks("2", "1Gi")),
-				chosen(Start.Add(-time.Second), "n1"), ledger.Moment{Key: "scale-up/small", At: Start},
+				chosen(Start.Add(-time.Second), "n1"),
+				ledger.Moment{Key: "scale-up/small", At: Start},
 			},
 			want: `remove n1 (Consolidation): 50% of its CPU and 6% of its memory are requested, and its one pod fits elsewhere`,
 		},

@@ -80,8 +80,10 @@ func (p *pass) refusals(classes []scheduling.Class) (all [][]plan.PoolVerdict, d
 
 // obstacles keep a pool from helping a pod that it would fit. The first that any pool has is the answer: what passes by itself comes first,
 // then what a person can do something about.
-var obstacles = []reason.Reason{reason.PoolInBackoff, reason.ProbingPool, reason.MaxSizeReached, reason.MaxNodesTotal, reason.CoresTotal, reason.MemoryTotal,
-	reason.GPUTotal, reason.AllOrNothing, reason.PoolUnknown}
+var obstacles = []reason.Reason{
+	reason.PoolInBackoff, reason.ProbingPool, reason.MaxSizeReached, reason.MaxNodesTotal, reason.CoresTotal, reason.MemoryTotal,
+	reason.GPUTotal, reason.AllOrNothing, reason.PoolUnknown,
+}
 
 // wellExplained is how many pools a message explains before it only counts.
 const wellExplained = 8

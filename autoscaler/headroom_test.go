@@ -32,11 +32,13 @@ func TestRoomIsKeptFreeForPodsOfAShape(t *testing.T) {
 		{"only for what is missing", []any{pool, Node("a", In("small"), Holds("4", "16Gi"))}, `grow small by 2 (HeadroomShort): 2 nodes to keep room for 6 pods of headroom/web free`},
 		{"pods that exist come first", []any{pool, Node("a", In("small"), Holds("4", "16Gi")), web(4)}, `grow small by 3 (HeadroomShort): 3 nodes to keep room for 10 pods of headroom/web free`},
 		{
-			"not up to the max", []any{Pool("small", 0, 1), Node("a", In("small"), Holds("4", "16Gi"))},
+			"not up to the max",
+			[]any{Pool("small", 0, 1), Node("a", In("small"), Holds("4", "16Gi"))},
 			`setting headroom/web (MaxSizeReached): headroom web lacks room for 6 pods: pool small would take it, but it has, or is to have, 1 node, and its max is 1`,
 		},
 		{
-			"not in an outage", []any{pool, ledger.Breaker{Scope: "cluster", Opened: Start, Message: "all is dark"}},
+			"not in an outage",
+			[]any{pool, ledger.Breaker{Scope: "cluster", Opened: Start, Message: "all is dark"}},
 			`setting headroom (BreakerOpen): no nodes are added to keep room free while a breaker is open: an outage must not replace the fleet under another name`,
 		},
 	} {

@@ -27,23 +27,28 @@ func TestThePriceIsThatOfWhatWouldRun(t *testing.T) {
 	}{
 		{
 			"two small nodes for less than a large one",
-			[]any{Pool("large", 0, 9, Template(Holds("16", "16Gi")), costs(1)), Pool("small", 0, 9, Template(Holds("4", "16Gi")), costs(0.4))}, "small",
+			[]any{Pool("large", 0, 9, Template(Holds("16", "16Gi")), costs(1)), Pool("small", 0, 9, Template(Holds("4", "16Gi")), costs(0.4))},
+			"small",
 		},
 		{
 			"a large node for less than two small ones",
-			[]any{Pool("large", 0, 9, Template(Holds("16", "16Gi")), costs(0.7)), Pool("small", 0, 9, Template(Holds("4", "16Gi")), costs(0.4))}, "large",
+			[]any{Pool("large", 0, 9, Template(Holds("16", "16Gi")), costs(0.7)), Pool("small", 0, 9, Template(Holds("4", "16Gi")), costs(0.4))},
+			"large",
 		},
 		{
 			"a cheap node for few of the pods is dear for each of them",
-			[]any{Pool("large", 0, 9, Template(Holds("16", "16Gi")), costs(0.9)), Pool("tiny", 0, 1, Template(Holds("1", "16Gi")), costs(0.3))}, "large",
+			[]any{Pool("large", 0, 9, Template(Holds("16", "16Gi")), costs(0.9)), Pool("tiny", 0, 1, Template(Holds("1", "16Gi")), costs(0.3))},
+			"large",
 		},
 		{
 			"a pool without a price comes last",
-			[]any{Pool("large", 0, 9, Template(Holds("16", "16Gi")), costs(9)), Pool("small", 0, 9, Template(Holds("4", "16Gi")))}, "large",
+			[]any{Pool("large", 0, 9, Template(Holds("16", "16Gi")), costs(9)), Pool("small", 0, 9, Template(Holds("4", "16Gi")))},
+			"large",
 		},
 		{
 			"of equal pools the cheaper one",
-			[]any{Pool("a", 0, 9, costs(0.5)), Pool("b", 0, 9, costs(0.4))}, "b",
+			[]any{Pool("a", 0, 9, costs(0.5)), Pool("b", 0, 9, costs(0.4))},
+			"b",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -127,12 +132,16 @@ func TestLikePoolsAreBalancedByTheirLabelsAndSize(t *testing.T) {
 		{"but not by much", []any{zone("a", Holds("4", "16000Mi")), zone("b", Holds("4", "15000Mi")), zone("c", Holds("4", "15000Mi"))}, nil, map[string]int{"b": 2, "c": 1}},
 		{"labels may not differ", []any{zone("a", Label("team", "x")), zone("b", Label("team", "y")), zone("c", Label("team", "y"))}, nil, map[string]int{"a": 3}},
 		{
-			"unless they are to be ignored", []any{zone("a", Label("team", "x")), zone("b", Label("team", "y")), zone("c", Label("team", "y"))},
-			func(o *autoscaler.Options) { o.BalancingIgnoreLabels = []string{"team"} }, map[string]int{"a": 1, "b": 1, "c": 1},
+			"unless they are to be ignored",
+			[]any{zone("a", Label("team", "x")), zone("b", Label("team", "y")), zone("c", Label("team", "y"))},
+			func(o *autoscaler.Options) { o.BalancingIgnoreLabels = []string{"team"} },
+			map[string]int{"a": 1, "b": 1, "c": 1},
 		},
 		{
-			"a label alone may decide", []any{zone("a", Label("set", "x")), zone("b", Label("set", "x"), Holds("4", "20Gi")), zone("c", Label("set", "y"), Holds("4", "64Gi"))},
-			func(o *autoscaler.Options) { o.BalancingLabels = []string{"set"} }, map[string]int{"a": 2, "b": 1},
+			"a label alone may decide",
+			[]any{zone("a", Label("set", "x")), zone("b", Label("set", "x"), Holds("4", "20Gi")), zone("c", Label("set", "y"), Holds("4", "64Gi"))},
+			func(o *autoscaler.Options) { o.BalancingLabels = []string{"set"} },
+			map[string]int{"a": 2, "b": 1},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

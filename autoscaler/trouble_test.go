@@ -42,14 +42,16 @@ func TestTheNextBestPoolIsAskedInTheVeryPassInWhichOneRefuses(t *testing.T) {
 		{"the quota is used up", []any{Pool("a", 0, 9), Pool("b", 0, 9), asked("a"), refusal(asked("a"), cloudprovider.ClassQuota, cloudprovider.Scope{})}, "b"},
 		{
 			"nobody knows what became of the call",
-			[]any{Pool("a", 0, 9), Pool("b", 0, 9), asked("a"), refusal(asked("a"), cloudprovider.ClassTransient, cloudprovider.Scope{})}, "",
+			[]any{Pool("a", 0, 9), Pool("b", 0, 9), asked("a"), refusal(asked("a"), cloudprovider.ClassTransient, cloudprovider.Scope{})},
+			"",
 		},
 		{
 			"the type is out of stock in the zone",
 			[]any{
 				Pool("a", 0, 9, machine("m4", "z")), Pool("b", 0, 9, machine("m4", "z")), Pool("c", 0, 9, machine("m4", "y")),
 				asked("a"), refusal(asked("a"), cloudprovider.ClassOutOfResources, scope),
-			}, "c",
+			},
+			"c",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -79,7 +81,8 @@ func TestABackoffHoldsAndThenThePoolIsTriedWithOneNode(t *testing.T) {
 		{"while the one node is on its way", []any{failed(Start), ledger.Operation{ID: "op", Pool: "small", To: 1, State: ledger.Accepted, Accepted: Start, Until: inMinutes(15)}}, 0, reason.ProbingPool},
 		{
 			"long afterwards",
-			[]any{ledger.Backoff{Pool: "small", Failed: Start.Add(-3 * time.Hour), Until: Start.Add(-2 * time.Hour)}}, 3, "",
+			[]any{ledger.Backoff{Pool: "small", Failed: Start.Add(-3 * time.Hour), Until: Start.Add(-2 * time.Hour)}},
+			3, "",
 		},
 		{"its type of machines, in its zone", []any{ledger.Backoff{Zone: "z", InstanceType: "m4", Failed: Start, Until: inMinutes(5)}}, 0, reason.PoolInBackoff},
 		{"its type of machines, in another zone", []any{ledger.Backoff{Zone: "y", InstanceType: "m4", Failed: Start, Until: inMinutes(5)}}, 3, ""},

@@ -19,8 +19,10 @@ const (
 	LabelBlocked = "poolkeeper.io/upgrade-blocked"
 	// AnnotationUpgrade is written by people: "off" leaves the node out of every upgrade.
 	AnnotationUpgrade = "poolkeeper.io/upgrade"
-	// LabelExclude keeps load balancers from sending to the node; cloud controllers honour it. The value says that it is ours.
-	LabelExclude, ExcludedByUs = "node.kubernetes.io/exclude-from-external-load-balancers", "poolkeeper"
+	// LabelExclude keeps load balancers from sending to the node; cloud controllers honour it.
+	LabelExclude = "node.kubernetes.io/exclude-from-external-load-balancers"
+	// ExcludedByUs is the value of LabelExclude that says that it is ours.
+	ExcludedByUs = "poolkeeper"
 )
 
 // IsOurTaint tells whether a taint is one of the marks that we put on nodes. Such taints are no part of what a new node looks like.

@@ -186,8 +186,10 @@ func (f *flags) checkNumbers(p *problems) {
 		flag string
 		is   int
 	}{
-		{"breaker-cluster-percentage", b.ClusterPercentage}, {"breaker-pool-percentage", b.PoolPercentage},
-		{"breaker-zone-percentage", b.ZonePercentage}, {"breaker-lease-percentage", b.LeasePercentage},
+		{"breaker-cluster-percentage", b.ClusterPercentage},
+		{"breaker-pool-percentage", b.PoolPercentage},
+		{"breaker-zone-percentage", b.ZonePercentage},
+		{"breaker-lease-percentage", b.LeasePercentage},
 	} {
 		if n.is < 1 || n.is > 100 {
 			p.addf("--%s is %d: give a percentage from 1 to 100", n.flag, n.is)

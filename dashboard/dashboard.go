@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/utils/clock"
+
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/report"
@@ -27,6 +29,7 @@ type Source interface {
 
 // Dashboard serves the page. Its methods are safe for concurrent use.
 type Dashboard struct {
+	clock   clock.WithTicker
 	source  Source
 	version string
 	// beat is how often a stream looks for news: what happens in between is told together.
@@ -39,9 +42,9 @@ type Dashboard struct {
 	readers int
 }
 
-// New is the page over a source. Version is the daemon's own.
-func New(source Source, version string) *Dashboard {
-	return &Dashboard{source: source, version: version, beat: time.Second}
+// New is the page over a source. Version is the daemon's own, and the clock that of the people who look.
+func New(source Source, version string, c clock.WithTicker) *Dashboard {
+	return &Dashboard{clock: c, source: source, version: version, beat: time.Second}
 }
 
 // Pass takes a sample for the chart; it is to be called with every pass, and costs a walk over the nodes every ten seconds.

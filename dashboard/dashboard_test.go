@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/clock"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	ct "github.com/poolkeeper/poolkeeper/cluster/clustertest"
@@ -47,7 +48,7 @@ func (s *source) set(v report.View, told ...report.Decision) {
 
 func (s *source) page(t *testing.T) (*Dashboard, *httptest.Server) {
 	t.Helper()
-	d := New(s, "v1")
+	d := New(s, "v1", clock.RealClock{})
 	d.beat = time.Millisecond
 	server := httptest.NewServer(d.Handler())
 	t.Cleanup(func() {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"k8s.io/utils/clock"
+
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/report"
 )
@@ -30,6 +32,7 @@ type news struct {
 
 // reader is one who looks, and what it has been told.
 type reader struct {
+	clock   clock.Clock
 	w       http.ResponseWriter
 	control *http.ResponseController
 	plan    *plan.Plan
@@ -49,8 +52,8 @@ func (d *Dashboard) serveStream(w http.ResponseWriter, req *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // some proxies collect an answer before they pass it on
-	r := &reader{w: w, control: http.NewResponseController(w), cells: map[string]string{}}
-	ticker := time.NewTicker(d.beat)
+	r := &reader{clock: d.clock, w: w, control: http.NewResponseController(w), cells: map[string]string{}}
+	ticker := d.clock.NewTicker(d.beat)
 	defer ticker.Stop()
 	for {
 		if err := d.tell(r); err != nil {
@@ -59,7 +62,7 @@ func (d *Dashboard) serveStream(w http.ResponseWriter, req *http.Request) {
 		select {
 		case <-req.Context().Done():
 			return
-		case <-ticker.C:
+		case <-ticker.C():
 		}
 	}
 }
@@ -97,7 +100,7 @@ func (d *Dashboard) tell(r *reader) error {
 		}
 		r.seq = told[len(told)-1].Seq
 	}
-	if time.Since(r.last) < silence {
+	if r.clock.Since(r.last) < silence {
 		return nil
 	}
 	return r.write(": still here\n\n")
@@ -105,7 +108,7 @@ func (d *Dashboard) tell(r *reader) error {
 
 // stand says that there is no plan here, once for each leader.
 func (r *reader) stand(v report.View) error {
-	if r.greeted && r.plan == nil && r.standby == v.Leader && time.Since(r.last) < silence {
+	if r.greeted && r.plan == nil && r.standby == v.Leader && r.clock.Since(r.last) < silence {
 		return nil
 	}
 	r.greeted, r.plan, r.standby = true, nil, v.Leader
@@ -136,7 +139,7 @@ func (r *reader) send(event string, data any) error {
 }
 
 func (r *reader) write(text string) error {
-	now := time.Now()
+	now := r.clock.Now()
 	_ = r.control.SetWriteDeadline(now.Add(writeWithin)) // not every connection has one
 	if _, err := r.w.Write([]byte(text)); err != nil {
 		return err

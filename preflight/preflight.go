@@ -73,7 +73,7 @@ func Of(s *cluster.Snapshot, rollout plan.Rollout, opts drain.Options, now time.
 	var open, blocked []string
 	takes := map[string]time.Duration{}
 	for _, name := range rollout.Nodes {
-		node := inspect(s, rules, budgets, name)
+		node := inspect(rules, budgets, name)
 		node.Takes += rollout.NodeEstimate
 		takes[name] = node.Takes
 		r.Nodes = append(r.Nodes, node)
@@ -96,7 +96,7 @@ func Of(s *cluster.Snapshot, rollout plan.Rollout, opts drain.Options, now time.
 }
 
 // inspect rates one node.
-func inspect(s *cluster.Snapshot, rules *drain.Rules, budgets map[string]*Budget, name string) Node {
+func inspect(rules *drain.Rules, budgets map[string]*Budget, name string) Node {
 	node := Node{Name: name, Rating: Clear}
 	grace := time.Duration(0)
 	for _, v := range rules.Of(name) {

@@ -71,9 +71,3 @@ func (p *pass) aged(node *corev1.Node) *hold {
 	}
 	return &hold{why: reason.NodeTooOld, message: fmt.Sprintf("the node is %s old, and may be %s", p.now.Sub(born).Round(time.Minute), limit)}
 }
-
-// isOld tells whether the node is to be replaced.
-func (p *pass) isOld(node *corev1.Node) bool {
-	_, old := p.why[node.Name]
-	return old
-}

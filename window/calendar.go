@@ -69,12 +69,12 @@ func asWall(t time.Time) time.Time {
 	return time.Date(year, month, day, t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
 }
 
-// cronFields are minute, hour, day of month, month, day of week.
+// cronFields are minute, hour, the day of the month, the month, the day of the week.
 const cronFields = 5
 
 func parseCron(parts []string) (Calendar, error) {
 	if len(parts) < cronFields {
-		return Calendar{}, fmt.Errorf("cron wants five fields (minute, hour, day of month, month, day of week), as in \"cron 0 2 * * sat 4h Europe/Paris\"")
+		return Calendar{}, fmt.Errorf("cron wants five fields (minute, hour, the day of the month, the month, the day of the week), as in \"cron 0 2 * * sat 4h Europe/Paris\"")
 	}
 	expression := strings.Join(parts[:cronFields], " ")
 	schedule, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(expression)

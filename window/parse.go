@@ -31,7 +31,7 @@ var groups = []struct {
 //	sat,sun 01:00 3h                days are full names or their first three letters, in any case
 //	mon-fri 23:30 90m               a range, the same as "weekdays"; "weekends" are Saturday and Sunday
 //	rrule FREQ=MONTHLY;BYDAY=2SA 22:00 4h Europe/Paris    the second Saturday of each month
-//	cron 0 2 * * sat 4h Europe/Paris                      minute, hour, day of month, month, day of week
+//	cron 0 2 * * sat 4h Europe/Paris                      minute, hour, and days by month and by week
 //	mon-thu 22:00 | sat 12:00 6h                          two windows
 //
 // The length is a Go duration up to 168h, two hours by default; the zone is a name of the IANA time zone database, UTC by default. Every error names the part that is wrong

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/utils/clock"
 
 	"github.com/poolkeeper/poolkeeper/app"
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
@@ -128,7 +129,7 @@ func (s *show) assemble(c *config.Config, p *simulation.Process) (*app.Daemon, e
 	if err != nil {
 		return nil, err
 	}
-	board = dashboard.New(reporter, version)
+	board = dashboard.New(reporter, version, clock.RealClock{})
 	reporter.Lead(true, "")
 	s.page = app.WithDashboard(reporter, board)
 	return app.Assemble(app.RulesOf(c), app.Surroundings{

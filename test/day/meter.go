@@ -56,7 +56,6 @@ type podNote struct {
 	need
 	batch, bound bool
 	born         time.Duration
-	evicted      bool
 }
 
 type nodeNote struct {
@@ -248,7 +247,9 @@ func (r *result) String() string {
 		most, pending = max(most, m.nodes), max(pending, m.waiting)
 	}
 	var b strings.Builder
-	line := func(what, format string, args ...any) { fmt.Fprintf(&b, "%-34s %s\n", what, fmt.Sprintf(format, args...)) }
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(&b, "%-34s %s\n", what, fmt.Sprintf(format, args...))
+	}
 	line("seed, hours, nodes at most", "%d, %.0f, %d", r.seed, r.length.Hours(), most)
 	line("node-hours", "%.0f", r.hours)
 	line("the least with hindsight", "%.0f (%.2f times that)", r.least, r.hours/r.least)

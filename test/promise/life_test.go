@@ -240,7 +240,7 @@ func (l *life) note(format string, args ...any) {
 
 // account is what became of promises.
 type account struct {
-	pods, bound, asked int
+	pods, bound int
 	// promised are the pods that operations asked nodes for, kept those of them that were bound without being asked for again.
 	promised, kept int
 	// nodes are the new ones, empty those of them without a pod.

@@ -113,9 +113,9 @@ func TestADrainWaitsForVolumesToBeDetached(t *testing.T) {
 	s.Deploy(simulation.Workload{Name: "stuck", Replicas: 1, CPU: "500m", Memory: "1Gi", Shape: uses("stuck", on("general-2"))})
 	s.DeployDaemon(simulation.Workload{Name: "logs", CPU: "10m", Memory: "16Mi", Shape: uses("logs", func(*corev1.PodTemplateSpec) {})})
 	s.until("they run", time.Minute, func() bool { return s.running("db")+s.running("stuck") == 2 && s.running("logs") == 3 })
-	for volume, node := range map[string]string{"db": "general-1", "stuck": "general-2", "logs": "general-3"} {
-		s.Attach(volume, node)
-	}
+	s.Attach("db", "general-1")
+	s.Attach("stuck", "general-2")
+	s.Attach("logs", "general-3")
 	s.say("a new version appears; the volume db is detached two minutes after its pod has left, the volume stuck never")
 	s.SetVersion("general", "v1.36.3")
 	s.until("db has left", time.Hour, func() bool { return s.isOn("db", "general-1") == 0 })

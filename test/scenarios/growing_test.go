@@ -48,8 +48,13 @@ func TestAPoolGrowsByExactlyWhatThePodsNeed(t *testing.T) {
 // Scenario 3: two pools fit: the expander decides, each of them; a chain breaks ties.
 func TestTheExpanderDecides(t *testing.T) {
 	for _, test := range []struct{ expander, want string }{
-		{autoscaler.LeastWaste, "large"}, {autoscaler.MostPods, "large"}, {autoscaler.LeastNodes, "large"},
-		{autoscaler.Price, "small"}, {autoscaler.Priority, "large"}, {autoscaler.MostPods + "," + autoscaler.Price, "small"}, {autoscaler.Random, ""},
+		{autoscaler.LeastWaste, "large"},
+		{autoscaler.MostPods, "large"},
+		{autoscaler.LeastNodes, "large"},
+		{autoscaler.Price, "small"},
+		{autoscaler.Priority, "large"},
+		{autoscaler.MostPods + "," + autoscaler.Price, "small"},
+		{autoscaler.Random, ""},
 	} {
 		t.Run(test.expander, func(t *testing.T) {
 			s := tell(t, pool("large", 0, 5, larger, func(p *kwok.Pool) { p.Template.Price = 1 }), pool("small", 0, 5, func(p *kwok.Pool) { p.Template.Price = 0.3 }))

@@ -21,6 +21,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/utils/clock"
 
 	"github.com/poolkeeper/poolkeeper/app"
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
@@ -78,7 +79,7 @@ func open(t *testing.T) *scene {
 			t.Fatal(err)
 		}
 		s.reporter.Lead(true, "")
-		board = dashboard.New(s.reporter, "v0.1.0")
+		board = dashboard.New(s.reporter, "v0.1.0", clock.RealClock{})
 		handler = app.WithDashboard(s.reporter, board)
 		s.daemon, err = app.Assemble(app.RulesOf(c), app.Surroundings{
 			API: p.API(), Namespace: p.Namespace(), Providers: []cloudprovider.CloudProvider{p.Provider()},
