@@ -156,7 +156,7 @@ conformance: ## Run the conformance suite over every provider, and print which p
 
 .PHONY: faults
 faults: ## Live through random days with faults and crashes, and check the invariants (SEEDS=10000, FIRST_SEED=1; EVENTS=3,7 with SEEDS=1)
-	@go test -count=1 -timeout 0 -v -run EveryDay ./test/faults -seeds=$(or $(SEEDS),100) -first-seed=$(or $(FIRST_SEED),1) -events=$(EVENTS)
+	@go test -count=1 -timeout 0 -v -run EveryDay ./test/faults -seeds=$(or $(SEEDS),80) -first-seed=$(or $(FIRST_SEED),1) -events=$(EVENTS)
 
 .PHONY: replay-outage
 replay-outage: ## Live through the outage of docs/incidents.md, and print what the daemon and the simple rule make of it

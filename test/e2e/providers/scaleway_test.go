@@ -140,10 +140,10 @@ func TestScalewayIsNotUpgradedToWhatMustNotBe(t *testing.T) {
 		flags []string
 		set   func()
 	}{
-		{why: "NewerThanAPIServer", flags: []string{"--upgrade-window=always", "--upgrade-version=v1.37.0"}},
 		{why: "Downgrade", flags: []string{"--upgrade-window=always", "--upgrade-version=v1.34.6"}},
 		{why: "OutsideWindow", flags: []string{"--upgrade-window=any " + closed, "--upgrade-version=v1.36.3"}},
-		{why: "RolloutHalted", flags: []string{"--upgrade-window=always", "--upgrade-version=v1.36.0"}}, // the service takes 1.36.3 and nothing else
+		{why: "RolloutHalted", flags: []string{"--upgrade-window=always", "--upgrade-version=v1.36.0"}},          // the service takes 1.36.3 and nothing else
+		{why: "WaitingForControlPlane", flags: []string{"--upgrade-window=always", "--upgrade-version=v1.37.0"}}, // which the service refuses for the control plane
 		{
 			why: "CloudSwitchOn", flags: []string{"--upgrade-window=always", "--upgrade-version=v1.36.3"},
 			set: func() { c.SetAutoUpgrade(true) },

@@ -11,7 +11,7 @@ import (
 )
 
 // Scenario 56: kill -9 again and again in the middle of a rollout: it goes on from there, three nodes are made and three end, and no mark is left.
-func TestADaemonThatIsKilledInTheMiddleOfARolloutGoesOnFromThere(t *testing.T) {
+func TestARolloutGoesOnWhenItsDaemonWasKilled(t *testing.T) {
 	s := install(t, "act", pools(pool("web", 3, 6, "v1.35.4")), "--upgrade-window=always", "--drain-load-balancer-delay=2s")
 	web := s.KwokPool("web")
 	p := s.Start("--auto-upgrade=false")
