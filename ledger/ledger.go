@@ -260,8 +260,8 @@ type Backoff struct {
 	// Zone and InstanceType are set for a back-off that is not about one pool; either may be empty.
 	Zone         string        `json:"zone,omitempty"`
 	InstanceType string        `json:"instanceType,omitempty"`
-	Reason  reason.Reason `json:"reason"`
-	Message string        `json:"message,omitempty"`
+	Reason       reason.Reason `json:"reason"`
+	Message      string        `json:"message,omitempty"`
 	// Failed is when the last failure was, Until when the pool may be asked again.
 	Failed time.Time `json:"failed"`
 	Until  time.Time `json:"until"`
