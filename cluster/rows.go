@@ -28,6 +28,20 @@ func (s *Snapshot) PoolAt(row *Row) *Pool {
 	return pool
 }
 
+// PoolNameOf is the name of the pool of what a verdict names: a node, or the provider ID of an instance that is none; empty if it is in no pool.
+func (s *Snapshot) PoolNameOf(name string) string {
+	if node, ok := s.Nodes.Get(name); ok {
+		if pool := s.PoolOf(node); pool != nil {
+			return pool.Name
+		}
+		return ""
+	}
+	if instance, ok := s.Instances.Get(name); ok {
+		return instance.Pool
+	}
+	return ""
+}
+
 // NodeBy is the node with that provider ID, the last by name if there are several; nil if there is none.
 func (s *Snapshot) NodeBy(providerID string) *corev1.Node {
 	names, _ := s.nodesBy.Get(providerID)

@@ -119,7 +119,7 @@ func (b book) nodesOf(pool *cluster.Pool) []Word {
 	nodes := map[key][]string{}
 	first := map[key]plan.Verdict{}
 	for _, v := range b.plan.Verdicts {
-		if v.Kind != plan.Node || b.poolOf(v.Name) != pool.Name {
+		if v.Kind != plan.Node || b.snapshot.PoolNameOf(v.Name) != pool.Name {
 			continue
 		}
 		k := key{v.Owner, v.Reason}
@@ -135,7 +135,7 @@ func (b book) nodesOf(pool *cluster.Pool) []Word {
 			entry, _ := reason.Lookup(k.why)
 			word.Text = fmt.Sprintf("%s: %s", count(len(names), "node", "nodes"), entry.Meaning)
 			word.Due = first[k].Due
-			word.Details = []string{someOf(names, 10)}
+			word.Details = []string{plan.SomeOf(names, 10)}
 		} else {
 			word.Text = "node " + names[0] + ": " + word.Text
 		}
@@ -145,24 +145,4 @@ func (b book) nodesOf(pool *cluster.Pool) []Word {
 		return cmp.Or(cmp.Compare(x.Owner, y.Owner), cmp.Compare(x.Reason, y.Reason))
 	})
 	return all
-}
-
-func (b book) poolOf(name string) string {
-	if node, ok := b.snapshot.Nodes.Get(name); ok {
-		if pool := b.snapshot.PoolOf(node); pool != nil {
-			return pool.Name
-		}
-		return ""
-	}
-	if instance, ok := b.snapshot.Instances.Get(name); ok {
-		return instance.Pool
-	}
-	return ""
-}
-
-func someOf(names []string, shown int) string {
-	if len(names) <= shown {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }

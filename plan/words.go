@@ -40,7 +40,7 @@ func (s Step) String() string {
 		}
 		return "marks " + s.Node.String() + " as a candidate"
 	case Evict:
-		return fmt.Sprintf("evicts %s from %s: %s", countOf(len(s.Pods), "pod"), s.Node, someOf(s.Pods))
+		return fmt.Sprintf("evicts %s from %s: %s", countOf(len(s.Pods), "pod"), s.Node, SomeOf(podNames(s.Pods), podsShown))
 	case DeleteInstance:
 		return "deletes the instance of " + s.Node.String()
 	case ReplaceInstance:
@@ -58,15 +58,18 @@ func countOf(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// someOf names the first pods and counts the rest: "default/a, default/b and 7 more".
-func someOf(pods []PodRef) string {
-	names := make([]string, 0, podsShown)
-	for _, pod := range pods[:min(len(pods), podsShown)] {
+// SomeOf lists the first names and counts the rest: "a, b and 7 more".
+func SomeOf(names []string, shown int) string {
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}
+
+func podNames(pods []PodRef) []string {
+	names := make([]string, 0, len(pods))
+	for _, pod := range pods {
 		names = append(names, pod.String())
 	}
-	text := strings.Join(names, ", ")
-	if more := len(pods) - podsShown; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
+	return names
 }

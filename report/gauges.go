@@ -76,7 +76,7 @@ func (g *gauges) ofPlan(v View) {
 		case plan.Pod:
 			g.add(pendingPods, 1, string(verdict.Reason))
 		case plan.Node:
-			g.add(keptNodes, 1, string(verdict.Owner), poolOf(v, verdict.Name), string(verdict.Reason))
+			g.add(keptNodes, 1, string(verdict.Owner), v.Snapshot.PoolNameOf(verdict.Name), string(verdict.Reason))
 		}
 	}
 	for _, h := range v.Plan.Held {
@@ -105,20 +105,6 @@ func (g *gauges) ofLedger(v View) {
 			g.flag(poolBackoff, b.Pool, string(b.Reason))
 		}
 	}
-}
-
-// poolOf is the pool of the node that a verdict names, or of the instance; empty if it is in none.
-func poolOf(v View, name string) string {
-	if node, ok := v.Snapshot.Nodes.Get(name); ok {
-		if pool := v.Snapshot.PoolOf(node); pool != nil {
-			return pool.Name
-		}
-		return ""
-	}
-	if instance, ok := v.Snapshot.Instances.Get(name); ok {
-		return instance.Pool
-	}
-	return ""
 }
 
 func oneIf(yes bool) float64 {

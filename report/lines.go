@@ -136,7 +136,7 @@ func (l *lines) ofWaiting(groups []waiting) []line {
 		if l.waiting[g.Why] {
 			continue
 		}
-		text := fmt.Sprintf("%s wait: %s", plural(len(g.Pods), "pod", "pods"), someOf(g.Pods, 3))
+		text := fmt.Sprintf("%s wait: %s", plural(len(g.Pods), "pod", "pods"), plan.SomeOf(g.Pods, 3))
 		if len(g.Pods) == 1 {
 			text = "pod " + g.Pods[0] + " waits"
 		}

@@ -135,7 +135,7 @@ func (g heldGroup) nodes() string {
 	if len(g.Nodes) == 1 {
 		return fmt.Sprintf("%s of pool %s", g.Nodes[0], g.Pool)
 	}
-	return fmt.Sprintf("%d nodes of pool %s (%s)", len(g.Nodes), g.Pool, someOf(g.Nodes, 3))
+	return fmt.Sprintf("%d nodes of pool %s (%s)", len(g.Nodes), g.Pool, plan.SomeOf(g.Nodes, 3))
 }
 
 func colon(message string) string {
@@ -143,14 +143,6 @@ func colon(message string) string {
 		return ""
 	}
 	return ": " + message
-}
-
-// someOf lists the first names and counts the rest: "a, b and 7 more".
-func someOf(names []string, shown int) string {
-	if len(names) <= shown {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }
 
 // operationOf is the newest operation of a pool that no claim asked for.
