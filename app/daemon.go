@@ -341,7 +341,7 @@ func (d *Daemon) ended(now time.Time, step plan.Step, result cluster.Result) {
 // asksCloud tells whether a step changes something at a provider.
 func asksCloud(do plan.Do) bool {
 	switch do {
-	case plan.Increase, plan.Decrease, plan.DeleteInstance, plan.ReplaceInstance, plan.ChangeVersion, plan.UpgradePool, plan.UpgradeMasters:
+	case plan.Increase, plan.Decrease, plan.Stop, plan.DeleteInstance, plan.ReplaceInstance, plan.ChangeVersion, plan.UpgradePool, plan.UpgradeMasters:
 		return true
 	}
 	return false

@@ -103,13 +103,14 @@ type able struct {
 	versionErr error
 }
 
-func (able) RebootNode(context.Context, *corev1.Node) error         { return nil }
-func (able) StopNode(context.Context, *corev1.Node) error           { return nil }
-func (able) ReplaceNodes(context.Context, []*corev1.Node) error     { return nil }
-func (able) ForceDeleteNodes(context.Context, []*corev1.Node) error { return nil }
-func (able) UpgradeNatively(context.Context, string) error          { return nil }
-func (able) SetTemplateVersion(context.Context, string) error       { return nil }
-func (a able) TemplateVersion(context.Context) (string, error)      { return a.version, a.versionErr }
+func (able) RebootNode(context.Context, *corev1.Node) error          { return nil }
+func (able) StopNode(context.Context, *corev1.Node) error            { return nil }
+func (able) NodeStopped(context.Context, *corev1.Node) (bool, error) { return true, nil }
+func (able) ReplaceNodes(context.Context, []*corev1.Node) error      { return nil }
+func (able) ForceDeleteNodes(context.Context, []*corev1.Node) error  { return nil }
+func (able) UpgradeNatively(context.Context, string) error           { return nil }
+func (able) SetTemplateVersion(context.Context, string) error        { return nil }
+func (a able) TemplateVersion(context.Context) (string, error)       { return a.version, a.versionErr }
 
 // limits are settings as the provider says them.
 func limits(pool string, minSize, maxSize int, _ *cloudprovider.Options) (cluster.Settings, error) {

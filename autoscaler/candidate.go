@@ -65,7 +65,7 @@ func (p *pass) candidates() []candidate {
 			c.pool = facts.pool
 		}
 		if claim, ok := p.claimed(row.Node); ok && ours(claim) {
-			if claim.Phase == ledger.Deleting {
+			if !claim.Reversible() && claim.Phase != ledger.Aborting {
 				continue // past the point of no return nobody is asked any more
 			}
 			if undoable(claim) {

@@ -26,7 +26,7 @@ func (p *pass) sizeOf(pool *cluster.Pool) size {
 func ours(c ledger.Claim) bool { return c.Owner == ledger.Autoscaler && !c.Replace }
 
 // undoable tells whether the claim has not passed the point of no return.
-func undoable(c ledger.Claim) bool { return c.Phase == ledger.Surging || c.Phase == ledger.Draining }
+func undoable(c ledger.Claim) bool { return c.Reversible() }
 
 // clusterSize is the number of nodes that the cluster will have, those outside all pools included.
 func (p *pass) clusterSize() int {

@@ -35,10 +35,13 @@ type Rebooter interface {
 	RebootNode(ctx context.Context, node *corev1.Node) error
 }
 
-// Stopper switches an instance off: fencing. It is off when its state is [InstanceStopped] or it is gone.
+// Stopper switches an instance off, and confirms it: fencing. Where a cloud can't, the instance is deleted, and [CloudProvider.HasInstance] confirms that it is gone.
 type Stopper interface {
 	// StopNode asks for the stop and doesn't wait for it. Stopping a stopped or absent instance is done.
 	StopNode(ctx context.Context, node *corev1.Node) error
+	// NodeStopped looks at the machine itself, at the moment of the call and not in what Refresh read, and tells whether it is certainly switched off or gone. One that
+	// is on its way there is not. What can't be told for sure is an error: on a yes, data that the machine wrote to is handed to others.
+	NodeStopped(ctx context.Context, node *corev1.Node) (bool, error)
 }
 
 // Replacer deletes instances without lowering the target: the cloud makes a new one for each. It is how a node is replaced at min.

@@ -15,6 +15,10 @@ const (
 	ClassSeveralBudgets cloudprovider.Class = "SeveralBudgets"
 	// ClassPodsLeft: pods that have to leave first are on the node whose instance was to be deleted. Nothing was deleted.
 	ClassPodsLeft cloudprovider.Class = "PodsLeft"
+	// ClassStillOn: the machine that was to be off is not, or not known to be. Nothing was done; it is looked at again.
+	ClassStillOn cloudprovider.Class = "StillOn"
+	// ClassAlive: a node that was taken for dead is ready again. Nothing was done.
+	ClassAlive cloudprovider.Class = "Alive"
 	// ClassNotLeader: the lease was not renewed in time, so nothing more may be done.
 	ClassNotLeader cloudprovider.Class = "NotLeader"
 )

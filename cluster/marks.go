@@ -26,7 +26,26 @@ const (
 )
 
 // IsOurTaint tells whether a taint is one of the marks that we put on nodes. Such taints are no part of what a new node looks like.
-func IsOurTaint(t corev1.Taint) bool { return t.Key == TaintDisruption || t.Key == TaintCandidate }
+func IsOurTaint(t corev1.Taint) bool {
+	return t.Key == TaintDisruption || t.Key == TaintCandidate || t.Key == corev1.TaintNodeOutOfService && t.Value == OutOfServiceByUs
+}
+
+// OutOfService is the taint that tells Kubernetes that the machine of a node is off: its pods are taken for ended, and its volumes are detached at once. It is
+// put on as [TaintDisruption]'s companion, with our own value, so that one of another hand is told from ours.
+var OutOfService = corev1.Taint{Key: corev1.TaintNodeOutOfService, Value: OutOfServiceByUs, Effect: corev1.TaintEffectNoExecute}
+
+// OutOfServiceByUs is the value of the taint [OutOfService] that says that it is ours.
+const OutOfServiceByUs = "poolkeeper"
+
+// TakenOutOfService tells whether the node carries the out-of-service taint, by our hand or another's.
+func TakenOutOfService(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService })
+}
+
+// OutOfServiceIsOurs tells whether the node carries the out-of-service taint by our hand.
+func OutOfServiceIsOurs(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService && t.Value == OutOfServiceByUs })
+}
 
 // foreignDeletion are the taints by which other programs say that they are about to delete a node: the cluster-autoscaler, and Karpenter since
 // its version 1.

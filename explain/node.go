@@ -128,6 +128,10 @@ func (b book) claim(c ledger.Claim) string {
 		if !c.Until.IsZero() {
 			text += ", with " + b.in(c.Until) + " left"
 		}
+	case ledger.Stopping:
+		text += "; nothing answers there any more, and its machine is being switched off"
+	case ledger.Releasing:
+		text += "; its machine is known to be off, and its pods and volumes are let go"
 	case ledger.Deleting:
 		text += "; its instance is being deleted, past the point of no return"
 	case ledger.Refilling:

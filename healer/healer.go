@@ -184,7 +184,7 @@ func (p *pass) look(x subject) {
 		p.leaveAlone(x)
 		return
 	}
-	if claim, ok := p.claims.on[x.ref.Key()]; ok && (claim.Phase == ledger.Deleting || claim.Phase == ledger.Refilling) {
+	if claim, ok := p.claims.on[x.ref.Key()]; ok && !claim.Reversible() && claim.Phase != ledger.Aborting {
 		p.verdict(x, reason.DeletingInstance, "for the "+string(claim.Owner), time.Time{})
 		return
 	}

@@ -72,7 +72,7 @@ func claimed(claim ledger.Claim) plan.Proposal {
 // underWay finds our own claim on the subject that can still be withdrawn.
 func (p *pass) underWay(x subject) (ledger.Claim, bool) {
 	claim, ok := p.claims.on[x.ref.Key()]
-	return claim, ok && claim.Owner == ledger.Healer && (claim.Phase == ledger.Surging || claim.Phase == ledger.Draining)
+	return claim, ok && claim.Owner == ledger.Healer && claim.Reversible()
 }
 
 // yields tells whether another job has the node in hand. A dead node is proposed all the same: a drain of it never ends, and

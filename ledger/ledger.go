@@ -48,13 +48,15 @@ func (n NodeRef) String() string {
 
 // Phase is how far the disruption of a claimed node has got.
 //
-//	            needs a replacement first
-//	(claimed) ──────────────► Surging ──► Draining ──► Deleting ──► Refilling ──► (closed)
-//	     └────────────────────────────────────▲            │   only a replacement that
-//	                                                       │   deleted first refills
-//	any phase before Deleting ──► Aborting ──► (closed)    └──► (closed)
+//	            needs a replacement first               nothing answers there any more
+//	(claimed) ──────────────► Surging ──► Draining ──┬──► Stopping ──► Releasing ──┐
+//	     └────────────────────────────────────▲      └─────────────────────────────┴──► Deleting ──► Refilling ──► (closed)
+//	                                                                                        │   only a replacement that
+//	Surging or Draining ──► Aborting ──► (closed)                                           │   deleted first refills
+//	                                                                                        └──► (closed)
 //
-// Deleting is the point of no return: from there a claim only goes forward.
+// Draining is followed by the point of no return: from there a claim only goes forward, save when a machine that was to be stopped is alive again
+// before it was deleted: then it drains as a living one does, or is undone.
 type Phase string
 
 // The phases of a claim.
@@ -63,7 +65,13 @@ const (
 	Surging Phase = "Surging"
 	// Draining has the node cordoned and tainted, and evicts its pods.
 	Draining Phase = "Draining"
-	// Deleting has asked, or is about to ask, the provider to delete the instance, and waits until it is gone.
+	// Stopping has asked, or is about to ask, the provider to switch off a machine whose kubelet is dead, and waits until a direct look has confirmed
+	// that it is off: what runs there could still write to its volumes.
+	Stopping Phase = "Stopping"
+	// Releasing has a machine that is known to be off, and frees what it holds: the out-of-service taint lets its pods go and its volumes be detached.
+	Releasing Phase = "Releasing"
+	// Deleting has asked, or is about to ask, the provider to delete the instance, and waits until it is gone. What a dead machine still held is released
+	// here where it could not be before.
 	Deleting Phase = "Deleting"
 	// Refilling restores the pool's size after a replacement that deleted first, and waits for the new node.
 	Refilling Phase = "Refilling"
@@ -89,8 +97,16 @@ type Claim struct {
 	Phase      Phase         `json:"phase"`
 	Since      time.Time     `json:"since"`
 	PhaseSince time.Time     `json:"phaseSince"`
-	// Until is when the drain is given up; zero while no drain has begun.
+	// Until is the deadline of a phase that has one: when the drain is given up, when a machine that was to be stopped is deleted instead, when pods and
+	// volumes are no longer waited for. Zero while no drain has begun.
 	Until time.Time `json:"until,omitzero"`
+	// StopTaken is when the provider last took the request to stop the machine; zero while it did not.
+	StopTaken time.Time `json:"stopTaken,omitzero"`
+	// Off is when a direct look at the cloud confirmed that the machine of a dead node is switched off, or gone; zero while it is not known to be.
+	Off time.Time `json:"off,omitzero"`
+	// Unbound is when the last pod of a machine that is off was gone, and Forgotten when its left-over VolumeAttachments were first deleted.
+	Unbound   time.Time `json:"unbound,omitzero"`
+	Forgotten time.Time `json:"forgotten,omitzero"`
 	// Emptied is when the last pod that has to leave was gone; zero while there is one.
 	Emptied time.Time `json:"emptied,omitzero"`
 	// Operation is the size change that brings the replacement; empty before it was asked for and for a claim without one.
@@ -120,6 +136,9 @@ type Claim struct {
 	Deadline time.Time `json:"deadline,omitzero"`
 	Forced   bool      `json:"forced,omitempty"`
 }
+
+// Reversible tells whether the claim can still be withdrawn: nothing has been done to the machine itself.
+func (c Claim) Reversible() bool { return c.Phase == Surging || c.Phase == Draining }
 
 // State is how far a size change has got.
 type State string

@@ -190,6 +190,14 @@ const (
 	ReplaceInstance Do = "ReplaceInstance"
 	// DeleteNode deletes the Node object of an instance that is gone.
 	DeleteNode Do = "DeleteNode"
+	// Stop asks the provider to switch off the machine of a node that is not ready.
+	Stop Do = "Stop"
+	// ConfirmOff looks at the machine itself and succeeds when it is switched off or gone.
+	ConfirmOff Do = "ConfirmOff"
+	// OutOfService puts the out-of-service taint on a node that is not ready and whose machine is off, both looked at live; or takes it off (Undo).
+	OutOfService Do = "OutOfService"
+	// DeleteAttachments deletes what VolumeAttachments are left of a node whose machine is off.
+	DeleteAttachments Do = "DeleteAttachments"
 	// Candidate sets, or takes away (Undo), the soft mark of a node that may be disrupted soon.
 	Candidate Do = "Candidate"
 	// ChangeVersion sets the version of the pool's template.
@@ -205,24 +213,26 @@ const (
 // Step is one thing to do now.
 type Step struct {
 	// ID is the same in every pass for the same thing, so that a step that is still running isn't started twice.
-	ID        string         `json:"id"`
-	Do        Do             `json:"do"`
-	Owner     ledger.Owner   `json:"owner"`
-	Pool      string         `json:"pool,omitempty"`
-	Node      ledger.NodeRef `json:"node,omitzero"`
-	From      int            `json:"from,omitempty"`
-	Delta     int            `json:"delta,omitempty"`
-	Version   string         `json:"version,omitempty"`
-	Pods      []PodRef       `json:"pods,omitempty"` // to evict; or, for a deletion, those that may be left on the node
-	Undo      bool           `json:"undo,omitempty"`
-	Dead      bool           `json:"dead,omitempty"`
-	Force     bool           `json:"force,omitempty"` // deletes Pods past their budgets instead of evicting them
-	Cordoned  bool           `json:"cordoned,omitempty"`
-	Claim     string         `json:"claim,omitempty"`
-	Operation string         `json:"operation,omitempty"`
-	Atomic    bool           `json:"atomic,omitempty"` // all of Delta, or nothing
-	Reason    reason.Reason  `json:"reason"`
-	Message   string         `json:"message,omitempty"`
+	ID       string         `json:"id"`
+	Do       Do             `json:"do"`
+	Owner    ledger.Owner   `json:"owner"`
+	Pool     string         `json:"pool,omitempty"`
+	Node     ledger.NodeRef `json:"node,omitzero"`
+	From     int            `json:"from,omitempty"`
+	Delta    int            `json:"delta,omitempty"`
+	Version  string         `json:"version,omitempty"`
+	Pods     []PodRef       `json:"pods,omitempty"` // to evict; or, for a deletion, those that may be left on the node
+	Undo     bool           `json:"undo,omitempty"`
+	Dead     bool           `json:"dead,omitempty"`
+	Force    bool           `json:"force,omitempty"` // deletes Pods past their budgets instead of evicting them
+	Cordoned bool           `json:"cordoned,omitempty"`
+	// Attachments are the names of VolumeAttachments.
+	Attachments []string      `json:"attachments,omitempty"`
+	Claim       string        `json:"claim,omitempty"`
+	Operation   string        `json:"operation,omitempty"`
+	Atomic      bool          `json:"atomic,omitempty"` // all of Delta, or nothing
+	Reason      reason.Reason `json:"reason"`
+	Message     string        `json:"message,omitempty"`
 }
 
 // PoolLine is one pool in the plan, for tables and the status.

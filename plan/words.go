@@ -40,6 +40,9 @@ func (s Step) String() string {
 		}
 		return "marks " + s.Node.String() + " as a candidate"
 	case Evict:
+		if s.Force {
+			return fmt.Sprintf("deletes %s of %s past their budgets: %s", countOf(len(s.Pods), "pod"), s.Node, SomeOf(podNames(s.Pods), podsShown))
+		}
 		return fmt.Sprintf("evicts %s from %s: %s", countOf(len(s.Pods), "pod"), s.Node, SomeOf(podNames(s.Pods), podsShown))
 	case DeleteInstance:
 		return "deletes the instance of " + s.Node.String()
@@ -47,6 +50,17 @@ func (s Step) String() string {
 		return "has the instance of " + s.Node.String() + " replaced"
 	case DeleteNode:
 		return "deletes the Node object " + s.Node.String()
+	case Stop:
+		return "has the machine of " + s.Node.String() + " switched off"
+	case ConfirmOff:
+		return "looks whether the machine of " + s.Node.String() + " is off"
+	case OutOfService:
+		if s.Undo {
+			return "takes the out-of-service taint from " + s.Node.String()
+		}
+		return "taints " + s.Node.String() + " as out of service, since its machine is off"
+	case DeleteAttachments:
+		return fmt.Sprintf("deletes %s of %s: %s", countOf(len(s.Attachments), "left-over VolumeAttachment"), s.Node, SomeOf(s.Attachments, podsShown))
 	}
 	return string(s.Do) + " " + s.Pool + " " + s.Node.String()
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/poolkeeper/poolkeeper/cluster/api"
@@ -126,6 +127,21 @@ func (d *door) DeleteNode(ctx context.Context, name string, uid types.UID) error
 	_, err := do(d, "DeleteNode", func() (struct{}, error) {
 		err := d.store().DeleteNode(ctx, name, uid)
 		d.log(Brief, "deletes node object %s%s", name, failure(err))
+		return struct{}{}, err
+	})
+	return err
+}
+
+// GetVolumeAttachment implements api.VolumeAttachments.
+func (d *door) GetVolumeAttachment(ctx context.Context, name string) (*storagev1.VolumeAttachment, error) {
+	return look(d, "GetVolumeAttachment", func() (*storagev1.VolumeAttachment, error) { return d.store().GetVolumeAttachment(ctx, name) })
+}
+
+// DeleteVolumeAttachment implements api.VolumeAttachments.
+func (d *door) DeleteVolumeAttachment(ctx context.Context, name string, uid types.UID) error {
+	_, err := do(d, "DeleteVolumeAttachment", func() (struct{}, error) {
+		err := d.store().DeleteVolumeAttachment(ctx, name, uid)
+		d.log(Brief, "deletes volumeattachment %s%s", name, failure(err))
 		return struct{}{}, err
 	})
 	return err

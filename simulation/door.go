@@ -4,6 +4,7 @@ import (
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
@@ -137,6 +138,29 @@ func (s *Store) DeleteNode(ctx context.Context, name string, uid types.UID) erro
 		return err
 	}
 	remove(s, node)
+	return nil
+}
+
+// GetVolumeAttachment implements [api.VolumeAttachments].
+func (s *Store) GetVolumeAttachment(ctx context.Context, name string) (*storagev1.VolumeAttachment, error) {
+	return read[*storagev1.VolumeAttachment](ctx, s, "", name)
+}
+
+// DeleteVolumeAttachment implements [api.VolumeAttachments].
+func (s *Store) DeleteVolumeAttachment(ctx context.Context, name string, uid types.UID) error {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	attachment, err := find[*storagev1.VolumeAttachment](s, "", name)
+	if err != nil {
+		return err
+	}
+	if err := precondition(attachment, uid, ""); err != nil {
+		return err
+	}
+	remove(s, attachment)
 	return nil
 }
 

@@ -218,6 +218,17 @@ func (g *fullGroup) StopNode(ctx context.Context, node *corev1.Node) error {
 	return g.ask("stop "+node.Name, []*corev1.Node{node}, func() error { return g.can.StopNode(ctx, node) })
 }
 
+// NodeStopped implements [cloudprovider.Stopper].
+func (g *fullGroup) NodeStopped(ctx context.Context, node *corev1.Node) (bool, error) {
+	if err := g.p.read(); err != nil {
+		return false, err
+	}
+	if err := g.p.w.cloudTrouble("NodeStopped"); err != nil {
+		return false, err
+	}
+	return g.can.NodeStopped(ctx, node)
+}
+
 // TemplateVersion implements [cloudprovider.Versioned].
 func (g *fullGroup) TemplateVersion(ctx context.Context) (string, error) {
 	return g.can.TemplateVersion(ctx)

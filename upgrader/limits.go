@@ -53,7 +53,7 @@ func (r *room) count(c ledger.Claim) {
 		}
 		return
 	}
-	toDelete := c.Phase == ledger.Surging || c.Phase == ledger.Draining || c.Phase == ledger.Deleting
+	toDelete := c.Phase != ledger.Refilling
 	switch {
 	case c.Surge && c.Operation == "" && c.Replacement == (ledger.NodeRef{}):
 		r.headroom-- // still to be asked for

@@ -69,7 +69,7 @@ func (p *pass) inOrder(old []*corev1.Node, few int) []candidate {
 func (p *pass) load() *drain.Load {
 	load := p.rules.Load()
 	for _, c := range p.s.Ledger.Claims() {
-		if c.Phase == ledger.Surging || c.Phase == ledger.Draining {
+		if c.Reversible() {
 			load.Add(c.Node.Name)
 		}
 	}

@@ -17,6 +17,7 @@ func capabilities() []check {
 		{name: "Rebooter: a reboot keeps the instance and the size", do: rebootKeeps},
 		{name: "Rebooter: what is gone or strange can't be rebooted", do: rebootRefuses},
 		{name: "Stopper: a stop ends with an instance that is stopped or gone, and can be repeated", do: stopStops},
+		{name: "Stopper: only a machine that is off is told to be, without a refresh", do: stopConfirms},
 		{name: "Stopper: a stranger is not stopped", do: stopRefuses},
 		{name: "Stopper: a stopped instance can be deleted", do: stoppedCanBeDeleted},
 		{name: "Replacer: a replaced instance goes, another one comes, and the target stays", do: replaceKeepsTarget},
@@ -102,9 +103,43 @@ func stopStops(p *probe) {
 	}
 }
 
+// stopConfirms looks that NodeStopped tells what the cloud has, and not what was read last.
+func stopConfirms(p *probe) {
+	able := capable[cloudprovider.Stopper](p)
+	list := p.alive(p.Group)
+	victim, other := list[0], list[len(list)-1]
+	p.wantStopped(able, victim, false, "before anything was asked")
+	p.can(able.StopNode(p.ctx, node(victim)), "StopNode")
+	if off, err := able.NodeStopped(p.ctx, node(victim)); err == nil && off { // at once, or after a while: but a machine that was called off stays so
+		p.wantStopped(able, victim, true, "a moment after it was so")
+	}
+	if p.Settle != nil {
+		p.Settle()
+	}
+	p.wantStopped(able, victim, true, "once its stop had time to come to its end")
+	if other.ID != victim.ID {
+		p.wantStopped(able, other, false, "when another was stopped")
+	}
+	p.can(p.group().DeleteNodes(p.ctx, nodes(victim)), "DeleteNodes of a stopped instance")
+	p.settle()
+	p.wantStopped(able, victim, true, "when it is gone")
+}
+
+func (p *probe) wantStopped(able cloudprovider.Stopper, one cloudprovider.Instance, want bool, when string) {
+	p.Helper()
+	got, err := able.NodeStopped(p.ctx, node(one))
+	if err != nil || got != want {
+		p.Fatalf("NodeStopped of %s %s: %v, %v, want %v", one.ID, when, got, err, want)
+	}
+}
+
 func stopRefuses(p *probe) {
 	able := capable[cloudprovider.Stopper](p)
 	p.refusesStrangers("StopNode", func(stranger *corev1.Node) error { return able.StopNode(p.ctx, stranger) })
+	p.refusesStrangers("NodeStopped", func(stranger *corev1.Node) error {
+		_, err := able.NodeStopped(p.ctx, stranger)
+		return err
+	})
 }
 
 func stoppedCanBeDeleted(p *probe) {

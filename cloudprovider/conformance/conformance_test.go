@@ -75,6 +75,7 @@ var breakages = map[string]string{
 	"Rebooter: a reboot keeps the instance and the size":                                 "a reboot makes a new instance",
 	"Rebooter: what is gone or strange can't be rebooted":                                "anything can be rebooted",
 	"Stopper: a stop ends with an instance that is stopped or gone, and can be repeated": "a stopped instance is said to run",
+	"Stopper: only a machine that is off is told to be, without a refresh":               "a machine is called off unseen",
 	"Stopper: a stranger is not stopped":                                                 "anything can be stopped",
 	"Stopper: a stopped instance can be deleted":                                         "a stopped instance stays",
 	"Replacer: a replaced instance goes, another one comes, and the target stays":        "a replacement lowers the target",

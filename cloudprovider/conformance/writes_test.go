@@ -193,6 +193,19 @@ func (g *labGroup) StopNode(ctx context.Context, node *corev1.Node) error {
 	})
 }
 
+func (g *labGroup) NodeStopped(_ context.Context, node *corev1.Node) (bool, error) {
+	m := g.lab.pools[g.name].find(node.Spec.ProviderID)
+	switch {
+	case g.lab.is("a machine is called off unseen"):
+		return true, nil
+	case m == nil && !g.lab.was(g.name, node.Spec.ProviderID):
+		return false, refuse(cloudprovider.ClassNotFound)
+	case m != nil && g.lab.is("a stop is never confirmed"):
+		return false, nil
+	}
+	return m == nil || m.stopped, nil
+}
+
 func (g *labGroup) AtomicIncreaseSize(ctx context.Context, delta int) error {
 	return g.write(ctx, func(pool *labPool) error {
 		if g.lab.fails != "" && !g.lab.is("an atomic increase fails in part") {

@@ -134,7 +134,7 @@ func (g *group) Lacks(capability any) bool {
 	case *cloudprovider.Rebooter:
 		return !g.has(extension.Capability_CAPABILITY_REBOOT)
 	case *cloudprovider.Stopper:
-		return !g.has(extension.Capability_CAPABILITY_STOP)
+		return !g.has(extension.Capability_CAPABILITY_STOP) || !g.provider.has(extension.Capability_CAPABILITY_READ_GROUPS) // what a stop comes to is read there
 	case *cloudprovider.Replacer:
 		return !g.has(extension.Capability_CAPABILITY_REPLACE)
 	case *cloudprovider.ForceDeleter:

@@ -50,6 +50,40 @@ func (g *group) StopNode(ctx context.Context, node *corev1.Node) error {
 	})
 }
 
+// NodeStopped implements [cloudprovider.Stopper]: it has the server read its cloud anew, which is what ReadGroups does, and believes in absence only what HasInstance says.
+func (g *group) NodeStopped(ctx context.Context, node *corev1.Node) (bool, error) {
+	doing := fmt.Sprintf("look whether %s of group %s is off", nameOf(node), g.id)
+	if !g.has(extension.Capability_CAPABILITY_STOP) || !g.provider.has(extension.Capability_CAPABILITY_READ_GROUPS) {
+		return false, lacking(doing)
+	}
+	owner, err := g.provider.groupOf(ctx, node)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("%s: %w", doing, err)
+	case owner != g.id:
+		return false, &cloudprovider.Error{Class: cloudprovider.ClassNotFound, Doing: doing, Err: stranger(node, g.id)}
+	}
+	answer, err := ask(ctx, g.provider.server, doing, g.provider.server.more.ReadGroups, &extension.ReadGroupsRequest{})
+	if err != nil {
+		return false, err
+	}
+	for _, one := range answer.GetGroups() {
+		if one.GetId() != g.id {
+			continue
+		}
+		if problem := one.GetProblem(); problem != nil {
+			return false, readProblem(doing, problem)
+		}
+		for _, instance := range one.GetInstances() {
+			if instance.GetId() == node.Spec.ProviderID {
+				return instance.GetState() == extension.InstanceState_INSTANCE_STATE_STOPPED, nil
+			}
+		}
+	}
+	exists, err := g.provider.HasInstance(ctx, node)
+	return err == nil && !exists, err
+}
+
 // onNodes makes a change that deletes instances. Which of them are gone already is for the server to know; it says so by doing nothing about them.
 func (g *group) onNodes(ctx context.Context, c extension.Capability, doing string, nodes []*corev1.Node, send func() error) error {
 	if !g.has(c) {

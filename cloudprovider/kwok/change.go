@@ -196,7 +196,7 @@ func (s *state) stop(pool Pool, number int, now time.Time) error {
 	}
 	one := s.find(number)
 	if one != nil && one.exists(now) && one.Stopped.IsZero() {
-		one.Stopped = now
+		one.Stopped = now.Add(pool.StopDelay)
 	}
 	return nil
 }

@@ -31,6 +31,8 @@ type Pool struct {
 	StartupDelay time.Duration
 	// DeleteDelay is how long an instance is seen in state Deleting before it is gone.
 	DeleteDelay time.Duration
+	// StopDelay is how long a machine takes to be off once its stop was asked for.
+	StopDelay time.Duration
 	// RebootDelay is how long a reboot takes until it shows an effect.
 	RebootDelay time.Duration
 	// Faults are the faults that the pool has from the beginning, as in [Fault], on top of those on its ConfigMap.

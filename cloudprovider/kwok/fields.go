@@ -61,6 +61,7 @@ func (r *reader) pool(node *yaml.Node, path string) Pool {
 		"startupDelay": scalar(r, &p.StartupDelay, parseDuration),
 		"deleteDelay":  scalar(r, &p.DeleteDelay, parseDuration),
 		"rebootDelay":  scalar(r, &p.RebootDelay, parseDuration),
+		"stopDelay":    scalar(r, &p.StopDelay, parseDuration),
 		"faults":       r.faults(&p.Faults),
 		"template":     func(node *yaml.Node, path string) { p.Template = r.template(node, path) },
 	})

@@ -31,6 +31,7 @@ pools:
   startupDelay: 30s
   deleteDelay: 5s
   rebootDelay: 1m
+  stopDelay: 3s
   faults:
   - slow=2m
   - bad=front-1
@@ -63,7 +64,7 @@ func TestAFileCanSayEverything(t *testing.T) {
 		Faults: []kwok.Fault{"error=Transient"},
 		Pools: []kwok.Pool{{
 			Name: "front", Min: 1, Max: 6, InitialSize: 2,
-			StartupDelay: 30 * time.Second, DeleteDelay: 5 * time.Second, RebootDelay: time.Minute,
+			StartupDelay: 30 * time.Second, DeleteDelay: 5 * time.Second, RebootDelay: time.Minute, StopDelay: 3 * time.Second,
 			Faults: []kwok.Fault{"slow=2m", "bad=front-1"},
 			Template: kwok.Template{
 				Labels: map[string]string{"tier": "web"},
@@ -110,7 +111,7 @@ func TestWhatIsWrongInAFileIsSaidWithItsLineAndTheRemedy(t *testing.T) {
 	for name, c := range map[string]struct{ old, fresh, want string }{
 		"an unknown field": {
 			"  max: 2", "  max: 2\n  maxx: 3",
-			"pools.yaml:11: pools[1].maxx: unknown field; the known ones are deleteDelay, faults, initialSize, max, min, name, rebootDelay, startupDelay, template",
+			"pools.yaml:11: pools[1].maxx: unknown field; the known ones are deleteDelay, faults, initialSize, max, min, name, rebootDelay, startupDelay, stopDelay, template",
 		},
 		"an unknown field at the top":    {"pools:", "pool: []\npools:", "pools.yaml:1: pool: unknown field; the known ones are faults, pools, versions"},
 		"a field twice":                  {"  max: 2", "  max: 2\n  max: 3", "pools.yaml:11: pools[1].max: is there twice; take one out"},

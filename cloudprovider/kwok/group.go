@@ -176,6 +176,34 @@ func (g *group) StopNode(ctx context.Context, node *corev1.Node) error {
 	})
 }
 
+// NodeStopped implements [cloudprovider.Stopper]: it reads the pool's ConfigMap on the spot. A machine takes its pool's StopDelay to be off.
+func (g *group) NodeStopped(ctx context.Context, node *corev1.Node) (bool, error) {
+	doing := fmt.Sprintf("look whether %s of pool %s is off", node.Spec.ProviderID, g.name)
+	numbers, err := g.numbers([]*corev1.Node{node})
+	if err != nil {
+		return false, explain(err, doing)
+	}
+	pool, known := g.provider.pool(g.name)
+	if !known {
+		return false, cloudprovider.Errorf(cloudprovider.ClassNotFound, doing, "there is no such pool")
+	}
+	if err := g.provider.checkCloud(ctx); err != nil {
+		return false, explain(err, doing)
+	}
+	one, v, err := g.provider.lookUp(ctx, pool, numbers[0])
+	switch {
+	case err != nil:
+		return false, explain(err, doing)
+	case v == nil:
+		return false, cloudprovider.Errorf(cloudprovider.ClassTransient, doing, "the pool's ConfigMap is not there")
+	case v.faults.broken != "":
+		return false, cloudprovider.Errorf(v.faults.broken, doing, "the fault error is set")
+	case one == nil && numbers[0] >= v.state.Next:
+		return false, cloudprovider.Errorf(cloudprovider.ClassNotFound, doing, "there has never been such an instance")
+	}
+	return one == nil || !one.exists(v.at) || one.off(instanceName(g.name, numbers[0]), v.faults, v.at), nil
+}
+
 func (g *group) changeOne(ctx context.Context, verb string, node *corev1.Node, do func(Pool, *state, faults, int, time.Time) error) error {
 	doing := fmt.Sprintf("%s %s of pool %s", verb, node.Spec.ProviderID, g.name)
 	numbers, err := g.numbers([]*corev1.Node{node})

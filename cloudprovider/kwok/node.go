@@ -104,7 +104,7 @@ func (i *instance) mark(node *corev1.Node, f faults, now time.Time) bool {
 	switch {
 	case !i.Vanished.IsZero():
 		want = OffVanished
-	case i.off(node.Name, f):
+	case i.off(node.Name, f, now):
 		want = OffStopped
 	}
 	has, marked := node.Labels[OffLabel]

@@ -119,16 +119,24 @@ func (p *Provider) HasInstance(ctx context.Context, node *corev1.Node) (bool, er
 	if err := p.checkCloud(ctx); err != nil {
 		return false, explain(err, doing)
 	}
-	cm, err := p.store.read(ctx, name)
-	if err != nil || cm == nil {
-		return false, explain(err, doing)
-	}
-	v, err := p.open(pool, cm)
+	one, v, err := p.lookUp(ctx, pool, number)
 	if err != nil {
 		return false, explain(err, doing)
 	}
-	one := v.state.find(number)
 	return one != nil && one.exists(v.at), nil
+}
+
+// lookUp reads the pool's ConfigMap on the spot; the instance is nil if the cloud does not know it (any more).
+func (p *Provider) lookUp(ctx context.Context, pool Pool, number int) (*instance, *view, error) {
+	cm, err := p.store.read(ctx, pool.Name)
+	if err != nil || cm == nil {
+		return nil, nil, err
+	}
+	v, err := p.open(pool, cm)
+	if err != nil {
+		return nil, nil, err
+	}
+	return v.state.find(number), v, nil
 }
 
 // Due is the next moment at which something happens at the cloud by itself, as far as it was known at the last Refresh or write; zero if nothing does. A

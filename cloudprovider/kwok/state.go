@@ -71,7 +71,7 @@ type instance struct {
 	// Rebooted is when its last reboot takes effect, and Helped whether it makes it well.
 	Rebooted time.Time `json:"rebooted,omitzero"`
 	Helped   bool      `json:"helped,omitempty"`
-	// Stopped is when it was switched off.
+	// Stopped is when it is switched off: the moment at which it was asked for, and the pool's StopDelay.
 	Stopped time.Time `json:"stopped,omitzero"`
 	// Deleted is when its deletion was asked for, and Gone when it is done.
 	Deleted time.Time `json:"deleted,omitzero"`
@@ -97,7 +97,7 @@ func (i *instance) status(name string, f faults, now time.Time) cloudprovider.In
 		return cloudprovider.InstanceStatus{State: cloudprovider.InstanceCreating, ErrorInfo: &cloudprovider.InstanceErrorInfo{
 			ErrorClass: i.Failed.Class, ErrorCode: i.Failed.Code, ErrorMessage: i.Failed.Message,
 		}}
-	case i.off(name, f):
+	case i.off(name, f, now):
 		return cloudprovider.InstanceStatus{State: cloudprovider.InstanceStopped}
 	case now.Before(i.Up):
 		return cloudprovider.InstanceStatus{State: cloudprovider.InstanceCreating}
@@ -105,9 +105,9 @@ func (i *instance) status(name string, f faults, now time.Time) cloudprovider.In
 	return cloudprovider.InstanceStatus{State: cloudprovider.InstanceRunning}
 }
 
-// off tells whether the instance is switched off.
-func (i *instance) off(name string, f faults) bool {
-	return !i.Stopped.IsZero() || slices.Contains(f.stop, name)
+// off tells whether the instance is switched off at that moment.
+func (i *instance) off(name string, f faults, now time.Time) bool {
+	return !i.Stopped.IsZero() && !now.Before(i.Stopped) || slices.Contains(f.stop, name)
 }
 
 // find is the instance with that number, or nil.
@@ -137,7 +137,7 @@ func (s *state) moments() []time.Time {
 		all = append(all, s.Upgrade.Next)
 	}
 	for _, one := range s.Instances {
-		all = append(all, one.Up, one.Gone, one.Rebooted)
+		all = append(all, one.Up, one.Gone, one.Rebooted, one.Stopped)
 	}
 	return all
 }

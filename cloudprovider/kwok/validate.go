@@ -93,6 +93,9 @@ func (f *findings) pool(path string, pool Pool) {
 	if pool.DeleteDelay < 0 {
 		f.add(path+".deleteDelay", "%v is negative", pool.DeleteDelay)
 	}
+	if pool.StopDelay < 0 {
+		f.add(path+".stopDelay", "%v is negative", pool.StopDelay)
+	}
 	if pool.RebootDelay < 0 {
 		f.add(path+".rebootDelay", "%v is negative", pool.RebootDelay)
 	}

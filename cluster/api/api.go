@@ -9,6 +9,7 @@ import (
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -17,6 +18,7 @@ type Interface interface {
 	Nodes
 	Pods
 	ConfigMaps
+	VolumeAttachments
 }
 
 // Nodes are the verbs on nodes.
@@ -52,4 +54,11 @@ type ConfigMaps interface {
 	CreateConfigMap(ctx context.Context, cm *corev1.ConfigMap) (*corev1.ConfigMap, error)
 	UpdateConfigMap(ctx context.Context, cm *corev1.ConfigMap) (*corev1.ConfigMap, error)
 	DeleteConfigMap(ctx context.Context, namespace, name string) error
+}
+
+// VolumeAttachments are the verbs on VolumeAttachments.
+type VolumeAttachments interface {
+	GetVolumeAttachment(ctx context.Context, name string) (*storagev1.VolumeAttachment, error)
+	// DeleteVolumeAttachment deletes the attachment with this UID: its driver detaches the volume, and then the object goes. One of another UID is a conflict.
+	DeleteVolumeAttachment(ctx context.Context, name string, uid types.UID) error
 }

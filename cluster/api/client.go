@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -108,6 +109,16 @@ func (c *Client) UpdateConfigMap(ctx context.Context, cm *corev1.ConfigMap) (*co
 // DeleteConfigMap implements [ConfigMaps].
 func (c *Client) DeleteConfigMap(ctx context.Context, namespace, name string) error {
 	return c.clientset.CoreV1().ConfigMaps(namespace).Delete(ctx, name, metav1.DeleteOptions{})
+}
+
+// GetVolumeAttachment implements [VolumeAttachments].
+func (c *Client) GetVolumeAttachment(ctx context.Context, name string) (*storagev1.VolumeAttachment, error) {
+	return c.clientset.StorageV1().VolumeAttachments().Get(ctx, name, metav1.GetOptions{})
+}
+
+// DeleteVolumeAttachment implements [VolumeAttachments].
+func (c *Client) DeleteVolumeAttachment(ctx context.Context, name string, uid types.UID) error {
+	return c.clientset.StorageV1().VolumeAttachments().Delete(ctx, name, metav1.DeleteOptions{Preconditions: only(uid)})
 }
 
 // only makes the UID the precondition of a deletion.
