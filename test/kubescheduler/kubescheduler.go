@@ -3,6 +3,7 @@
 package kubescheduler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -57,14 +58,68 @@ func New[T any](ctx context.Context, nodes []*corev1.Node, pods []*corev1.Pod, o
 	profile.Plugins.MultiPoint.Enabled = slices.DeleteFunc(profile.Plugins.MultiPoint.Enabled, func(p schedulerconfig.Plugin) bool {
 		return p.Name == names.DynamicResources
 	})
-	bound := slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool {
-		return !slices.ContainsFunc(nodes, func(n *corev1.Node) bool { return n.Name == p.Spec.NodeName })
-	})
-	s := &Scheduler{ctx: ctx, snapshot: schedulercache.NewSnapshot(bound, nodes)}
+	s := &Scheduler{ctx: ctx, snapshot: schedulercache.NewEmptySnapshot()}
+	s.Look(nodes, pods)
 	s.framework, err = runtime.NewFramework(ctx, plugins.NewInTreeRegistry(), &profile,
 		runtime.WithSnapshotSharedLister(s.snapshot), runtime.WithInformerFactory(factory),
 		runtime.WithSharedCSIManager(nodevolumelimits.NewCSIManager(factory.Storage().V1().CSINodes().Lister())))
 	return s, err
+}
+
+// Look shows another picture of nodes and pods; all else stays.
+func (s *Scheduler) Look(nodes []*corev1.Node, pods []*corev1.Pod) {
+	known := make(map[string]bool, len(nodes))
+	for _, n := range nodes {
+		known[n.Name] = true
+	}
+	bound := slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool { return !known[p.Spec.NodeName] })
+	*s.snapshot = *schedulercache.NewSnapshot(bound, nodes) // the plugins hold on to the place
+}
+
+// Likes gives, of the nodes that the pod fits, those that the framework gives its best score, by name: the kube-scheduler takes any of them.
+func (s *Scheduler) Likes(p *corev1.Pod, nodes []*corev1.Node) (best []string, err error) {
+	pod := asNew(p)
+	state := framework.NewCycleState()
+	result, refused, _ := s.framework.RunPreFilterPlugins(s.ctx, state, pod)
+	if !refused.IsSuccess() {
+		return nil, ignored(refused)
+	}
+	var fitting []fwk.NodeInfo
+	for _, node := range nodes {
+		info, err := s.snapshot.Get(node.Name)
+		if err != nil {
+			return nil, err
+		}
+		if (result.AllNodes() || result.NodeNames.Has(node.Name)) && s.framework.RunFilterPlugins(s.ctx, state, pod, info).IsSuccess() {
+			fitting = append(fitting, info)
+		}
+	}
+	if len(fitting) == 0 {
+		return nil, nil
+	}
+	if status := s.framework.RunPreScorePlugins(s.ctx, state, pod, fitting); !status.IsSuccess() {
+		return nil, status.AsError()
+	}
+	scores, status := s.framework.RunScorePlugins(s.ctx, state, pod, fitting)
+	if !status.IsSuccess() {
+		return nil, status.AsError()
+	}
+	most := slices.MaxFunc(scores, func(a, b fwk.NodePluginScores) int { return cmp.Compare(a.TotalScore, b.TotalScore) }).TotalScore
+	for _, score := range scores {
+		if score.TotalScore == most {
+			best = append(best, score.Name)
+		}
+	}
+	slices.Sort(best)
+	return best, nil
+}
+
+// ignored is nil for a pod that fits nowhere, and what went wrong otherwise.
+func ignored(refused *fwk.Status) error {
+	if refused.IsRejected() {
+		return nil
+	}
+	return refused.AsError()
 }
 
 // Fits gives what the framework says about the pod and each node: nil where it fits. A pod of the cluster is asked about as its controller would make it

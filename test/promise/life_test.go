@@ -17,6 +17,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 	"github.com/poolkeeper/poolkeeper/scheduling"
+	"github.com/poolkeeper/poolkeeper/test/kubescheduler"
 	"github.com/poolkeeper/poolkeeper/test/promise"
 )
 
@@ -46,11 +47,11 @@ type arrival struct {
 	accepted  bool
 }
 
-func newLife(seed, number uint64, ours, theirs scheduling.Engine) *life {
+func newLife(seed, number uint64, ours scheduling.Engine, theirs *kubescheduler.Scheduler) *life {
 	w := promise.Draw(seed, number)
 	dice := rand.New(rand.NewPCG(seed^0x9e3779b97f4a7c15, number))
 	l := &life{
-		World: New(), work: w, dice: dice, kube: &scheduler{engine: theirs, dice: dice, tries: map[string]*try{}},
+		World: New(), work: w, dice: dice, kube: &scheduler{framework: theirs, dice: dice, tries: map[string]*try{}},
 		targets: map[string]int{}, numbers: map[string]int{}, said: map[string][]string{}, new: map[string]bool{}, used: map[string]bool{},
 	}
 	opts := autoscaler.Defaults()

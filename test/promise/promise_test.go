@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/poolkeeper/poolkeeper/scheduling"
+	"github.com/poolkeeper/poolkeeper/test/kubescheduler"
 )
 
 var (
@@ -50,7 +53,11 @@ func TestEveryPodThatThePlanPromisedRoomForIsBoundInWhateverOrderNodesCome(t *te
 	var workers sync.WaitGroup
 	began := time.Now()
 	for range runtime.GOMAXPROCS(0) {
-		ours, theirs := engine(t), engine(t)
+		ours := engine(t)
+		theirs, err := kubescheduler.New[metav1.Object](t.Context(), nil, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
 		workers.Go(func() {
 			for {
 				number := next.Add(1) - 1

@@ -62,7 +62,7 @@ func TestEveryPodThatThePlanPromisedRoomForIsBound(t *testing.T) {
 	var total account
 	for batch := range slices.Chunk(all, together) {
 		began := time.Now()
-		book := &book{address: at, operations: map[string]*operation{}, old: old}
+		book := &book{address: at, operations: map[string]*operation{}, old: old, said: map[string]string{}}
 		for _, w := range batch {
 			for _, pod := range w.Pods {
 				_, err := plane.Client().CoreV1().Pods(w.Name).Create(t.Context(), pod, metav1.CreateOptions{})
@@ -195,6 +195,9 @@ type book struct {
 	old   map[string]bool
 	last  *plan.Plan
 	quiet int
+	// story is what the daemon did and said, in the order in which it was seen, and said the last of it by pod.
+	story []event
+	said  map[string]string
 }
 
 // operation is a size change: the nodes that a pool was asked for, and the pods for which.
@@ -227,8 +230,10 @@ func (b *book) read(ctx context.Context) error {
 		if b.operations[op.ID] == nil {
 			b.operations[op.ID] = &operation{pool: op.Pool, from: op.From, to: op.To, pods: op.Pods}
 			b.order = append(b.order, op.ID)
+			b.story = append(b.story, event{time.Now(), fmt.Sprintf("operation: pool %s from %d to %d for %v", op.Pool, op.From, op.To, op.Pods)})
 		}
 	}
+	b.note(time.Now())
 	return nil
 }
 
@@ -319,6 +324,9 @@ func (b *book) audit(t *testing.T, w *promise.Workload) account {
 				a.misses = append(a.misses, "node "+node.Name+" stayed empty")
 			}
 		}
+	}
+	if len(a.misses) > 0 {
+		t.Logf("the story of %s:\n%s", w.Name, b.tell(t, w, pods.Items))
 	}
 	return a
 }
