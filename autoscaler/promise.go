@@ -50,8 +50,8 @@ func (p *pass) keepPromises(passedOver map[string]rejected) (left []scheduling.C
 func (p *pass) mend(all []*cluster.Pod, passedOver map[string]rejected) (left []scheduling.Class) {
 	for mends := 0; len(p.added) > 0; mends++ {
 		before := p.trial.Mark()
-		out := p.trial.Rehearse(p.atOnce(all))
-		homeless, unused := p.homeless(out), p.unused(out)
+		out := p.trial.Rehearse(p.atOnce(all, false).Course)
+		homeless, unused := p.homeless(out), p.unused(out, false)
 		if len(homeless)+len(unused) == 0 {
 			p.trial.Undo(before)
 			break
@@ -81,15 +81,15 @@ func (p *pass) doubt(all []*cluster.Pod) map[*cluster.Pod]bool {
 		before := p.trial.Mark()
 		switch {
 		case i < len(ways):
-			out := p.trial.Rehearse(ways[i])
+			out := p.trial.Rehearse(ways[i].Course)
 			p.trial.Undo(before)
-			needless = p.unused(out)
-			for _, pod := range p.homeless(out) {
-				unsure[pod] = unsure[pod] || len(needless) == 0 && !later[pod]
+			needless = p.unused(out, ways[i].held)
+			for _, pod := range leftOver(out) {
+				unsure[pod] = unsure[pod] || len(needless) == 0 && !(ways[i].held && later[pod])
 			}
 		default:
 			if dropped {
-				p.adopt(p.trial.Rehearse(ways[0]), nil)
+				p.adopt(p.trial.Rehearse(ways[0].Course), nil)
 			}
 			p.spread(unsure)
 			if needless = p.forNobody(unsure); len(needless) == 0 {
@@ -107,10 +107,10 @@ func (p *pass) doubt(all []*cluster.Pod) map[*cluster.Pod]bool {
 	return unsure
 }
 
-// spread makes all pods unsure that are equal to one that is, but for those that push others aside: which of them is tried first nobody can know.
+// spread makes all pods unsure that are equal to one that is, whether that was given room or not: which of equal pods the scheduler tries first nobody can know.
 func (p *pass) spread(unsure map[*cluster.Pod]bool) {
 	for _, class := range p.wanted {
-		if !scheduling.Swayed(class.Pods[0]) && !patient(class.Pods[0]) || !slices.ContainsFunc(class.Pods, func(pod *cluster.Pod) bool { return unsure[pod] }) {
+		if !slices.ContainsFunc(class.Pods, func(pod *cluster.Pod) bool { return unsure[pod] }) {
 			continue
 		}
 		for _, pod := range class.Pods {
@@ -129,17 +129,33 @@ const (
 // mostWaves is into how many waves nodes are divided at most.
 const mostWaves = 64
 
-// atOnce is the way in which all nodes come at once.
-func (p *pass) atOnce(all []*cluster.Pod) scheduling.Course {
-	return scheduling.Course{Pods: all, There: p.trial.Rows(p.usable.in), Waves: [][]string{slices.Concat(p.arriving(false)...)}}
+// way is one of the ways in which the plan may come true. If some growth is held, it is that of pools whose last size change is in flight: their nodes don't
+// come. Whether the arbiter holds it is not known before it has looked at what has come of that change.
+type way struct {
+	scheduling.Course
+	held bool
 }
 
-// ways are those in which the plan may come true. The scheduler takes the pods as it should, by priority and age, or one class after the other in some
+// atOnce is the way in which all nodes come at once.
+func (p *pass) atOnce(all []*cluster.Pod, held bool) way {
+	return way{scheduling.Course{Pods: all, There: p.trial.Rows(p.usable.in), Waves: [][]string{slices.Concat(p.arriving(held)...)}}, held}
+}
+
+// ways are those in which the plan may come true, with and without what may be held.
+func (p *pass) ways(all []*cluster.Pod) []way {
+	ways := p.waysIf(all, false)
+	if slices.ContainsFunc(p.added, func(node string) bool { return p.resizing(p.fresh[node].pool) }) {
+		ways = append(ways, p.waysIf(all, true)...)
+	}
+	return ways
+}
+
+// waysIf are the ways if some growth is held, or none. The scheduler takes the pods as it should, by priority and age, or one class after the other in some
 // order, because pods that it tried in vain wait for a while before it tries them again; among equal pods the oldest stay first. The nodes come all at
 // once, one pool's after the other's, or one by one. The dice are always the same, so that the same snapshot gives the same decision.
-func (p *pass) ways(all []*cluster.Pod) []scheduling.Course {
-	ways := []scheduling.Course{p.atOnce(all)}
-	pools := p.arriving(true)
+func (p *pass) waysIf(all []*cluster.Pod, held bool) []way {
+	ways := []way{p.atOnce(all, held)}
+	pools := p.arriving(held)
 	nodes := slices.Concat(pools...)
 	asPacked := slices.Clone(nodes)
 	var classes []scheduling.Class
@@ -248,13 +264,13 @@ func (p *pass) resizing(pool *cluster.Pool) bool {
 	})
 }
 
-// unused are the new nodes that got no pod, but for those that a pool's min asks for.
-func (p *pass) unused(out scheduling.Packing) map[string]bool {
+// unused are the new nodes that got no pod, but for those that a pool's min asks for and, if they are held, those that have not come.
+func (p *pass) unused(out scheduling.Packing, held bool) map[string]bool {
 	used := make(map[string]bool, len(out.Nodes))
 	for _, node := range out.Nodes {
 		used[node.Name] = true
 	}
-	return p.needless(func(node string) bool { return !used[node] && !p.resizing(p.fresh[node].pool) })
+	return p.needless(func(node string) bool { return !used[node] && !(held && p.resizing(p.fresh[node].pool)) })
 }
 
 // forNobody are the new nodes of pools that are not sure to get any pod that something is promised to, unless all that comes is such.
@@ -265,7 +281,7 @@ func (p *pass) forNobody(unsure map[*cluster.Pod]bool) map[string]bool {
 			sure[p.fresh[placed.Node]] = true
 		}
 	}
-	nodes := p.needless(func(node string) bool { return !sure[p.fresh[node]] && !p.resizing(p.fresh[node].pool) })
+	nodes := p.needless(func(node string) bool { return !sure[p.fresh[node]] })
 	if len(nodes) == len(p.coming) {
 		return nil
 	}
@@ -274,25 +290,25 @@ func (p *pass) forNobody(unsure map[*cluster.Pod]bool) map[string]bool {
 
 // speculative are new nodes that in one of the ways get no pod that is promised anything: with a little more luck they would stay empty. There are none if no
 // pod is promised anything.
-func (p *pass) speculative(ways []scheduling.Course, unsure map[*cluster.Pod]bool) map[string]bool {
+func (p *pass) speculative(ways []way, unsure map[*cluster.Pod]bool) map[string]bool {
 	sure := make(map[*cluster.Pod]bool, len(p.given))
 	for _, placed := range p.given {
 		if !unsure[placed.Pod] {
 			sure[placed.Pod] = true
 		}
 	}
-	if len(unsure) == 0 || len(sure) == 0 || len(ways) <= 1+fewestWays {
+	if len(unsure) == 0 || len(sure) == 0 || len(ways) <= 2*(1+fewestWays) {
 		return nil // nothing to save, or the plan is too large to be played through again
 	}
 	for _, way := range ways {
 		before := p.trial.Mark()
-		out := p.trial.Rehearse(way)
+		out := p.trial.Rehearse(way.Course)
 		p.trial.Undo(before)
 		taken := map[string]bool{}
 		for _, placed := range out.Placed {
 			taken[placed.Node] = taken[placed.Node] || sure[placed.Pod]
 		}
-		nodes := p.needless(func(node string) bool { return !taken[node] && !p.resizing(p.fresh[node].pool) })
+		nodes := p.needless(func(node string) bool { return !taken[node] && !(way.held && p.resizing(p.fresh[node].pool)) })
 		if len(nodes) > 0 && len(nodes) < len(p.coming) {
 			return nodes
 		}
@@ -333,8 +349,16 @@ func (p *pass) drop(nodes map[string]bool) {
 	})
 }
 
-// homeless are the pods that new nodes are asked for and that found no room.
-func (p *pass) homeless(out scheduling.Packing) (homeless []*cluster.Pod) {
+// leftOver are the pods that found no room, and homeless those of them that new nodes are asked for.
+func leftOver(out scheduling.Packing) []*cluster.Pod {
+	var pods []*cluster.Pod
+	for _, leftover := range out.Left {
+		pods = append(pods, leftover.Class.Pods...)
+	}
+	return pods
+}
+
+func (p *pass) homeless(out scheduling.Packing) []*cluster.Pod {
 	if len(out.Left) == 0 {
 		return nil
 	}
@@ -342,14 +366,7 @@ func (p *pass) homeless(out scheduling.Packing) (homeless []*cluster.Pod) {
 	for i := range p.given {
 		given[p.given[i].Pod] = true
 	}
-	for _, leftover := range out.Left {
-		for _, pod := range leftover.Class.Pods {
-			if given[pod] {
-				homeless = append(homeless, pod)
-			}
-		}
-	}
-	return homeless
+	return slices.DeleteFunc(leftOver(out), func(pod *cluster.Pod) bool { return !given[pod] })
 }
 
 // adopt takes a rehearsal for what will be: pods are where it put them, and those that are without room are promised none.

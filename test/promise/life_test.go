@@ -3,6 +3,7 @@ package promise_test
 import (
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -40,12 +41,22 @@ type life struct {
 	log       []string
 }
 
-// arrival is a node that will come; the first of an operation's is the provider's answer that it has accepted it.
+// arrival is what will come of an operation.
 type arrival struct {
 	at        time.Time
 	operation *ledger.Operation
-	accepted  bool
+	what      what
 }
+
+// what comes of an operation: the provider's answer that it has accepted it; then, in any order, its nodes, and the pool's
+// new size, when the provider is read again.
+type what int
+
+const (
+	accepted what = iota
+	read
+	node
+)
 
 func newLife(seed, number uint64, ours scheduling.Engine, theirs *kubescheduler.Scheduler) *life {
 	w := promise.Draw(seed, number)
@@ -124,10 +135,9 @@ const (
 
 // live lets it all happen.
 func (l *life) live() account {
-	l.schedule()
 	for moment, quiet := 0, 0; quiet < restful && moment < mostMoments; moment++ {
 		quiet++
-		if l.decide() {
+		if l.schedule() || l.decide() {
 			quiet = 0
 		}
 		if len(l.arrivals) == 0 {
@@ -138,13 +148,14 @@ func (l *life) live() account {
 		// What comes before the daemon looks again.
 		for n := 1 + l.dice.IntN(3); n > 0 && len(l.arrivals) > 0; n-- {
 			l.next()
+			l.schedule()
 		}
 		l.Pass(100 * time.Millisecond)
 	}
 	return l.audit()
 }
 
-// next lets the next node come, and those that come at the same moment.
+// next lets come what comes next, and at the same moment.
 func (l *life) next() {
 	at := l.arrivals[0].at
 	if at.After(l.Now) {
@@ -153,32 +164,42 @@ func (l *life) next() {
 	for len(l.arrivals) > 0 && !l.arrivals[0].at.After(at) {
 		a := l.arrivals[0]
 		l.arrivals = l.arrivals[1:]
-		if a.accepted {
+		pool := l.pool(a.operation.Pool)
+		switch a.what {
+		case accepted:
 			a.operation.State, a.operation.Accepted = ledger.Accepted, l.Now
-			l.targets[a.operation.Pool] = a.operation.To
-			l.tell(l.pool(a.operation.Pool))
-		} else {
-			node := l.arrive(l.pool(a.operation.Pool))
-			a.operation.Instances = append(a.operation.Instances, ID(a.operation.Pool, node))
-			l.note("node %s comes", node)
+			l.targets[pool.Name] = a.operation.To
+		case read:
+			l.tell(pool)
+		case node:
+			name := l.arrive(pool)
+			a.operation.Instances = append(a.operation.Instances, ID(pool.Name, name))
+			l.note("node %s comes", name)
 		}
 		l.Add(*a.operation)
 	}
-	l.schedule()
 }
 
-func (l *life) schedule() {
-	s := l.Snapshot()
-	for _, b := range l.kube.wake(s, l.Now) {
+// schedule lets the scheduler work, and tells whether it bound a pod. Now and then the daemon looks before it is done.
+func (l *life) schedule() (something bool) {
+	most := math.MaxInt
+	if l.dice.IntN(3) == 0 {
+		most = l.dice.IntN(4)
+		something = true // it is not at rest
+	}
+	for _, b := range l.kube.wake(l.Snapshot(), l.Now, most) {
+		something = true
 		pod := *b.pod.Object()
 		On(b.node)(&pod)
 		l.Add(&pod)
 		l.used[b.node] = true
 		l.note("%s is bound to %s", b.pod.Name, b.node)
 	}
+	return something
 }
 
-// decide lets the autoscaler decide, and does what it wants. A pool that has not accepted a change yet gets no other one.
+// decide lets the autoscaler decide, and does what it wants, but for what the arbiter would hold: it drops an operation whose nodes are all there, and until
+// then a pool gets no other one before its size has been read again.
 func (l *life) decide() (something bool) {
 	l.last = l.scaler.Decide(l.Snapshot(), l.Now)
 	l.Add(l.last.Changes)
@@ -197,7 +218,10 @@ func (l *life) decide() (something bool) {
 	})
 	for i := range l.last.Proposals {
 		p := &l.last.Proposals[i]
-		if p.Action == plan.Grow && !slices.ContainsFunc(l.operations, func(op *ledger.Operation) bool { return op.Pool == p.Pool && op.State == ledger.Requested }) {
+		pool, _ := l.Snapshot().Pools.Get(p.Pool)
+		if p.Action == plan.Grow && !slices.ContainsFunc(l.operations, func(op *ledger.Operation) bool {
+			return op.Pool == p.Pool && (op.State == ledger.Requested || pool.Observed.Before(op.Accepted))
+		}) {
 			l.grow(p)
 			something = true
 		}
@@ -226,11 +250,11 @@ func (l *life) grow(p *plan.Proposal) {
 	l.operations = append(l.operations, op)
 	l.Add(*op)
 	at := l.Now.Add(time.Duration(50+l.dice.IntN(8000)) * time.Millisecond)
-	l.arrivals = append(l.arrivals, arrival{at, op, true})
+	l.arrivals = append(l.arrivals, arrival{at, op, accepted}, arrival{at.Add(time.Duration(1+l.dice.IntN(4000)) * time.Millisecond), op, read})
 	at = at.Add(time.Duration(500+l.dice.IntN(1000)) * time.Millisecond)
 	apart := []int{0, 20, 500, 3000}[l.dice.IntN(4)]
 	for range p.Delta {
-		l.arrivals = append(l.arrivals, arrival{at, op, false})
+		l.arrivals = append(l.arrivals, arrival{at, op, node})
 		at = at.Add(time.Duration(l.dice.IntN(apart+1)) * time.Millisecond)
 	}
 }

@@ -39,8 +39,9 @@ type bound struct {
 	node string
 }
 
-// wake lets every pod that waits have its turn, as a new node does, and then those again that look at other pods, as long as one of them finds room.
-func (k *scheduler) wake(s *cluster.Snapshot, now time.Time) []bound {
+// wake lets every pod that waits have its turn, as a new node does, and then those again that look at other pods, as long as one of them finds room. It stops
+// when so many were bound.
+func (k *scheduler) wake(s *cluster.Snapshot, now time.Time, most int) []bound {
 	t := &turn{scheduler: k}
 	for _, row := range s.Rows {
 		t.nodes = append(t.nodes, row.Node)
@@ -59,6 +60,8 @@ func (k *scheduler) wake(s *cluster.Snapshot, now time.Time) []bound {
 		for i, pod := range waiting {
 			at := now.Add(time.Duration(i) * time.Microsecond)
 			switch {
+			case len(t.out) >= most:
+				return t.out
 			case !first && !looksAtPods(pod):
 				left = append(left, pod)
 			case !t.place(pod):
