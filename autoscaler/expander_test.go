@@ -112,15 +112,15 @@ func TestPodsThatSpreadOverZonesGrowThePoolsOfAllZonesTogether(t *testing.T) {
 			name:   "without a zone whose machines are too small",
 			things: []any{zonal("a", 9, "4"), zonal("b", 9, "4"), zonal("c", 9, "500m")},
 			want: `
-				grow zone-a by 1 (Unschedulable): 1 node for 4 pods of default/web
-				grow zone-b by 2 (Unschedulable): 2 nodes for 5 pods of default/web`, // if zone b comes first it takes eight, and one of zone a the rest
+				grow zone-a by 2 (Unschedulable): 2 nodes for 5 pods of default/web
+				grow zone-b by 1 (Unschedulable): 1 node for 4 pods of default/web`, // if zone a comes first it takes eight, and one of zone b the rest
 		},
 		{
 			name:   "without a zone that can't grow",
 			things: []any{zonal("a", 9, "4"), zonal("b", 9, "4"), zonal("c", 0, "4")},
 			want: `
-				grow zone-a by 1 (Unschedulable): 1 node for 4 pods of default/web
-				grow zone-b by 2 (Unschedulable): 2 nodes for 5 pods of default/web`, // if zone b comes first it takes eight, and one of zone a the rest
+				grow zone-a by 2 (Unschedulable): 2 nodes for 5 pods of default/web
+				grow zone-b by 1 (Unschedulable): 1 node for 4 pods of default/web`, // if zone a comes first it takes eight, and one of zone b the rest
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

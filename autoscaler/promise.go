@@ -93,9 +93,6 @@ func (p *pass) doubt(all []*cluster.Pod) map[*cluster.Pod]bool {
 			}
 			p.spread(unsure)
 			if needless = p.forNobody(unsure); len(needless) == 0 {
-				needless = p.speculative(ways, unsure)
-			}
-			if len(needless) == 0 {
 				return unsure
 			}
 		}
@@ -107,10 +104,13 @@ func (p *pass) doubt(all []*cluster.Pod) map[*cluster.Pod]bool {
 	return unsure
 }
 
-// spread makes all pods unsure that are equal to one that is, whether that was given room or not: which of equal pods the scheduler tries first nobody can know.
+// spread makes all pods unsure that are equal to one that is, whether that was given room or not, if which of them is tried first nobody can know: the
+// scheduler tries pods that look at others again whenever one of them is bound, and lets those that push nobody aside wait each for its own time. Others keep
+// their order, the oldest first.
 func (p *pass) spread(unsure map[*cluster.Pod]bool) {
 	for _, class := range p.wanted {
-		if !slices.ContainsFunc(class.Pods, func(pod *cluster.Pod) bool { return unsure[pod] }) {
+		first := class.Pods[0]
+		if !scheduling.Swayed(first) && !patient(first) || !slices.ContainsFunc(class.Pods, func(pod *cluster.Pod) bool { return unsure[pod] }) {
 			continue
 		}
 		for _, pod := range class.Pods {
@@ -163,6 +163,12 @@ func (p *pass) waysIf(all []*cluster.Pod, held bool) []way {
 		dice := rand.New(rand.NewPCG(n, 0)) //nolint:gosec // Always the same, on purpose.
 		way := ways[0]
 		way.Tiring = n%8 >= 4
+		if n%2 == 1 {
+			way.Dice = dice
+		}
+		if n%4 >= 2 {
+			way.Turns = dice.IntN(4) // the nodes come faster than the scheduler binds pods
+		}
 		switch {
 		case n%8 == 3:
 			way.Pods = p.asPacked(all)
@@ -286,34 +292,6 @@ func (p *pass) forNobody(unsure map[*cluster.Pod]bool) map[string]bool {
 		return nil
 	}
 	return nodes
-}
-
-// speculative are new nodes that in one of the ways get no pod that is promised anything: with a little more luck they would stay empty. There are none if no
-// pod is promised anything.
-func (p *pass) speculative(ways []way, unsure map[*cluster.Pod]bool) map[string]bool {
-	sure := make(map[*cluster.Pod]bool, len(p.given))
-	for _, placed := range p.given {
-		if !unsure[placed.Pod] {
-			sure[placed.Pod] = true
-		}
-	}
-	if len(unsure) == 0 || len(sure) == 0 || len(ways) <= 2*(1+fewestWays) {
-		return nil // nothing to save, or the plan is too large to be played through again
-	}
-	for _, way := range ways {
-		before := p.trial.Mark()
-		out := p.trial.Rehearse(way.Course)
-		p.trial.Undo(before)
-		taken := map[string]bool{}
-		for _, placed := range out.Placed {
-			taken[placed.Node] = taken[placed.Node] || sure[placed.Pod]
-		}
-		nodes := p.needless(func(node string) bool { return !taken[node] && !(way.held && p.resizing(p.fresh[node].pool)) })
-		if len(nodes) > 0 && len(nodes) < len(p.coming) {
-			return nodes
-		}
-	}
-	return nil
 }
 
 // needless are the new nodes that the function says yes to, but for those that a pool's min asks for.

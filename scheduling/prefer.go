@@ -30,15 +30,20 @@ const (
 // of is how much the pod likes the node; higher is better. The kube-scheduler brings scores to a common scale over all nodes in question, which
 // is not done here: the order is the same where only one of the two speaks.
 func (p *preference) of(node *corev1.Node) int64 {
-	var score int64
+	likes := p.likes(node)
+	return weightAffinity*likes.terms - weightTaints*likes.taints
+}
+
+// likes is the same as the kube-scheduler's plugins count it.
+func (p *preference) likes(node *corev1.Node) (l liking) {
 	if p.terms != nil {
-		score += weightAffinity * p.terms.Score(node)
+		l.terms = p.terms.Score(node)
 	}
 	for i := range node.Spec.Taints {
 		t := &node.Spec.Taints[i]
 		if t.Effect == corev1.TaintEffectPreferNoSchedule && !schedulinghelpers.TolerationsTolerateTaint(logr.Discard(), p.tolerations, t, false) {
-			score -= weightTaints
+			l.taints++
 		}
 	}
-	return score
+	return l
 }

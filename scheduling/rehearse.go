@@ -2,6 +2,8 @@ package scheduling
 
 import (
 	"cmp"
+	"math"
+	"math/rand/v2"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,11 +15,8 @@ import (
 //
 // The kube-scheduler takes the pods by priority and then by age, and gives each the node that it likes best and not the first that is large
 // enough: it levels out where a packing fills up. So pods that a packing found room for may find none. What is played here is its default profile
-// in short: of the nodes that the pod fits, up to a hundred as the scheduler does on a large cluster, the one with the best sum of
-//
-//	NodeResourcesFit                  LeastAllocated: the mean share of CPU and memory that stays free; weight 1
-//	NodeResourcesBalancedAllocation   how equal the two shares are; weight 1
-//	NodeAffinity, TaintToleration     what the pod would like of the node; weights 2 and 3
+// in short: of the nodes that the pod fits, up to a hundred as the scheduler does on a large cluster, the one with the best sum of scores (score.go), and
+// any of them if several are as good.
 //
 // Left out are preferences among pods and soft spreading (both work towards level nodes, too), and images.
 func (t *trial) Rehearse(c Course) Packing {
@@ -27,7 +26,7 @@ func (t *trial) Rehearse(c Course) Packing {
 	for _, pod := range c.Pods {
 		t.Take(pod)
 	}
-	r := &rehearsal{trial: t, k: t.packs(), likes: map[*kind][]int64{}, full: map[*amount][]bool{}, refused: map[*kind]refused{}}
+	r := &rehearsal{trial: t, k: t.packs(), likes: map[*kind][]liking{}, full: map[*amount][]bool{}, refused: map[*kind]refused{}, dice: c.Dice}
 	waves := r.hide(c.Waves)
 	r.come(r.standing(c.There))
 	left := make([]candidate, len(c.Pods))
@@ -40,6 +39,9 @@ func (t *trial) Rehearse(c Course) Packing {
 		}
 		if i > 0 && c.Tiring {
 			slices.SortStableFunc(left, func(a, b candidate) int { return cmp.Compare(r.tries(a.kind), r.tries(b.kind)) })
+		}
+		if r.turns = math.MaxInt; c.Turns > 0 && i+1 < len(waves) {
+			r.turns = c.Turns
 		}
 		left = r.wave(left)
 	}
@@ -66,14 +68,20 @@ type rehearsal struct {
 	k     *packer
 	// slots are the nodes that have come.
 	slots []int32
-	likes map[*kind][]int64
+	likes map[*kind][]liking
+	// dice decide between nodes that are as good; nil takes the first.
+	dice *rand.Rand
 	// soft says that some of the nodes have taints that pods would rather not bear.
 	soft bool
 	// full are, for each vector of requests, the nodes that have no room for it any more; next is where the next search begins.
-	full    map[*amount][]bool
-	next    int
+	full map[*amount][]bool
+	next int
+	// turns is how many more pods may be bound before the next nodes come.
+	turns   int
 	used    []int
 	refused map[*kind]refused
+	// fitting is room for the nodes that a pod with preferences fits.
+	fitting []fitting
 	out     Packing
 }
 
@@ -128,20 +136,22 @@ func (r *rehearsal) come(slots []int32) {
 // wave lets each pod have its turn, and those that found no room again as long as that goes on and some of them look at others: the scheduler tries them
 // again when a pod has been bound. It gives those that have none.
 func (r *rehearsal) wave(left []candidate) []candidate {
-	for {
+	for r.turns > 0 {
 		before := len(left)
 		left = r.round(left)
 		if len(left) == before || !slices.ContainsFunc(left, func(one candidate) bool { return one.kind.swayed }) {
-			return left
+			break
 		}
 	}
+	return left
 }
 
 func (r *rehearsal) round(all []candidate) (left []candidate) {
 	for _, one := range all {
-		if !r.hopeless(one.kind) {
+		if r.turns > 0 && !r.hopeless(one.kind) {
 			if at := r.choose(one.kind, one.pod); at >= 0 {
 				r.put(one.pod, at)
+				r.turns--
 				continue
 			}
 			r.refused[one.kind] = refused{r.refused[one.kind].times + 1, len(r.slots), len(r.out.Placed)}
@@ -167,7 +177,16 @@ func (r *rehearsal) hopeless(one *kind) bool {
 
 // choose is the node that the scheduler would choose for the pod, or -1.
 func (r *rehearsal) choose(one *kind, pod *cluster.Pod) int {
-	best, bestScore, found := -1, int64(0), 0
+	best := r.best(one, pod)
+	if best.node >= 0 {
+		r.next = (r.next + min(best.found, len(r.slots))) % len(r.slots)
+	}
+	return best.node
+}
+
+// best looks for the best node, from where the last search ended.
+func (r *rehearsal) best(one *kind, pod *cluster.Pod) choice {
+	c := choice{node: -1, dice: r.dice}
 	likes, full := r.liked(one), r.fullFor(one)
 	closed := r.trial.board.stillShut(one.form)
 	for n := range r.slots {
@@ -183,29 +202,46 @@ func (r *rehearsal) choose(one *kind, pod *cluster.Pod) int {
 			continue
 		}
 		score := r.score(at, one)
-		if likes != nil {
-			score += likes[at]
-		}
-		if best >= 0 && score <= bestScore && found > 0 {
-			// It would not be chosen, but it counts if the pod fits; those that do are so many that it is not worth asking.
-			found++
-			if found >= enough {
-				break
+		// One that would not be chosen counts if the pod fits; those that do are so many that it is not worth asking.
+		if likes == nil && c.found > 0 && (score < c.score || score == c.score && c.dice == nil) {
+			c.found++
+		} else if r.admits(one, pod, r.slots[at]) {
+			c.found++
+			if likes == nil {
+				c.offer(at, score)
+			} else {
+				r.fitting = append(r.fitting, fitting{at, score, likes[at]})
 			}
-			continue
 		}
-		if !r.admits(one, pod, r.slots[at]) {
-			continue
-		}
-		best, bestScore = at, score
-		if found++; found >= enough {
+		if c.found >= enough {
 			break
 		}
 	}
-	if best >= 0 {
-		r.next = (r.next + min(found, len(r.slots))) % len(r.slots)
+	for _, one := range normalized(r.fitting) {
+		c.offer(one.at, one.score)
 	}
-	return best
+	r.fitting = r.fitting[:0]
+	return c
+}
+
+// choice is the best node so far.
+type choice struct {
+	node        int
+	score       int64
+	found, ties int
+	dice        *rand.Rand
+}
+
+// offer takes the node if it is better, or as good and the dice say so.
+func (c *choice) offer(at int, score int64) {
+	switch {
+	case c.node < 0 || score > c.score:
+		c.node, c.score, c.ties = at, score, 1
+	case score == c.score && c.dice != nil:
+		if c.ties++; c.dice.IntN(c.ties) == 0 {
+			c.node = at
+		}
+	}
 }
 
 // admits tells whether the pod fits the node, and remembers where the answer can only be no again.
@@ -228,39 +264,6 @@ func (r *rehearsal) fullFor(one *kind) []bool {
 		r.full[one.vector] = full
 	}
 	return full
-}
-
-// score is LeastAllocated and BalancedAllocation, in hundredths of a point.
-func (r *rehearsal) score(at int, one *kind) int64 {
-	has, room := r.trial.board.has(r.slots[at]), r.trial.board.row(r.slots[at])
-	var share [2]int64
-	for i, d := range [2]int{dimCPU, dimMemory} {
-		asks := int64(0)
-		if d < len(one.asks) {
-			asks = one.asks[d]
-		}
-		if has[d] > 0 {
-			share[i] = (room[d] - asks) * 10000 / has[d]
-		}
-	}
-	gap := share[0] - share[1]
-	return (share[0]+share[1])/2 + 10000 - max(gap, -gap)/2
-}
-
-// liked is how much pods of the kind like each node; nil if they like all the same.
-func (r *rehearsal) liked(one *kind) []int64 {
-	if one.prefer.terms == nil && !r.soft {
-		return nil
-	}
-	likes := r.likes[one]
-	if len(likes) == len(r.slots) {
-		return likes
-	}
-	for _, slot := range r.slots[len(likes):] {
-		likes = append(likes, 100*one.prefer.of(r.trial.board.like(slot)))
-	}
-	r.likes[one] = likes
-	return likes
 }
 
 func (r *rehearsal) put(pod *cluster.Pod, at int) {

@@ -19,6 +19,8 @@
 package scheduling
 
 import (
+	"math/rand/v2"
+
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
@@ -122,6 +124,10 @@ type Course struct {
 	Waves [][]string
 	// Tiring says that pods that were tried more often in vain come after the others from the second wave on: the scheduler lets them wait for longer.
 	Tiring bool
+	// Turns is how many pods at most the scheduler binds between two waves; zero is until no pod finds room.
+	Turns int
+	// Dice decide between nodes that the scheduler likes as well; without them it is the first.
+	Dice *rand.Rand
 }
 
 // NewNode is a node that was added to the trial.

@@ -37,6 +37,8 @@ type life struct {
 	// said is what was promised to each pod, new the nodes that came, and used those of them that got a pod.
 	said      map[string][]string
 	new, used map[string]bool
+	needed    int
+	waited    time.Duration
 	last      plan.Decision
 	log       []string
 }
@@ -171,6 +173,7 @@ func (l *life) next() {
 			l.targets[pool.Name] = a.operation.To
 		case read:
 			l.tell(pool)
+			continue
 		case node:
 			name := l.arrive(pool)
 			a.operation.Instances = append(a.operation.Instances, ID(pool.Name, name))
@@ -193,6 +196,10 @@ func (l *life) schedule() (something bool) {
 		On(b.node)(&pod)
 		l.Add(&pod)
 		l.used[b.node] = true
+		l.waited += l.Now.Sub(Start)
+		if l.new[b.node] {
+			l.needed++
+		}
 		l.note("%s is bound to %s", b.pod.Name, b.node)
 	}
 	return something
@@ -270,6 +277,9 @@ type account struct {
 	promised, kept int
 	// nodes are the new ones, empty those of them without a pod.
 	nodes, empty int
+	// needed are the pods that were bound to new nodes, and waited how long all pods waited together.
+	needed int
+	waited time.Duration
 	// stuck are pods that wait although nothing is under way, and for no final reason.
 	stuck  int
 	misses []string
@@ -278,15 +288,17 @@ type account struct {
 func (a *account) add(o account) {
 	a.pods, a.bound, a.promised, a.kept = a.pods+o.pods, a.bound+o.bound, a.promised+o.promised, a.kept+o.kept
 	a.nodes, a.empty, a.stuck = a.nodes+o.nodes, a.empty+o.empty, a.stuck+o.stuck
+	a.needed, a.waited = a.needed+o.needed, a.waited+o.waited
 }
 
 func (a account) String() string {
-	return fmt.Sprintf("%d pods, %d bound; %d promised, %d kept; %d nodes, %d empty; %d stuck%s", a.pods, a.bound, a.promised, a.kept, a.nodes, a.empty, a.stuck, strings.Join(append([]string{""}, a.misses...), "\n    "))
+	return fmt.Sprintf("%d pods, %d bound after %.1f s each, %d to new nodes; %d promised, %d kept; %d nodes, %d empty; %d stuck%s",
+		a.pods, a.bound, a.waited.Seconds()/float64(max(1, a.bound)), a.needed, a.promised, a.kept, a.nodes, a.empty, a.stuck, strings.Join(append([]string{""}, a.misses...), "\n    "))
 }
 
 // audit compares what was promised with what became of it.
 func (l *life) audit() account {
-	a := account{pods: len(l.work.Pods), nodes: len(l.new)}
+	a := account{pods: len(l.work.Pods), nodes: len(l.new), needed: l.needed, waited: l.waited}
 	s := l.Snapshot()
 	for _, pod := range l.work.Pods {
 		key := l.work.Name + "/" + pod.Name
