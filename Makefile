@@ -18,7 +18,7 @@ TEST_FLAGS ?=
 # What runs without a control plane; the rest is end to end. Evaluated only by the targets that need it.
 UNIT = $$(go list ./... | grep -vE '/test/e2e(/|$$)')
 E2E = $$(go list ./test/e2e/... | grep -v /test/e2e/page$$)
-COMMANDS := $(notdir $(wildcard cmd/*))
+COMMANDS := $(notdir $(patsubst %/main.go,%,$(wildcard cmd/*/main.go)))
 # The modules below tools/ whose programs the tests run.
 TOOLS := etcd kubernetes-1.36 kwok helm
 

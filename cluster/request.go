@@ -82,6 +82,33 @@ func (r Request) Says() string {
 	return b.String()
 }
 
+// About is the request in words, with what it asks for and where.
+func (r Request) About() string {
+	if r.Problem != "" {
+		return "every disruption is held, since a request can't be read: " + r.Problem
+	}
+	what := "pause of everything"
+	switch {
+	case r.Kind == HealNowRequest:
+		what = "repair"
+	case len(r.Jobs) < len(jobsByName):
+		var names []string
+		for _, job := range r.Jobs {
+			names = append(names, string(job))
+		}
+		what = "pause of the " + strings.Join(names, " and the ")
+	}
+	switch {
+	case r.Pool != "":
+		what += " on pool " + r.Pool
+	case r.Node != "":
+		what += " of node " + r.Node
+	default:
+		what += " on the whole cluster"
+	}
+	return what + ": " + r.Says()
+}
+
 func (r Request) equal(o Request) bool {
 	same := slices.Equal(r.Jobs, o.Jobs) && r.Asked.Equal(o.Asked) && r.Until.Equal(o.Until)
 	return same && r.Key == o.Key && r.Kind == o.Kind && r.Pool == o.Pool && r.Node == o.Node && r.Reason == o.Reason && r.By == o.By &&

@@ -22,7 +22,7 @@ func (r Report) String() string {
 		b.WriteString("\nSlow: these take longer than their pods' grace periods:\n")
 		r.held(&b, Slow)
 	}
-	r.wrong(&b)
+	r.wrong(&b, "pod of old nodes")
 	r.lonely(&b)
 	b.WriteString("\nOrder:\n")
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -32,6 +32,24 @@ func (r Report) String() string {
 	}
 	_ = t.Flush() // into memory
 	b.WriteString("\n")
+	return b.String()
+}
+
+// OfDrain is the report about nodes that a person means to drain: what each would meet.
+func (r Report) OfDrain() string {
+	var b strings.Builder
+	for _, node := range r.Nodes {
+		verdict := map[Rating]string{
+			Clear: "its pods can all go at once", Slow: "its pods can go, but not all at once or not by our hand", Blocked: "it can't be drained as things are",
+		}[node.Rating]
+		fmt.Fprintf(&b, "Node %s of pool %s: %s, %s. %d pods to evict, %d to wait for, %d that stay; about %s.\n", node.Name, r.Pool,
+			strings.ToLower(string(node.Rating)), verdict, node.Evict, node.Wait, node.Skip, node.Takes.Round(time.Second))
+		for _, pod := range node.Held {
+			fmt.Fprintf(&b, "  pod %s: %s (%s)\n", pod.Pod, pod.Message, pod.Reason)
+		}
+	}
+	r.wrong(&b, "pod")
+	r.lonely(&b)
 	return b.String()
 }
 
@@ -80,8 +98,8 @@ func (r Report) held(b *strings.Builder, rating Rating) {
 	}
 }
 
-// wrong lists the budgets about which there is something to say.
-func (r Report) wrong(b *strings.Builder) {
+// wrong lists the budgets about which there is something to say. What they are over is called so.
+func (r Report) wrong(b *strings.Builder, over string) {
 	said := false
 	for _, budget := range r.Budgets {
 		if budget.Message == "" {
@@ -91,7 +109,7 @@ func (r Report) wrong(b *strings.Builder) {
 			b.WriteString("\nBudgets:\n")
 			said = true
 		}
-		fmt.Fprintf(b, "  %s, over %s: %s\n", budget.Name, counted(budget.Pods, "pod of old nodes"), budget.Message)
+		fmt.Fprintf(b, "  %s, over %s: %s\n", budget.Name, counted(budget.Pods, over), budget.Message)
 	}
 }
 

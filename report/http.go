@@ -17,6 +17,7 @@ import (
 //
 //	/plan     the last plan as JSON, with how each rollout would go under upgrade; a replica that stands by answers 503 and says who leads
 //	/explain  what is decided about one subject, and why: ?kind=pod|node|pool&name=..., as JSON or, with &format=text, as text
+//	/preflight what the drain of one node would meet: ?node=..., as JSON
 //	/history  the decisions of this leader, oldest first, as JSON; ?after=SEQ gives those after one
 //	/status   the status as YAML, or as JSON with ?format=json
 //	/metrics  for Prometheus
@@ -28,6 +29,7 @@ func (r *Reporter) Handler() http.Handler {
 	mux.HandleFunc("GET /status", r.serveStatus)
 	mux.HandleFunc("GET /history", r.serveHistory)
 	mux.HandleFunc("GET /explain", r.serveExplain)
+	mux.HandleFunc("GET /preflight", r.servePreflight)
 	mux.HandleFunc("GET /livez", r.serveLive)
 	mux.HandleFunc("GET /readyz", r.serveReady)
 	if r.options.Gatherer != nil {
@@ -120,6 +122,25 @@ func (r *Reporter) serveExplain(w http.ResponseWriter, req *http.Request) {
 	default:
 		http.Error(w, fmt.Sprintf("format is json or text, not %q", format), http.StatusBadRequest)
 	}
+}
+
+// servePreflight rates a node as if it were the only one of a rollout.
+func (r *Reporter) servePreflight(w http.ResponseWriter, req *http.Request) {
+	v := r.View()
+	if r.without(w, v) {
+		return
+	}
+	name := req.URL.Query().Get("node")
+	node, there := v.Snapshot.Nodes.Get(name)
+	if !there {
+		http.Error(w, fmt.Sprintf("there is no node %q; give the name of one by ?node=", name), http.StatusNotFound)
+		return
+	}
+	drained := plan.Rollout{Nodes: []string{name}, AtOnce: 1}
+	if pool := v.Snapshot.PoolOf(node); pool != nil {
+		drained.Pool = pool.Name
+	}
+	writeJSON(w, http.StatusOK, preflight.Of(v.Snapshot, drained, r.options.Drain, v.Plan.Time))
 }
 
 func (r *Reporter) serveLive(w http.ResponseWriter, _ *http.Request) {

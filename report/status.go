@@ -30,7 +30,9 @@ type Status struct {
 	Rollouts   []RolloutStatus   `json:"rollouts,omitempty"`
 	Incidents  []IncidentStatus  `json:"incidents,omitempty"`
 	Held       []HeldStatus      `json:"held,omitempty"`
-	Pods       []PodsStatus      `json:"waitingPods,omitempty"`
+	// Requests are what people ask for, and what of it can't be read.
+	Requests []RequestStatus `json:"requests,omitempty"`
+	Pods     []PodsStatus    `json:"waitingPods,omitempty"`
 }
 
 // PoolStatus is one pool.
@@ -96,6 +98,28 @@ type IncidentStatus struct {
 	Since time.Time            `json:"since"`
 }
 
+// RequestStatus is what a person asks for.
+type RequestStatus struct {
+	Name string              `json:"name"`
+	Kind cluster.RequestKind `json:"kind,omitempty"`
+	Says string              `json:"says"`
+	// Problem is why it can't be read; everything is held while there is such a one.
+	Problem string `json:"problem,omitempty"`
+}
+
+// requestStatus are the requests that have not ended.
+func requestStatus(s *cluster.Snapshot, now time.Time) []RequestStatus {
+	var all []RequestStatus
+	for _, r := range s.Requests {
+		if r.Ended(now) {
+			continue
+		}
+		status := RequestStatus{Name: r.Key, Kind: r.Kind, Says: r.About(), Problem: r.Problem}
+		all = append(all, status)
+	}
+	return all
+}
+
 // HeldStatus are like proposals that one gate holds.
 type HeldStatus struct {
 	Owner   ledger.Owner  `json:"owner"`
@@ -147,6 +171,7 @@ func StatusOf(leader, version string, p *plan.Plan, s *cluster.Snapshot) Status 
 	for _, i := range s.Ledger.Incidents() {
 		status.Incidents = append(status.Incidents, IncidentStatus{Node: i.Node.String(), Pool: i.Pool, State: i.State, Sign: i.Sign, Since: second(i.Began)})
 	}
+	status.Requests = requestStatus(s, p.Time)
 	for _, g := range heldProposals(p) {
 		entry, _ := reason.Lookup(g.Reason)
 		status.Held = append(status.Held, HeldStatus{

@@ -21,6 +21,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/registry"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/scaleway"
+	"github.com/poolkeeper/poolkeeper/cmd/command"
 	"github.com/poolkeeper/poolkeeper/config"
 )
 
@@ -36,14 +37,8 @@ func main() {
 
 // run gives the exit code: 0 for a clean end, 1 for a fault, 2 for a command line or configuration that can't be used.
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
-	if len(args) > 0 && args[0] == "demo" {
-		return demo(ctx, args[1:], out, errs)
-	}
-	if len(args) > 0 && args[0] == "provider-server" {
-		return lend(ctx, args[1:], out, errs)
-	}
-	if len(args) > 0 && args[0] == "plan" {
-		return foretell(ctx, args[1:], out, errs)
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return command.Execute(ctx, commands(out, errs), args)
 	}
 	c, err := config.Parse(args)
 	switch {

@@ -1,0 +1,173 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// standbyError is the answer of a replica that has no plan.
+type standbyError struct {
+	Standby         bool
+	Leader, Message string
+}
+
+// Error implements error.
+func (e *standbyError) Error() string {
+	switch {
+	case !e.Standby:
+		return e.Message + "; try again in some seconds"
+	case e.Leader == "":
+		return "the replica that answered stands by, and knows no leader: try again in some seconds, and if that lasts look at the Lease kube-system/poolkeeper"
+	}
+	return fmt.Sprintf("the replica that answered stands by; %s leads: ask that one, with --namespace, --service or --address", e.Leader)
+}
+
+// refusal is an answer of the daemon that is no plan's fault: a subject that nobody knows, a parameter that is wrong.
+type refusal struct {
+	code int
+	text string
+}
+
+// Error implements error.
+func (e *refusal) Error() string { return e.text }
+
+// ask reads a page of the running daemon into what answer points to. Through the service proxy a replica that stands by is passed over: the leader is then asked
+// by its pod's name.
+func (r *reach) ask(ctx context.Context, page string, query url.Values, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	body, err := r.read(ctx, page, query)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, answer); err != nil {
+		return fmt.Errorf("read the daemon's answer to %s: %w; are the daemon and this program of one version?", page, err)
+	}
+	return nil
+}
+
+func (r *reach) read(ctx context.Context, page string, query url.Values) ([]byte, error) {
+	if r.address != "" {
+		return askDirectly(ctx, strings.TrimSuffix(r.address, "/")+page, query)
+	}
+	client, err := r.client()
+	if err != nil {
+		return nil, err
+	}
+	places, err := r.places(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range places {
+		var body []byte
+		if body, err = r.askPlace(ctx, client, p, page, query); err == nil {
+			return body, nil
+		}
+	}
+	return nil, err
+}
+
+// askPlace asks the Service, and the leader by its pod's name if a standby has answered.
+func (r *reach) askPlace(ctx context.Context, client kubernetes.Interface, p place, page string, query url.Values) ([]byte, error) {
+	body, err := r.askProxy(ctx, client, "services", p, page, query)
+	standby := new(standbyError)
+	if !errors.As(err, &standby) || !standby.Standby || standby.Leader == "" {
+		return body, err
+	}
+	leader := place{p.namespace, standby.Leader, p.port}
+	body, err = r.askProxy(ctx, client, "pods", leader, page, query)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("the replica that answered stands by, and its leader %s is no pod in namespace %s: another installation leads; give its --namespace",
+			standby.Leader, p.namespace)
+	case err != nil:
+		return nil, fmt.Errorf("the leader %s, of which a standby told: %w", standby.Leader, err)
+	}
+	return body, nil
+}
+
+func (r *reach) askProxy(ctx context.Context, client kubernetes.Interface, resource string, p place, page string, query url.Values) ([]byte, error) {
+	address := client.CoreV1().RESTClient().Get().Namespace(p.namespace).Resource(resource).Name(p.name + ":" + p.port).SubResource("proxy").Suffix(page)
+	for key, values := range query {
+		address = address.Param(key, values[0])
+	}
+	// client-go drops the body of an error that is no object of Kubernetes, and that body is the daemon's answer.
+	code, body, err := get(ctx, r.http, address.URL().String())
+	if err != nil {
+		return nil, r.away(err)
+	}
+	kind, said := strings.TrimSuffix(resource, "s"), fromKubernetes(body)
+	switch {
+	case code == http.StatusOK:
+		return body, nil
+	case standing(body) != nil:
+		return nil, standing(body)
+	case apierrors.IsForbidden(said) || apierrors.IsUnauthorized(said):
+		return nil, fmt.Errorf("you may not ask %s %s/%s through the API server: ask for the right to get %s/proxy there: %w", kind, p.namespace, p.name, resource, said)
+	case apierrors.IsNotFound(said):
+		return nil, fmt.Errorf("there is no %s %s in namespace %s; give --namespace and --service of Poolkeeper: %w", kind, p.name, p.namespace, said)
+	case said != nil:
+		return nil, fmt.Errorf("the %s %s/%s gives no answer: is a replica running and ready? See kubectl -n %s get pods -l %s: %w", kind, p.namespace, p.name, p.namespace, serviceLabels, said)
+	}
+	return nil, &refusal{code, strings.TrimSpace(string(body))}
+}
+
+// get reads a page.
+func get(ctx context.Context, client *http.Client, address string) (code int, body []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return 0, nil, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = response.Body.Close() }() // it was only read
+	body, err = io.ReadAll(response.Body)
+	return response.StatusCode, body, err
+}
+
+// fromKubernetes is the API server's own error; nil if the daemon behind it has answered.
+func fromKubernetes(body []byte) error {
+	var status metav1.Status
+	if json.Unmarshal(body, &status) != nil || status.Kind != "Status" || status.Status == metav1.StatusSuccess {
+		return nil
+	}
+	return apierrors.FromObject(&status)
+}
+
+func askDirectly(ctx context.Context, address string, query url.Values) ([]byte, error) {
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	code, body, err := get(ctx, http.DefaultClient, address)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("ask the daemon: %w; is it served there? --address is for a port-forward, as in: kubectl port-forward deployment/poolkeeper 8085", err)
+	case code == http.StatusOK:
+		return body, nil
+	case standing(body) != nil:
+		return nil, standing(body)
+	}
+	return nil, &refusal{code, fmt.Sprintf("%s answers %d %s: %s", address, code, http.StatusText(code), strings.TrimSpace(string(body)))}
+}
+
+// standing reads the answer of a replica without a plan; nil if it is none.
+func standing(body []byte) error {
+	var answer standbyError
+	err := json.Unmarshal(body, &answer)
+	if err == nil && answer.Message != "" && strings.Contains(string(body), `"standby"`) {
+		return &answer
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/poolkeeper/poolkeeper/cmd/command"
+)
+
+// commands are the program's subcommands: those of the kubectl plugin, and those that need the deciders or a provider.
+func commands(out, errs io.Writer) *cobra.Command {
+	return command.Root(command.Options{Name: "poolkeeper", Version: version, Out: out, Err: errs},
+		own("demo", "The daemon at work on a simulated cluster", out, errs, demo),
+		own("provider-server", "Lends a cloud provider to a cluster-autoscaler, or to another Poolkeeper", out, errs, lend),
+	)
+}
+
+// own is a command that reads its arguments by itself.
+func own(name, short string, out, errs io.Writer, run func(ctx context.Context, args []string, out, errs io.Writer) int) *cobra.Command {
+	return &cobra.Command{
+		Use: name, Short: short, DisableFlagParsing: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			if code := run(c.Context(), args, out, errs); code != 0 {
+				return command.Ended(code)
+			}
+			return nil
+		},
+	}
+}
