@@ -141,7 +141,7 @@ func example(flag *pflag.Flag) string {
 func (f *flags) usage(out io.Writer) {
 	fmt.Fprint(out, "Poolkeeper keeps the node pools of a cluster the right size, healthy and current.\n\nUsage:\n"+
 		"  poolkeeper [flags]          the daemon\n"+
-		"  poolkeeper COMMAND [flags]  status, plan, explain, pause, validate, simulate and others; poolkeeper help lists them\n")
+		"  poolkeeper COMMAND [flags]  status, plan, explain, pause, demo, provider-server and others; poolkeeper help lists them\n")
 	for _, s := range f.sections {
 		fmt.Fprintf(out, "\n%s:\n\n%s", s.title, s.FlagUsagesWrapped(120))
 	}
