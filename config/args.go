@@ -140,8 +140,10 @@ func example(flag *pflag.Flag) string {
 // usage tells of all flags, save those that only the cluster-autoscaler has.
 func (f *flags) usage(out io.Writer) {
 	fmt.Fprint(out, "Poolkeeper keeps the node pools of a cluster the right size, healthy and current.\n\nUsage:\n"+
-		"  poolkeeper [flags]          the daemon\n"+
-		"  poolkeeper COMMAND [flags]  status, plan, explain, pause, demo, provider-server and others; poolkeeper help lists them\n")
+		"  poolkeeper [flags]                  the daemon\n"+
+		"  poolkeeper demo [flags]             the daemon at work on a simulated cluster\n"+
+		"  poolkeeper provider-server [flags]  lends a cloud provider to a cluster-autoscaler, or to another Poolkeeper\n"+
+		"  poolkeeper COMMAND [flags]          status, plan, explain, pause and others; poolkeeper help lists them\n")
 	for _, s := range f.sections {
 		fmt.Fprintf(out, "\n%s:\n\n%s", s.title, s.FlagUsagesWrapped(120))
 	}
