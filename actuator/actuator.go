@@ -94,7 +94,18 @@ func (a *Actuator) do(ctx context.Context, step plan.Step) error {
 	case plan.Candidate:
 		return a.candidate(ctx, step)
 	case plan.Evict:
+		if step.Force && step.Dead {
+			return a.endOnDead(ctx, step)
+		}
 		return a.evict(ctx, step)
+	case plan.Stop:
+		return a.stop(ctx, step)
+	case plan.ConfirmOff:
+		return a.confirmOff(ctx, step)
+	case plan.OutOfService:
+		return a.outOfService(ctx, step)
+	case plan.DeleteAttachments:
+		return a.deleteAttachments(ctx, step)
 	case plan.DeleteInstance, plan.ReplaceInstance:
 		return a.deleteInstance(ctx, step)
 	case plan.DeleteNode:

@@ -67,6 +67,8 @@ type Options struct {
 	CompletionTimeout time.Duration
 	// VolumeTimeout is how long a node without pods waits for the volumes of those that left to be detached.
 	VolumeTimeout time.Duration
+	// Fencing bounds the repair of a machine whose kubelet is dead.
+	Fencing Fencing
 	// ForceDrain has an upgrade delete the pods that are left when the time of a drain is over, past their budgets and marks.
 	ForceDrain bool
 	// DrainRetryAfter is how long a node whose drain was given up is left alone.
@@ -87,6 +89,7 @@ func Defaults() Options {
 		UnreadyCount: 3, UnreadyPercentage: 45, Breakers: DefaultBreakers(), Repairs: DefaultRepairs(),
 		ViewMaxAge: 2 * time.Minute, DeleteDelay: 5 * time.Second, DeletionDelayTimeout: 2 * time.Minute, SoftMarks: 10,
 		RetryAfter: 10 * time.Second, DrainRetryAfter: 10 * time.Minute, CompletionTimeout: time.Hour, VolumeTimeout: 5 * time.Minute,
+		Fencing:        DefaultFencing(),
 		BackoffInitial: 5 * time.Minute, BackoffMax: 30 * time.Minute, BackoffReset: 3 * time.Hour,
 		Drain: drain.Defaults(),
 	}

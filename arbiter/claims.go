@@ -19,9 +19,9 @@ import (
 
 // advance takes every claim to its next phase, and each phase's next step. See the drawing at [ledger.Phase].
 func (p *pass) advance() {
-	wanted := map[string]bool{}
+	wanted := map[string]plan.Proposal{}
 	for _, proposal := range p.proposals {
-		wanted[string(proposal.Owner)+" "+proposal.Node.Key()] = true
+		wanted[string(proposal.Owner)+" "+proposal.Node.Key()] = proposal
 	}
 	for _, c := range p.ledger.Claims() {
 		if p.opts.Mode == Observe {
@@ -29,15 +29,19 @@ func (p *pass) advance() {
 			continue
 		}
 		pool := p.pool(c.Pool)
-		if pool == nil || pool.Problem != "" && beforeDeletion(c) {
+		if pool == nil || pool.Problem != "" && c.Reversible() {
 			p.verdict(c, reason.PoolUnknown, "the provider says nothing about the pool, and nothing is concluded from that", time.Time{})
 			continue
 		}
 		c = p.follow(c)
-		if !wanted[string(c.Owner)+" "+c.Node.Key()] && beforeDeletion(c) {
+		proposal, is := wanted[string(c.Owner)+" "+c.Node.Key()]
+		switch {
+		case !is && c.Reversible():
 			c = p.abort(c, reason.Withdrawn, p.whyWithdrawn(c))
+		case is && proposal.Dead != c.Dead && c.Reversible():
+			c = p.alter(c, proposal.Dead)
 		}
-		if beforeDeletion(c) && p.opts.Mode == Protect && c.Owner != ledger.Healer {
+		if c.Reversible() && p.opts.Mode == Protect && c.Owner != ledger.Healer {
 			c = p.abort(c, reason.ProtectMode, "the daemon only adds capacity and repairs")
 		}
 		v := p.pauses(c)
@@ -83,6 +87,12 @@ func (p *pass) advanceOne(c ledger.Claim, pool *cluster.Pool) {
 	if c.Phase == ledger.Draining {
 		c = p.drainNode(c, pool)
 	}
+	if c.Phase == ledger.Stopping {
+		c = p.stop(c, pool)
+	}
+	if c.Phase == ledger.Releasing {
+		c = p.letGoOf(c, pool)
+	}
 	if c.Phase == ledger.Deleting {
 		c = p.deleteInstance(c)
 	}
@@ -94,14 +104,25 @@ func (p *pass) advanceOne(c ledger.Claim, pool *cluster.Pool) {
 	}
 }
 
-func beforeDeletion(c ledger.Claim) bool {
-	return c.Phase == ledger.Surging || c.Phase == ledger.Draining
-}
-
 // enter is the claim in its next phase.
 func (p *pass) enter(c ledger.Claim, phase ledger.Phase) ledger.Claim {
 	c.Phase, c.PhaseSince, c.NotBefore, c.Emptied = phase, p.now, time.Time{}, time.Time{}
-	if phase == ledger.Draining {
+	switch phase {
+	case ledger.Draining:
+		c.Until = p.now.Add(p.drainTimeout(c))
+	case ledger.Stopping:
+		c.Until = p.now.Add(p.opts.Fencing.StopTimeout)
+	case ledger.Releasing:
+		c.Until = p.now.Add(p.opts.Fencing.ReleaseTimeout)
+	}
+	p.remember(ledger.Put(c))
+	return c
+}
+
+// alter takes in that the kubelet of a node has died while it was drained, or is back: no eviction ends where none answers.
+func (p *pass) alter(c ledger.Claim, dead bool) ledger.Claim {
+	c.Dead = dead
+	if c.Phase == ledger.Draining {
 		c.Until = p.now.Add(p.drainTimeout(c))
 	}
 	p.remember(ledger.Put(c))
@@ -109,6 +130,9 @@ func (p *pass) enter(c ledger.Claim, phase ledger.Phase) ledger.Claim {
 }
 
 func (p *pass) drainTimeout(c ledger.Claim) time.Duration {
+	if c.Dead {
+		return p.opts.Fencing.DrainTimeout
+	}
 	if pool := p.pool(c.Pool); pool != nil {
 		return pool.Settings.DrainTimeout
 	}
@@ -161,11 +185,16 @@ func (p *pass) drainNode(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 	switch {
 	case node == nil || p.gone(c):
 		return p.commit(c, pool) // nothing left to drain
+	case cluster.OutOfServiceIsOurs(node):
+		step := p.stepOf(c, "in-service", plan.OutOfService)
+		step.Undo = true
+		p.step(step)
+		return c
 	case !cluster.Marked(node) || !node.Spec.Unschedulable:
 		p.step(p.stepOf(c, "mark", plan.Mark))
 		return c
 	case c.Dead:
-		return p.commit(c, pool)
+		return p.drainDead(c, pool, node)
 	}
 	left := drain.Left(p.s, node.Name, p.now)
 	if len(left) == 0 {
@@ -284,11 +313,32 @@ func (p *pass) verdict(c ledger.Claim, why reason.Reason, message string, due ti
 	})
 }
 
-// commit passes the point of no return: from here a claim only goes forward. How the instance goes is decided here, once.
+// commit passes the point of no return: a machine on which nothing answers is stopped first, any other deleted.
 func (p *pass) commit(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
+	if p.mustFence(c, pool) {
+		if p.tooOld(c, pool) {
+			return c
+		}
+		p.noteClaim(c, reason.StoppingMachine, false, fmt.Sprintf("the machine of %s is to be switched off, since its kubelet is dead", c.Node))
+		return p.enter(c, ledger.Stopping)
+	}
+	return p.begin(c, pool)
+}
+
+// tooOld tells whether what the provider last said of the pool is too old to do anything to a machine.
+func (p *pass) tooOld(c ledger.Claim, pool *cluster.Pool) bool {
+	age := p.now.Sub(pool.Observed)
+	if pool.Problem == "" && age <= p.opts.ViewMaxAge {
+		return false
+	}
+	p.verdict(c, reason.StaleView, fmt.Sprintf("a view of the pool that is %s old is no ground to stop or delete anything", age.Round(time.Second)), time.Time{})
+	return true
+}
+
+// begin begins the deletion of the instance. How it goes is decided here, once.
+func (p *pass) begin(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 	if !p.gone(c) {
-		if age := p.now.Sub(pool.Observed); pool.Problem != "" || age > p.opts.ViewMaxAge {
-			p.verdict(c, reason.StaleView, fmt.Sprintf("a view of the pool that is %s old is no ground to delete anything", age.Round(time.Second)), time.Time{})
+		if p.tooOld(c, pool) {
 			return c
 		}
 		c.DeleteAsked = true
@@ -325,6 +375,16 @@ func (p *pass) deleteInstance(c ledger.Claim) ledger.Claim {
 			p.step(step)
 		}
 		return c
+	}
+	if c.Dead && (node == nil || !cluster.IsReady(node)) {
+		if c.Off.IsZero() { // absence is a confirmation, too
+			c.Off, c.Until = p.now, p.now.Add(p.opts.Fencing.ReleaseTimeout)
+			p.remember(ledger.Put(c))
+		}
+		var free bool
+		if c, free = p.release(c); !free {
+			return c
+		}
 	}
 	if node != nil {
 		p.step(p.stepOf(c, "delete-node", plan.DeleteNode))
@@ -420,7 +480,7 @@ func (p *pass) letGo(c ledger.Claim) {
 
 func marked(node *corev1.Node) bool {
 	_, annotated := node.Annotations[cluster.AnnotationClaim]
-	return annotated || cluster.Marked(node)
+	return annotated || cluster.Marked(node) || cluster.OutOfServiceIsOurs(node)
 }
 
 // closeClaim ends a claim whose work is done.

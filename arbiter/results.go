@@ -94,17 +94,18 @@ func (p *pass) forgetOperation(op ledger.Operation) {
 
 func (p *pass) settleClaim(c ledger.Claim, r cluster.Result) {
 	if r.Err == "" {
-		if c.Phase == ledger.Deleting && stepName(r.Step) == stepDelete {
-			c.Deleted = r.At
-			p.remember(ledger.Put(c))
-		}
+		p.settleWell(c, r)
+		return
+	}
+	if c.Phase == ledger.Stopping || c.Phase == ledger.Releasing {
+		p.settleFencing(c, r)
 		return
 	}
 	switch untaken := c.Phase == ledger.Deleting && stepName(r.Step) == stepDelete && c.Deleted.IsZero(); {
 	case untaken && r.Class == cluster.ClassPodsLeft:
 		// The last live look found a pod that was bound meanwhile: the provider was not asked, so the drain goes on, within its time.
 		c = p.unkeep(c)
-		c.Phase = ledger.Draining
+		c.Phase, c.Dead = ledger.Draining, false
 	case untaken && cluster.Definite(r.Class) && r.Class != cloudprovider.ClassNotFound:
 		// The provider will never do it: the node is better given back than kept cordoned for ever.
 		p.remember(ledger.Put(ledger.Moment{Key: drainFailed(c.Node), At: p.now}))
@@ -117,6 +118,47 @@ func (p *pass) settleClaim(c ledger.Claim, r cluster.Result) {
 		return // a budget spent or an object changed since the snapshot: the ordinary course of things
 	}
 	p.noteClaim(c, r.Reason(), true, fmt.Sprintf("%s of %s failed, and is tried again: %s", stepName(r.Step), c.Node, r.Err))
+}
+
+func (p *pass) settleWell(c ledger.Claim, r cluster.Result) {
+	switch name := stepName(r.Step); {
+	case c.Phase == ledger.Deleting && name == stepDelete:
+		c.Deleted = r.At
+		p.remember(ledger.Put(c))
+	case c.Phase == ledger.Stopping && name == stepStop:
+		c.StopTaken = r.At
+		p.remember(ledger.Put(c))
+	case c.Phase == ledger.Stopping && name == stepConfirm:
+		p.confirmedOff(c, r.At)
+	}
+}
+
+// settleFencing takes in that a step on a machine whose kubelet was dead did not succeed.
+func (p *pass) settleFencing(c ledger.Claim, r cluster.Result) {
+	name := stepName(r.Step)
+	switch asksToStop := name == stepStop || name == stepConfirm; {
+	case r.Class == cluster.ClassAlive && (name == stepStop || c.Phase == ledger.Releasing):
+		p.revive(c, r.Err)
+		return
+	case r.Class == cluster.ClassStillOn && c.Phase == ledger.Releasing:
+		// What was off is on again, and its kubelet is not ready yet: from the beginning.
+		c.StopTaken, c.Off = time.Time{}, time.Time{}
+		p.noteClaim(c, reason.MachineBack, true, fmt.Sprintf("the machine of %s is no longer off, and is stopped again: %s", c.Node, r.Err))
+		p.enter(c, ledger.Stopping)
+		return
+	case r.Class == cluster.ClassStillOn:
+		c.NotBefore = r.At.Add(p.opts.RetryAfter)
+		p.remember(ledger.Put(c))
+		return
+	case c.Phase == ledger.Stopping && asksToStop && cluster.Definite(r.Class) && r.Class != cloudprovider.ClassNotFound:
+		c.Until = p.now // the cloud will never do it: the machine is deleted instead
+	}
+	c.NotBefore = r.At.Add(p.retryAfter(r))
+	if !c.Until.After(p.now) {
+		c.NotBefore = time.Time{}
+	}
+	p.remember(ledger.Put(c))
+	p.noteClaim(c, r.Reason(), true, fmt.Sprintf("%s of %s failed: %s", name, c.Node, r.Err))
 }
 
 // unkeep takes back the decision how the instance goes, and the operation that was to bring its successor.

@@ -68,7 +68,7 @@ func (p *pass) settleLead(r cluster.Result) {
 
 // pausedByOwner tells whether the claim's owner wants it left where it is for now, and says why itself.
 func (p *pass) pausedByOwner(c ledger.Claim) bool {
-	return beforeDeletion(c) && slices.ContainsFunc(p.proposals, func(o plan.Proposal) bool {
+	return c.Reversible() && slices.ContainsFunc(p.proposals, func(o plan.Proposal) bool {
 		return o.Paused && o.Owner == c.Owner && o.Node.Key() == c.Node.Key()
 	})
 }

@@ -108,6 +108,11 @@ func Stays(pod *cluster.Pod, now time.Time) bool {
 	return (&Rules{now: now, rules: skips()}).Classify(pod).Class == Skip
 }
 
+// Belongs tells whether the pod belongs to its node, as those of DaemonSets and static pods do: nobody starts it elsewhere.
+func Belongs(pod *cluster.Pod) bool {
+	return (&Rules{rules: []rule{mirrorPod, daemonSetPod}}).Classify(pod).Class == Skip
+}
+
 // Overdue are the pods that are still on the node although their grace period is long over: nobody is left to end them.
 func Overdue(s *cluster.Snapshot, node string, now time.Time) []*cluster.Pod {
 	r := Rules{now: now}

@@ -79,7 +79,7 @@ func (d *door) UpdateNode(ctx context.Context, node *corev1.Node) (*corev1.Node,
 			d.log(Normal, "update of node %s: %v", node.Name, err)
 		case old.ResourceVersion != fresh.ResourceVersion:
 			d.log(Brief, "node %s: %s", node.Name, strings.Join(difference(old, fresh), ", "))
-			d.p.w.checker.nodeWritten(fresh)
+			d.p.w.checker.nodeWritten(old, fresh)
 		}
 		return fresh, err
 	})
@@ -176,6 +176,9 @@ func (d *door) EvictPod(ctx context.Context, namespace, name string, uid types.U
 // DeletePod implements api.Pods.
 func (d *door) DeletePod(ctx context.Context, namespace, name string, uid types.UID, graceSeconds *int64) error {
 	_, err := do(d, "DeletePod", func() (struct{}, error) {
+		if graceSeconds != nil && *graceSeconds == 0 {
+			d.p.w.checker.violated("the daemon deletes pod %s/%s without its grace", namespace, name)
+		}
 		taken := d.p.w.checker.taking(namespace, name)
 		err := d.store().DeletePod(ctx, namespace, name, uid, graceSeconds)
 		d.log(Brief, "deletes pod %s/%s%s%s", namespace, name, taken.from(), failure(err))

@@ -17,6 +17,7 @@ import (
 //   - no action of the daemon takes a pool's size outside its min and max;
 //   - ready pods never fall below a budget by what the daemon does to them;
 //   - when the daemon has an instance deleted or stopped, no pod that should have been evicted is left on it, unless it is dark;
+//   - no two pods of one identity run at a time (see machines.starts), no node is taken out of service whose machine is on, and the daemon never takes a pod's grace away;
 //   - a cordon that a person has set stays until a person takes it off;
 //   - the daemon comes to rest.
 //
@@ -68,7 +69,15 @@ func (c *checker) cordoned(node types.UID, on bool) {
 }
 
 // nodeWritten is called when the daemon has written a node.
-func (c *checker) nodeWritten(node *corev1.Node) {
+func (c *checker) nodeWritten(old, node *corev1.Node) {
+	if outOfService(node) && !outOfService(old) {
+		switch one := c.w.machines.at(node); {
+		case readyStatus(node) == corev1.ConditionTrue:
+			c.violated("the daemon takes node %s out of service, which is ready", node.Name)
+		case !c.w.machines.off(one):
+			c.violated("the daemon takes node %s out of service, and the cloud does not say that its machine is off", node.Name)
+		}
+	}
 	if c.cordons[node.UID] && !node.Spec.Unschedulable {
 		c.violated("the daemon took off the cordon that a person had set on node %s", node.Name)
 		delete(c.cordons, node.UID)

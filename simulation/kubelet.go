@@ -31,6 +31,7 @@ type kubelet struct {
 	w          *World
 	node, pool string
 	uid        types.UID
+	machine    *machine
 	// dark says that a test has switched the machine off, off that the cloud has.
 	dark, off bool
 	// cut is until when the kubelet can't reach the API after an outage.
@@ -83,7 +84,7 @@ func (ks *kubelets) sawNode(c Change, node *corev1.Node) {
 		k = &kubelet{
 			w: ks.w, node: node.Name, uid: node.UID, beats: ks.w.elapsed,
 			readyAt: ks.w.elapsed + ks.w.between(ks.w.timing.NodeReady, "ready/"+node.Name), work: map[types.UID]*task{},
-			rebooted: node.Annotations[kwok.RebootedAnnotation], pool: node.Labels[kwok.PoolLabel],
+			rebooted: node.Annotations[kwok.RebootedAnnotation], pool: node.Labels[kwok.PoolLabel], machine: ks.w.machines.at(node),
 		}
 		k.held = ks.holds[k.pool] && k.pool != ""
 		k.status = alarm{w: ks.w, who: "kubelet/" + node.Name, needsAPI: true, run: k.post}
@@ -103,9 +104,17 @@ func (ks *kubelets) sawNode(c Change, node *corev1.Node) {
 	if at := node.Annotations[kwok.RebootedAnnotation]; at != k.rebooted {
 		k.rebooted = at
 		k.dark = false
+		k.restart()
 		ks.w.Log.add(Brief, "node %s has rebooted", node.Name)
 	}
 	k.check()
+}
+
+// restart is what a machine forgets when its power was cut and came back.
+func (k *kubelet) restart() {
+	k.machine.dark = false
+	k.w.machines.lost(k.machine)
+	k.w.disks.restarted(k.node)
 }
 
 // look makes the kubelet of a node go through its pods again.

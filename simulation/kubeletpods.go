@@ -16,6 +16,7 @@ func (k *kubelet) see(pod *corev1.Pod) {
 	t := k.work[pod.UID]
 	b := k.w.workloads.of(pod)
 	switch {
+	case pod.DeletionTimestamp != nil && ended(pod): // finalizers hold it, and nothing runs any more
 	case pod.DeletionTimestamp != nil:
 		takes := min(k.or(b.Stop, k.w.timing.PodStop, "stop/"+pod.Name), seconds(*pod.DeletionGracePeriodSeconds))
 		if t != nil && t.it.waiting() && t.ending && t.it.at <= k.w.elapsed+takes {
@@ -23,6 +24,7 @@ func (k *kubelet) see(pod *corev1.Pod) {
 		}
 		k.plan(pod, takes, true, k.finish)
 	case t != nil && t.it.waiting():
+	case pod.Status.Phase == corev1.PodPending && !k.w.disks.ready(pod):
 	case pod.Status.Phase == corev1.PodPending:
 		k.plan(pod, k.or(b.Start, k.w.timing.PodStart, "start/"+pod.Name), false, k.start)
 	case pod.Status.Phase == corev1.PodRunning && podReady(pod) != k.shouldBeReady(pod):
@@ -68,6 +70,8 @@ func (k *kubelet) start(pod *corev1.Pod) {
 		}
 		setPodCondition(c, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: "ContainersNotReady"}, now)
 	})
+	k.w.disks.mount(pod)
+	k.w.machines.starts(k.machine, pod)
 	k.w.Log.add(Full, "pod %s runs on %s", cluster.Key(pod), k.node)
 }
 
@@ -90,10 +94,21 @@ func (k *kubelet) succeed(pod *corev1.Pod) {
 		c.Status.Phase = corev1.PodSucceeded
 		setPodCondition(c, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: "PodCompleted"}, k.w.Store.now())
 	})
+	k.ends(pod)
 	k.w.Log.add(Normal, "pod %s on %s has ended well", cluster.Key(pod), k.node)
 }
 
 func (k *kubelet) finish(pod *corev1.Pod) {
 	k.w.Log.add(Normal, "pod %s is gone from %s", cluster.Key(pod), k.node)
+	k.ends(pod)
+	if len(pod.Finalizers) > 0 {
+		pod = change(k.w.Store, pod, func(c *corev1.Pod) { c.Status.Phase = corev1.PodFailed })
+	}
 	remove(k.w.Store, pod)
+}
+
+// ends is what the end of a pod's containers means beneath the API.
+func (k *kubelet) ends(pod *corev1.Pod) {
+	k.w.disks.unmount(pod)
+	k.w.machines.ends(k.machine, pod)
 }

@@ -42,6 +42,9 @@ func (w *World) cordon(name string, on bool) {
 // DeleteNode deletes the Node object, and leaves the machine alone.
 func (w *World) DeleteNode(name string) {
 	w.Log.add(Brief, "somebody deletes node %s", name)
+	if k := w.kubelets.of[name]; k != nil {
+		w.machines.lost(k.machine) // from here on two of one identity are that person's doing
+	}
 	remove(w.Store, must(find[*corev1.Node](w.Store, "", name)))
 }
 
@@ -64,6 +67,15 @@ func (w *World) annotate(name, key, value string) {
 // running. A reboot brings it back.
 func (w *World) GoDark(node string) {
 	k := w.kubelet(node)
+	k.dark, k.machine.dark = true, true
+	w.machines.lost(k.machine)
+	k.check()
+}
+
+// Hang kills the node's kubelet alone: nothing in the API tells it from a machine that is off, but its containers run on until the machine is stopped.
+func (w *World) Hang(node string) {
+	w.Log.add(Brief, "the kubelet of %s hangs, and its containers run on", node)
+	k := w.kubelet(node)
 	k.dark = true
 	k.check()
 }
@@ -72,6 +84,9 @@ func (w *World) GoDark(node string) {
 func (w *World) Revive(node string) {
 	w.Log.add(Brief, "node %s is back", node)
 	k := w.kubelet(node)
+	if k.machine.dark {
+		k.restart()
+	}
 	k.dark = false
 	k.check()
 }
@@ -224,4 +239,14 @@ func (w *World) WriteConfigMap(namespace, name string, data map[string]string) {
 		return
 	}
 	must(create(w.Store, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Data: data}))
+}
+
+// SwitchOn has the cloud switch on the node's machine again, by hand: it boots with nothing on it.
+func (w *World) SwitchOn(node string) {
+	w.Log.add(Brief, "somebody switches on the machine of %s", node)
+	object := must(find[*corev1.Node](w.Store, "", node))
+	group := must(w.cloud.group(object.Labels[kwok.PoolLabel])).(cloudprovider.Rebooter)
+	if err := group.RebootNode(context.Background(), object); err != nil {
+		panic(fmt.Sprintf("simulation: %v", err))
+	}
 }

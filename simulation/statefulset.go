@@ -60,7 +60,7 @@ func (s *statefulSets) scale(set *appsv1.StatefulSet) {
 		name := fmt.Sprintf("%s-%d", set.Name, i)
 		pod, err := find[*corev1.Pod](s.w.Store, set.Namespace, name)
 		if err != nil {
-			s.w.createPod(set, "StatefulSet", name, set.Spec.Template)
+			s.w.createPod(set, "StatefulSet", name, s.withDisks(set, name))
 			return
 		}
 		if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
@@ -79,4 +79,17 @@ func (s *statefulSets) scale(set *appsv1.StatefulSet) {
 	if pod, err := find[*corev1.Pod](s.w.Store, set.Namespace, fmt.Sprintf("%s-%d", set.Name, last)); err == nil && pod.DeletionTimestamp == nil {
 		s.w.Store.deletePod(pod, nil)
 	}
+}
+
+// withDisks is the template of one pod, with the claims of its own, which are made with the first pod of that name and outlive it.
+func (s *statefulSets) withDisks(set *appsv1.StatefulSet, pod string) corev1.PodTemplateSpec {
+	template := *set.Spec.Template.DeepCopy()
+	for _, claim := range set.Spec.VolumeClaimTemplates {
+		name := claim.Name + "-" + pod
+		s.w.addDisk(set.Namespace, name)
+		template.Spec.Volumes = append(template.Spec.Volumes, corev1.Volume{Name: claim.Name, VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name},
+		}})
+	}
+	return template
 }

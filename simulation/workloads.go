@@ -24,6 +24,8 @@ type Workload struct {
 	CPU, Memory string
 	// Labels of the pods; app=<name> is added, and is the selector.
 	Labels map[string]string
+	// Disk gives each pod of a StatefulSet a disk of its own, which only one node can have at a time.
+	Disk bool
 	// Shape changes the pod template as it likes, after all else is filled in.
 	Shape func(*corev1.PodTemplateSpec)
 	// MinAvailable or MaxUnavailable, as number or percent, make a budget of the same name; none if both are empty.
@@ -123,10 +125,11 @@ func (w *World) Deploy(o Workload) *appsv1.ReplicaSet {
 
 // DeployStateful makes a StatefulSet: its pods have the names <name>-0, <name>-1 and so on, and never exist twice.
 func (w *World) DeployStateful(o Workload) *appsv1.StatefulSet {
-	set := must(create(w.Store, &appsv1.StatefulSet{
-		ObjectMeta: o.meta(),
-		Spec:       appsv1.StatefulSetSpec{Replicas: ptr.To(int32(o.Replicas)), Selector: o.selector(), Template: o.template()},
-	}))
+	spec := appsv1.StatefulSetSpec{Replicas: ptr.To(int32(o.Replicas)), Selector: o.selector(), Template: o.template()}
+	if o.Disk {
+		spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}}}
+	}
+	set := must(create(w.Store, &appsv1.StatefulSet{ObjectMeta: o.meta(), Spec: spec}))
 	w.workloads.behaviour[set.UID] = o.Behaviour
 	w.budget(o)
 	w.Log.add(Brief, "statefulset %s/%s created with %d replicas", set.Namespace, set.Name, o.Replicas)

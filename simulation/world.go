@@ -94,6 +94,8 @@ type World struct {
 	scheduler *scheduler
 	cloud     *cloud
 	workloads *workloads
+	disks     *attachDetach
+	machines  *machines
 	outage    outage
 	trouble   Trouble
 	// met counts the faults that were met; see [World.Met].
@@ -126,6 +128,7 @@ func New(o Options) *World {
 	w.Log = &Log{level: o.Level, live: o.Live, now: func() time.Duration { return w.elapsed }}
 	w.Store = NewStore(w.Clock())
 	w.workloads = newWorkloads(w)
+	w.disks, w.machines = newAttachDetach(w), newMachines(w)
 	w.kubelets = newKubelets(w)
 	w.lifecycle = newLifecycle(w)
 	if o.Engine == nil {
@@ -136,7 +139,7 @@ func New(o Options) *World {
 	w.host = newHost(w)
 	w.actors = []actor{
 		w.workloads, newReplicaSets(w), newStatefulSets(w), newDaemonSets(w), newDisruption(w), w.kubelets, w.lifecycle,
-		newTaintEviction(w), newPodGC(w), w.scheduler, w.checker,
+		newTaintEviction(w), newPodGC(w), w.disks, w.scheduler, w.checker,
 	}
 	w.Store.Subscribe(w.changed)
 	w.cloud = newCloud(w, o.Cloud)

@@ -136,6 +136,10 @@ var list = []Entry{
 
 	{WaitingForReplacement, Reports, "The replacement is not ready yet.", ""},
 	{Draining, Reports, "The node's pods are being evicted.", ""},
+	{StoppingMachine, Reports, "The node's kubelet is dead, and its machine is being switched off before anything that it holds is given to others.", ""},
+	{ConfirmedOff, Reports, "A direct look at the cloud confirmed that the machine is off.", ""},
+	{NotConfirmedOff, Reports, "The cloud did not confirm in time that the machine is off; it is deleted instead, and its absence is the confirmation.", "Look at the machine at the cloud."},
+	{MachineBack, Reports, "A machine that was taken for dead is alive again before it was deleted; it is treated like any other.", ""},
 	{WaitingForPods, Reports, "Evicted pods are still ending.", ""},
 	{WaitingForVolumes, Reports, "The node's pods are gone, and their volumes are still being detached.", "If that takes long, look at the storage driver."},
 	{DrainForced, Acts, "The drain took longer than allowed, and its last pods are deleted past their budgets, as was asked for.", ""},

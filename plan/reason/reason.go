@@ -193,6 +193,10 @@ const (
 // Progress of what was let through, and its faults.
 const (
 	WaitingForReplacement Reason = "WaitingForReplacement"
+	StoppingMachine       Reason = "StoppingMachine"
+	ConfirmedOff          Reason = "ConfirmedOff"
+	NotConfirmedOff       Reason = "NotConfirmedOff"
+	MachineBack           Reason = "MachineBack"
 	Draining              Reason = "Draining"
 	WaitingForPods        Reason = "WaitingForPods"
 	WaitingForVolumes     Reason = "WaitingForVolumes"

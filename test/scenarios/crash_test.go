@@ -30,6 +30,18 @@ func TestADaemonThatCrashesAtAnyWriteComesToTheSameRest(t *testing.T) {
 			4, 3,
 		},
 		{
+			"the repair of a dead kubelet", func(p *kwok.Pool) { p.StopDelay = 15 * time.Second },
+			func(s *story) {
+				s.DeployStateful(simulation.Workload{Name: "db", Replicas: 1, CPU: "1", Memory: "1Gi", Disk: true})
+				s.until("db runs", 5*time.Minute, func() bool { return s.running("db") == 1 })
+				s.Hang(s.Pods("db")[0].Spec.NodeName)
+			},
+			func(s *story) bool {
+				return s.there("general-4") && s.running("db") == 1 && s.ready("general") == 3 && len(s.nodes("general")) == 3
+			},
+			4, 3,
+		},
+		{
 			"a rollout", old,
 			func(s *story) { s.SetVersion("general", "v1.36.3") },
 			func(s *story) bool { return s.current("general", "v1.36.3", 3) },
