@@ -170,7 +170,14 @@ func (f *flags) addAutoscaler(fs *pflag.FlagSet) {
 }
 
 func (f *flags) addHealer(fs *pflag.FlagSet) {
-	h := &f.config.Healer
+	h, d := &f.config.Healer, &f.config.Arbiter.Fencing
+	fs.DurationVar(&d.DrainTimeout, "heal-drain-timeout", d.DrainTimeout, "how long evictions are tried on a node whose kubelet is dead, before its machine is stopped")
+	fs.DurationVar(&d.StopTimeout, "heal-stop-timeout", d.StopTimeout,
+		"how long such a machine may take until the cloud confirms that it is off, before it is deleted instead")
+	fs.DurationVar(&d.ReleaseTimeout, "heal-release-timeout", d.ReleaseTimeout,
+		"how long Kubernetes may take until the pods of a machine that is off are gone, before they are no longer waited for")
+	fs.DurationVar(&d.DetachTimeout, "heal-detach-timeout", d.DetachTimeout,
+		"how long the volumes of a machine that is off may take to be detached once its pods are gone, before their VolumeAttachments are deleted")
 	fs.Duration("heal-unhealthy-after", 5*time.Minute, "how long a node may be seen to be not ready before it is repaired")
 	fs.Duration("heal-unregistered-after", 0,
 		"how long a running machine may take to register a node before it is replaced; 0 means the pool's time of --max-node-provision-time")

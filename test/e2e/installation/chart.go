@@ -44,7 +44,7 @@ func QuickTimers() []string {
 	return []string{
 		"--scale-down-unneeded-time=6s", "--scale-down-unready-time=12s", "--scale-down-delay-after-add=6s", "--scale-down-delay-after-failure=2s",
 		"--node-delete-delay-after-taint=1s", "--max-node-provision-time=60s", "--scan-interval=2s", "--cloud-scan-interval=1s",
-		"--heal-unhealthy-after=6s", "--v=2",
+		"--heal-unhealthy-after=6s", "--heal-drain-timeout=3s", "--heal-detach-timeout=6s", "--v=2",
 	}
 }
 

@@ -48,6 +48,8 @@ func (s *Stage) clear() {
 	c, all := s.Plane.Client(), metav1.ListOptions{}
 	usual, now := metav1.DeleteOptions{}, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}
 	_ = c.AppsV1().Deployments(namespace).DeleteCollection(ctx, usual, all)
+	_ = c.AppsV1().StatefulSets(namespace).DeleteCollection(ctx, usual, all)
+	_ = c.StorageV1().VolumeAttachments().DeleteCollection(ctx, now, all)
 	_ = c.PolicyV1().PodDisruptionBudgets(namespace).DeleteCollection(ctx, usual, all)
 	_ = c.AppsV1().ReplicaSets(namespace).DeleteCollection(ctx, usual, all)
 	_ = c.CoreV1().Events(namespace).DeleteCollection(ctx, usual, all)

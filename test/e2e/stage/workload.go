@@ -104,3 +104,22 @@ func isReady(pod *corev1.Pod) bool {
 	}
 	return false
 }
+
+// DeployStateful makes a StatefulSet whose pods ask for that much CPU and 64Mi.
+func (s *Stage) DeployStateful(name string, replicas int32, cpu string) {
+	s.T.Helper()
+	labels, grace := map[string]string{appLabel: name}, int64(30)
+	_, err := s.Plane.Client().AppsV1().StatefulSets(namespace).Create(s.T.Context(), &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: appsv1.StatefulSetSpec{
+			Replicas: &replicas, Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
+				TerminationGracePeriodSeconds: &grace,
+				Containers: []corev1.Container{{Name: "app", Image: "app", Resources: corev1.ResourceRequirements{
+					Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse("64Mi")},
+				}}},
+			}},
+		},
+	}, metav1.CreateOptions{})
+	s.must(err)
+}
