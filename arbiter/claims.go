@@ -44,6 +44,9 @@ func (p *pass) advance() {
 		if c.Reversible() && p.opts.Mode == Protect && c.Owner != ledger.Healer {
 			c = p.abort(c, reason.ProtectMode, "the daemon only adds capacity and repairs")
 		}
+		if v := p.excluded(c.Owner, c.Pool, c.Node); v != nil && c.Reversible() {
+			c = p.abort(c, reason.Excluded, v.message)
+		}
 		v := p.pauses(c)
 		byOwner := p.pausedByOwner(c)
 		c = p.stopClock(c, v != nil || byOwner)

@@ -16,8 +16,8 @@ import (
 // RequestsName is the ConfigMap in the daemon's namespace in which people ask for something. The daemon only reads it. Each key is one request:
 //
 //	rack-move: |
-//	  request: pause              # or heal-now
-//	  jobs: [heal, upgrade]       # for pause: autoscale, heal, upgrade; all three if it is left out
+//	  request: pause              # or exclude, or heal-now
+//	  jobs: [heal, upgrade]       # for pause and exclude: autoscale, heal, upgrade; all three if it is left out
 //	  pool: web                   # one pool, or with node: one node; neither is the whole cluster
 //	  reason: the rack is moved on Saturday
 //	  until: 2026-11-22T06:00:00Z # when it ends by itself; never if it is left out
@@ -31,6 +31,8 @@ type RequestKind string
 const (
 	// PauseRequest stops jobs: nothing new is begun, and what is under way stays where it is.
 	PauseRequest RequestKind = "pause"
+	// ExcludeRequest leaves a node or pool out: nothing is begun, what can be undone is undone, and it holds also for what the cloud takes anyway.
+	ExcludeRequest RequestKind = "exclude"
 	// HealNowRequest asks for the repair of a node, sick or not. It takes no other path than any repair; with force, breakers don't hold it.
 	HealNowRequest RequestKind = "heal-now"
 )
@@ -40,7 +42,7 @@ type Request struct {
 	// Key is the request's key in the ConfigMap.
 	Key  string
 	Kind RequestKind
-	// Jobs are those that are paused.
+	// Jobs are those that are paused, or from which it is excluded.
 	Jobs []ledger.Owner
 	// Pool and Node say what it is about; both empty is the whole cluster.
 	Pool, Node string
@@ -55,7 +57,7 @@ type Request struct {
 // Holds tells whether the job of that owner is paused on a node of the pool.
 func (r Request) Holds(owner ledger.Owner, pool, node string, now time.Time) bool {
 	switch {
-	case r.Kind != PauseRequest || r.Ended(now) || !slices.Contains(r.Jobs, owner):
+	case r.Kind != PauseRequest && r.Kind != ExcludeRequest || r.Ended(now) || !slices.Contains(r.Jobs, owner):
 		return false
 	case r.Node != "":
 		return r.Node == node
@@ -65,6 +67,24 @@ func (r Request) Holds(owner ledger.Owner, pool, node string, now time.Time) boo
 
 // Ended tells whether the request's time is over.
 func (r Request) Ended(now time.Time) bool { return !r.Until.IsZero() && !now.Before(r.Until) }
+
+// HealNowLasts is for how long a repair that was asked for may begin where nothing else is said, and HealNowLimit at most.
+const (
+	HealNowLasts = time.Hour
+	HealNowLimit = 24 * time.Hour
+)
+
+// Expires is when a repair that was asked for, and has not begun, is no longer begun.
+func (r Request) Expires() time.Time {
+	limit := r.Asked.Add(HealNowLimit)
+	switch {
+	case r.Until.IsZero():
+		return r.Asked.Add(HealNowLasts)
+	case r.Until.After(limit):
+		return limit
+	}
+	return r.Until
+}
 
 // Says is the request in words.
 func (r Request) Says() string {
@@ -162,10 +182,16 @@ func readRequest(text string) (Request, error) {
 	case PauseRequest:
 		r.Jobs, err = jobsOf(t.Jobs)
 		return r, err
+	case ExcludeRequest:
+		if r.Node == "" && r.Pool == "" {
+			return Request{}, errors.New("node or pool: what is to be left out is missing; to stop a job in the whole cluster write pause")
+		}
+		r.Jobs, err = jobsOf(t.Jobs)
+		return r, err
 	case HealNowRequest:
 		return r, checkHealNow(r, t.Jobs)
 	}
-	return Request{}, fmt.Errorf("request: %q is not known: write pause or heal-now", t.Request)
+	return Request{}, fmt.Errorf("request: %q is not known: write pause, exclude or heal-now", t.Request)
 }
 
 func moment(field, text string) (time.Time, error) {

@@ -70,6 +70,7 @@ func New(opts Options) *Healer { return &Healer{opts: opts} }
 // blind. Replacing the fleet is wrong in both cases: then nothing is begun, nothing is withdrawn, and no clock counts.
 func (h *Healer) Decide(s *cluster.Snapshot, now time.Time) plan.Decision {
 	p := h.open(s, now)
+	p.readRequests()
 	p.lookAtPools()
 	subjects, outsiders := p.survey()
 	for _, subject := range subjects {
@@ -91,6 +92,7 @@ func (h *Healer) open(s *cluster.Snapshot, now time.Time) *pass {
 	p.operations = s.Ledger.Operations()
 	p.breakers = s.Ledger.Breakers()
 	p.blind = p.seesNoLease()
+	p.asked = map[string]cluster.Request{}
 	return p
 }
 
@@ -107,6 +109,8 @@ type pass struct {
 	operations []ledger.Operation
 	breakers   []ledger.Breaker
 	blind      bool
+	// asked are the requests for repairs that are to be honoured, by the names of their nodes.
+	asked map[string]cluster.Request
 }
 
 // subject is one instance with its node: either may be missing, not both.
@@ -156,7 +160,8 @@ func (p *pass) plainlyWell(x subject) bool {
 	}
 	_, open := p.incidents[x.ref.Key()]
 	_, claimed := p.claims.on[x.ref.Key()]
-	return !open && !claimed
+	_, asked := p.asked[x.node.Name]
+	return !open && !claimed && !asked
 }
 
 // isThere tells whether a node or an instance of a pool is left of what an incident is about.
@@ -189,6 +194,9 @@ func (p *pass) look(x subject) {
 		return
 	}
 	found := p.diagnose(x)
+	if p.obey(x, found) {
+		return
+	}
 	incident, open := p.incidents[x.ref.Key()]
 	if p.blind && (open || found.health == sick) {
 		found = finding{health: doubtful, sign: reason.StaleView, message: blindMessage(p.opts.BlindAfter)}

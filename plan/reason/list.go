@@ -80,6 +80,12 @@ var list = []Entry{
 	{CannotReplaceAtMin, Holds, "The pool is at min = max, and its provider can neither replace nor delete without shrinking.", "Raise max by one."},
 	{ReplacementFailed, Holds, "The replacement did not become ready in time; the repair waits before it tries again.", ""},
 
+	{HealNow, Acts, "A person asked for the repair of the node, in the ConfigMap poolkeeper-requests.", ""},
+	{HealNowWaits, Holds, "A person asked for a repair that can't be proposed yet; the message says what it waits for.", ""},
+	{HealNowDone, Reports, "The repair that a person asked for has been begun, once; the message says what became of it.", "Take the request out of the ConfigMap poolkeeper-requests."},
+	{HealNowExpired, Reports, "The repair that a person asked for was not begun in its time, and will not be.", "Ask again, or take the request out of the ConfigMap poolkeeper-requests."},
+	{Excluded, Holds, "A person has excluded the node or pool: it is left as it is, and what was under way is undone.", "Take the request out of the ConfigMap poolkeeper-requests."},
+
 	{VersionBehind, Acts, "The node's kubelet is older than the pool's target version.", ""},
 	{VersionWanted, Acts, "The provider's template of the pool has another version than the pool's target.", ""},
 	{Current, Reports, "Every node of the pool has the target version.", ""},

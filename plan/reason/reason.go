@@ -127,6 +127,11 @@ const (
 	Recovering         Reason = "Recovering"
 	ProviderUnknown    Reason = "ProviderUnknown"
 	CannotReplaceAtMin Reason = "CannotReplaceAtMin"
+	HealNow            Reason = "HealNow"
+	HealNowWaits       Reason = "HealNowWaits"
+	HealNowDone        Reason = "HealNowDone"
+	HealNowExpired     Reason = "HealNowExpired"
+	Excluded           Reason = "Excluded"
 	ReplacementFailed  Reason = "ReplacementFailed"
 )
 
