@@ -57,7 +57,9 @@ func TestARequestThatIsNotHonouredSaysWhy(t *testing.T) {
 	s.Run(3 * time.Minute)
 	nodes := s.nodes("general")
 	at := func(d time.Duration) string { return s.Now().Add(d).UTC().Format(time.RFC3339) }
-	ask := func(node, asked, more string) string { return "request: heal-now\nnode: " + node + "\nasked: " + asked + "\n" + more }
+	ask := func(node, asked, more string) string {
+		return "request: heal-now\nnode: " + node + "\nasked: " + asked + "\n" + more
+	}
 	s.Annotate(nodes[1].Name, "poolkeeper.io/heal", "off")
 	s.requests(map[string]string{
 		"expired":  ask(nodes[0].Name, at(-2*time.Minute), "until: "+at(-time.Minute)+"\n"),

@@ -152,14 +152,17 @@ func (c *ControlPlane) schedulerFlags() []string {
 	}
 }
 
-// kwokFlags leave out nodes with [kwok.OffLabel]. The selection must be by label: the API server tells a watcher with a label selector that
+// kwokFlags leave out nodes with [kwok.OffLabel], and those of fleets, which have a process of their own (see [ControlPlane.Fleet]). The selection must be by label: the API server tells a watcher with a label selector that
 // an object which no longer matches was deleted, so kwok lets go of the node at once, its lease and its pods included. Annotations are
 // selected inside kwok, which doesn't notice when one is taken away.
-func (c *ControlPlane) kwokFlags() []string {
+func (c *ControlPlane) kwokFlags() []string { return c.kubeletFlags("!" + FleetLabel) }
+
+// kubeletFlags are those of a kwok process for the nodes of a label selector.
+func (c *ControlPlane) kubeletFlags(selector string) []string {
 	return []string{
 		"--kubeconfig=" + c.Kubeconfig(Kwok), "--config=" + c.file("stages.yaml"),
 		"--manage-nodes-with-annotation-selector=" + kwok.ManagedAnnotation + "=" + kwok.ManagedValue,
-		"--manage-nodes-with-label-selector=!" + kwok.OffLabel,
+		"--manage-nodes-with-label-selector=!" + kwok.OffLabel + "," + selector,
 		"--node-lease-duration-seconds=" + seconds(c.options.Timers.NodeLease),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
+	"github.com/poolkeeper/poolkeeper/test/e2e/process"
 )
 
 // Annotations on a Pod that slow kwok down, each a Go duration such as "5s". Without them everything happens at once.
@@ -20,6 +21,19 @@ const (
 	// StopAfterAnnotation is the time from the deletion to the end of the containers, whatever the grace period.
 	StopAfterAnnotation = "poolkeeper.io/kwok-stop-after"
 )
+
+// FleetLabel on a Node names the kwok process that plays its kubelet; see [ControlPlane.Fleet]. It is to be on the node from the beginning.
+const FleetLabel = "poolkeeper.io/kwok-fleet"
+
+// Fleet starts the kubelets of all nodes with that value of [FleetLabel]: a kwok process of their own. When it is ended (Kill), all their leases expire at the same moment
+// and for real, with nothing in the API that tells why; [ControlPlane.Restart] brings them back.
+func (c *ControlPlane) Fleet(ctx context.Context, name string) (*process.Process, error) {
+	path, err := Tool(ctx, "kwok", Kubelets)
+	if err != nil {
+		return nil, err
+	}
+	return c.Run(Kubelets+"-"+name, path, c.kubeletFlags(FleetLabel+"="+name)...)
+}
 
 // KillNode switches the machine of a node off: its lease is no longer renewed, its status no longer posted, and its pods' containers neither
 // start nor stop. The node becomes Unknown after [Timers.NodeMonitorGrace].
