@@ -80,6 +80,7 @@ func (b *bench) Pass(context.Context, time.Time, plan.Plan, *cluster.Snapshot) {
 func (b *bench) Step(step plan.Step, r cluster.Result, _ time.Duration) {
 	b.note("did %s %s", step.Do, r.Err)
 }
+func (b *bench) Read(string, time.Duration, string)           {}
 func (b *bench) Saved(error)                                  {}
 func (b *bench) Trouble(_ time.Time, doing string, err error) { b.note("could not %s: %v", doing, err) }
 

@@ -43,6 +43,8 @@ type Reporter interface {
 	Pass(ctx context.Context, now time.Time, p plan.Plan, s *cluster.Snapshot)
 	Step(step plan.Step, result cluster.Result, took time.Duration)
 	Saved(err error)
+	// Read tells how a read of a provider ended; err is empty if it went well.
+	Read(provider string, took time.Duration, err string)
 	Trouble(now time.Time, doing string, err error)
 }
 
@@ -180,7 +182,9 @@ func (d *Daemon) readOne(i int) {
 	d.reads[i].under, d.reads[i].again = true, false
 	s, provider := d.cluster.Snapshot(), d.parts.Providers[i]
 	d.parts.Spawn(func(ctx context.Context) Delivery {
+		begun := d.parts.Now()
 		observed := d.reader.read(ctx, provider, s, d.parts.Now)
+		d.parts.Reporter.Read(observed.Provider, d.parts.Now().Sub(begun), observed.Err)
 		return func(now time.Time) { d.observed(now, i, observed) }
 	})
 }
@@ -332,19 +336,10 @@ func (d *Daemon) ended(now time.Time, step plan.Step, result cluster.Result) {
 	if result.Err != "" {
 		d.failed[step.ID] = now.Add(max(result.RetryAfter, d.parts.Arbiter.RetryAfter))
 	}
-	if asksCloud(step.Do) {
+	if step.Do.AsksProvider() {
 		d.wake.readSoon(now) // whatever was done, the provider's view is to be read anew
 	}
 	d.Apply(now, cluster.StepEnded{Result: result})
-}
-
-// asksCloud tells whether a step changes something at a provider.
-func asksCloud(do plan.Do) bool {
-	switch do {
-	case plan.Increase, plan.Decrease, plan.Stop, plan.DeleteInstance, plan.ReplaceInstance, plan.ChangeVersion, plan.UpgradePool, plan.UpgradeMasters:
-		return true
-	}
-	return false
 }
 
 // String says where the daemon is, for a log line.

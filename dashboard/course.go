@@ -9,6 +9,7 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/report"
 )
 
 // Sample is one moment of the chart, over all nodes that belong to a pool.
@@ -78,20 +79,20 @@ func (c *course) since(t time.Time) []Sample {
 }
 
 func (d *Dashboard) sample(now time.Time, p *plan.Plan, s *cluster.Snapshot) Sample {
-	d.weigh(s)
+	loads := d.loads.Of(s)
 	sample := Sample{Time: now.UTC(), Pending: s.Pending.Len()}
 	var demand, capacity int64
 	for _, row := range s.Rows {
 		if s.PoolAt(row) == nil {
 			continue
 		}
-		demand += d.loads[row].cpuAsked
+		demand += loads[row].CPUAsked
 		if cluster.IsReady(row.Node) {
-			capacity += d.loads[row].cpu
+			capacity += loads[row].CPU
 		}
 	}
 	for pod := range s.Pending.Values() {
-		cpu, _ := asked(pod)
+		cpu, _ := report.Asked(pod)
 		demand += cpu
 	}
 	for _, line := range p.Pools {

@@ -37,7 +37,7 @@ type Dashboard struct {
 	course course
 
 	mu      sync.Mutex
-	loads   map[*cluster.Row]load
+	loads   report.Loads
 	drawn   *frame
 	readers int
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/component-helpers/resource"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
@@ -45,19 +44,6 @@ type frame struct {
 	cells map[string]string
 }
 
-// load is what a node has to give, and what its pods request of that: thousandths of a CPU, and bytes.
-type load struct{ cpu, memory, cpuAsked, memoryAsked int64 }
-
-func (l load) used() int64 {
-	share := func(part, whole int64) int64 {
-		if whole <= 0 {
-			return 0
-		}
-		return 100 * part / whole
-	}
-	return min(100, max(share(l.cpuAsked, l.cpu), share(l.memoryAsked, l.memory)))
-}
-
 // frameOf is the frame of a view; it is made once for all who look.
 func (d *Dashboard) frameOf(v report.View) (*frame, error) {
 	d.mu.Lock()
@@ -83,7 +69,7 @@ func (d *Dashboard) frameOf(v report.View) (*frame, error) {
 
 // cells are the nodes of each pool in the order of zones and names.
 func (d *Dashboard) cells(p *plan.Plan, s *cluster.Snapshot) map[string][]Cell {
-	d.weigh(s)
+	loads := d.loads.Of(s)
 	versions := map[string]string{}
 	cells := map[string][]Cell{}
 	for _, line := range p.Pools {
@@ -115,7 +101,7 @@ func (d *Dashboard) cells(p *plan.Plan, s *cluster.Snapshot) map[string][]Cell {
 		}
 		key := cluster.Ref(row.Node).Key()
 		cell := Cell{
-			Name: row.Node.Name, State: ready, Used: d.loads[row].used(), Cordoned: row.Node.Spec.Unschedulable, Zone: row.Node.Labels[corev1.LabelTopologyZone],
+			Name: row.Node.Name, State: ready, Used: loads[row].Used(), Cordoned: row.Node.Spec.Unschedulable, Zone: row.Node.Labels[corev1.LabelTopologyZone],
 			Old: versions[row.Pool] != "" && row.Node.Status.NodeInfo.KubeletVersion != versions[row.Pool],
 		}
 		switch {
@@ -137,32 +123,4 @@ func (d *Dashboard) cells(p *plan.Plan, s *cluster.Snapshot) map[string][]Cell {
 		slices.SortStableFunc(list, func(a, b Cell) int { return strings.Compare(a.Zone, b.Zone) })
 	}
 	return cells
-}
-
-// weigh finds out the load of every node whose row is another than before.
-func (d *Dashboard) weigh(s *cluster.Snapshot) {
-	fresh := make(map[*cluster.Row]load, len(s.Rows))
-	for _, row := range s.Rows {
-		known, ok := d.loads[row]
-		if !ok {
-			known = loadOf(row)
-		}
-		fresh[row] = known
-	}
-	d.loads = fresh
-}
-
-func loadOf(row *cluster.Row) load {
-	l := load{cpu: row.Node.Status.Allocatable.Cpu().MilliValue(), memory: row.Node.Status.Allocatable.Memory().Value()}
-	for _, pod := range row.Pods {
-		cpu, memory := asked(pod)
-		l.cpuAsked += cpu
-		l.memoryAsked += memory
-	}
-	return l
-}
-
-func asked(pod *cluster.Pod) (cpu, memory int64) {
-	request := resource.PodRequests(pod.Object(), resource.PodResourcesOptions{})
-	return request.Cpu().MilliValue(), request.Memory().Value()
 }

@@ -210,6 +210,15 @@ const (
 	SetAside Do = "SetAside"
 )
 
+// AsksProvider tells whether a step changes something at a provider.
+func (d Do) AsksProvider() bool {
+	switch d {
+	case Increase, Decrease, Stop, DeleteInstance, ReplaceInstance, ChangeVersion, UpgradePool, UpgradeMasters:
+		return true
+	}
+	return false
+}
+
 // Step is one thing to do now.
 type Step struct {
 	// ID is the same in every pass for the same thing, so that a step that is still running isn't started twice.

@@ -2,7 +2,9 @@ package report
 
 import (
 	"strings"
+	"time"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/plan"
 )
 
@@ -15,11 +17,13 @@ type series struct {
 
 // gauges adds up series; those of equal name and labels become one.
 type gauges struct {
-	all   []series
-	index map[string]int
+	all    []series
+	index  map[string]int
+	capped func(name string, labels []string) []string
 }
 
 func (g *gauges) add(name string, value float64, labels ...string) {
+	labels = g.capped(name, labels)
 	key := name + "\x00" + strings.Join(labels, "\x00")
 	if i, ok := g.index[key]; ok {
 		g.all[i].value += value
@@ -30,21 +34,34 @@ func (g *gauges) add(name string, value float64, labels ...string) {
 }
 
 // flag sets a series that is 1 however often it is set.
-func (g *gauges) flag(name string, labels ...string) {
+func (g *gauges) flag(name string, labels ...string) { g.most(name, 1, labels...) }
+
+// most sets a series to the largest of its values: moments don't add up, where pools share a series.
+func (g *gauges) most(name string, value float64, labels ...string) {
+	labels = g.capped(name, labels)
 	g.add(name, 0, labels...)
-	g.all[g.index[name+"\x00"+strings.Join(labels, "\x00")]].value = 1
+	s := &g.all[g.index[name+"\x00"+strings.Join(labels, "\x00")]]
+	s.value = max(s.value, value)
 }
 
-// gaugesOf are all gauges of a view.
-func gaugesOf(v View, version string) []series {
-	g := &gauges{index: map[string]int{}}
-	g.add(buildInfo, 1, version)
+// moment sets a series to a time, in seconds since 1970; there is none for no time.
+func (g *gauges) moment(name string, at time.Time, labels ...string) {
+	if !at.IsZero() {
+		g.most(name, float64(at.UnixMilli())/1000, labels...)
+	}
+}
+
+// gauges are all gauges of a view.
+func (m *metrics) gauges(v View) []series {
+	g := &gauges{index: map[string]int{}, capped: m.capped}
+	g.add(buildInfo, 1, m.version)
 	g.add(isLeader, oneIf(v.Leading))
 	if v.Plan == nil {
 		return g.all
 	}
-	g.add(lastPass, float64(v.Plan.Time.UnixMilli())/1000)
+	g.moment(lastPass, v.Plan.Time)
 	g.ofPools(v)
+	g.ofLoads(v.Snapshot, m.loads.Of(v.Snapshot))
 	g.ofPlan(v)
 	g.ofLedger(v)
 	return g.all
@@ -61,20 +78,55 @@ func (g *gauges) ofPools(v View) {
 		g.add(poolNodes, float64(pool.Sick), pool.Name, "sick")
 		g.add(poolNodes, float64(pool.Leaving), pool.Name, "leaving")
 		g.add(poolBehind, float64(pool.Behind), pool.Name)
-	}
-	for pool := range v.Snapshot.Pools.Values() {
-		g.add(poolProblem, oneIf(pool.Problem != ""), pool.Name, pool.Provider)
-		if !pool.Observed.IsZero() {
-			g.add(poolObserved, float64(pool.Observed.UnixMilli())/1000, pool.Name, pool.Provider)
+		if pool.Window.Is != "" {
+			g.most(windowOpen, oneIf(pool.Window.Open), pool.Name)
+			g.moment(windowOpens, pool.Window.Opens, pool.Name)
+			g.moment(windowCloses, pool.Window.Closes, pool.Name)
 		}
 	}
+	for pool := range v.Snapshot.Pools.Values() {
+		g.most(poolProblem, oneIf(pool.Problem != ""), pool.Name, pool.Provider)
+		g.moment(poolObserved, pool.Observed, pool.Name, pool.Provider)
+	}
+}
+
+// ofLoads says what the pools' nodes have, and what is requested of it.
+func (g *gauges) ofLoads(s *cluster.Snapshot, loads map[*cluster.Row]Load) {
+	for _, row := range s.Rows {
+		if s.PoolAt(row) == nil {
+			continue
+		}
+		load := loads[row]
+		g.add(poolCPU, float64(load.CPU)/1000, row.Pool)
+		g.add(poolCPUAsked, float64(load.CPUAsked)/1000, row.Pool)
+		g.add(poolMemory, float64(load.Memory), row.Pool)
+		g.add(poolMemAsked, float64(load.MemoryAsked), row.Pool)
+	}
+}
+
+// ages are the ages that pending pods are told apart by, the longest first.
+var ages = []struct {
+	least time.Duration
+	label string
+}{{time.Hour, "1h"}, {15 * time.Minute, "15m"}, {5 * time.Minute, "5m"}, {time.Minute, "1m"}}
+
+// ageOf is for how long a pod has waited at now, as a label; one that is only foreseen has not.
+func ageOf(s *cluster.Snapshot, pod string, now time.Time) string {
+	if pending, ok := s.Pending.Get(pod); ok {
+		for _, age := range ages {
+			if now.Sub(pending.CreationTimestamp.Time) >= age.least {
+				return age.label
+			}
+		}
+	}
+	return "0s"
 }
 
 func (g *gauges) ofPlan(v View) {
 	for _, verdict := range v.Plan.Verdicts {
 		switch verdict.Kind {
 		case plan.Pod:
-			g.add(pendingPods, 1, string(verdict.Reason))
+			g.add(pendingPods, 1, string(verdict.Reason), ageOf(v.Snapshot, verdict.Name, v.Plan.Time))
 		case plan.Node:
 			g.add(keptNodes, 1, string(verdict.Owner), v.Snapshot.PoolNameOf(verdict.Name), string(verdict.Reason))
 		}
@@ -88,6 +140,9 @@ func (g *gauges) ofPlan(v View) {
 	for _, o := range v.Plan.Operations {
 		g.add(openOperations, 1, o.Pool, string(o.State))
 	}
+	for _, scope := range scopes {
+		g.add(breakerOpen, 0, scope)
+	}
 	for _, b := range v.Plan.Breakers {
 		g.flag(breakerOpen, b.Scope)
 	}
@@ -99,6 +154,7 @@ func (g *gauges) ofLedger(v View) {
 	}
 	for _, r := range v.Snapshot.Ledger.Rollouts() {
 		g.flag(openRollouts, r.Pool, string(r.State))
+		g.add(rolloutBlocked, float64(len(r.Blocked)), r.Pool)
 	}
 	for _, b := range v.Snapshot.Ledger.Backoffs() {
 		if v.Plan.Time.Before(b.Until) {

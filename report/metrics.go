@@ -1,7 +1,14 @@
 package report
 
 import (
+	"slices"
+	"sync"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/ledger"
 )
 
 // definition is one metric: the one table from which collectors and docs/reference/metrics.md are made.
@@ -35,6 +42,19 @@ const (
 	poolProblem    = "pool_problem"
 	poolObserved   = "pool_observed_timestamp_seconds"
 	poolBackoff    = "pool_backoff"
+	poolCPU        = "pool_allocatable_cpu_cores"
+	poolCPUAsked   = "pool_requested_cpu_cores"
+	poolMemory     = "pool_allocatable_memory_bytes"
+	poolMemAsked   = "pool_requested_memory_bytes"
+	windowOpen     = "window_open"
+	windowOpens    = "window_opens_timestamp_seconds"
+	windowCloses   = "window_closes_timestamp_seconds"
+	rolloutBlocked = "rollout_blocked_nodes"
+	nodeSeconds    = "node_seconds_total"
+	disruptions    = "disruptions_total"
+	roomDelay      = "pod_room_delay_seconds"
+	providerCalls  = "provider_calls_total"
+	providerTook   = "provider_call_duration_seconds"
 	pendingPods    = "pending_pods"
 	keptNodes      = "nodes_kept"
 	heldProposed   = "held_proposals"
@@ -72,15 +92,29 @@ var definitions = []definition{
 	{poolObserved, gauge, []string{"pool", "provider"}, "When the provider last gave a good answer about the pool, in seconds since 1970.", nil},
 	{poolBackoff, gauge, []string{"pool", "reason"}, "1 while the pool backs off after a failure to grow; the series is gone otherwise.", nil},
 
-	{pendingPods, gauge, []string{"reason"}, "Pending pods by the answer that they got.", nil},
+	{poolCPU, gauge, []string{"pool"}, "CPUs that the pool's nodes have for pods.", nil},
+	{poolCPUAsked, gauge, []string{"pool"}, "CPUs that the pods on the pool's nodes request; what is missing to pool_allocatable_cpu_cores is paid for and not asked for.", nil},
+	{poolMemory, gauge, []string{"pool"}, "Memory that the pool's nodes have for pods.", nil},
+	{poolMemAsked, gauge, []string{"pool"}, "Memory that the pods on the pool's nodes request.", nil},
+	{windowOpen, gauge, []string{"pool"}, "1 while the pool's maintenance window is open, else 0; pools without a window have none.", nil},
+	{windowOpens, gauge, []string{"pool"}, "When the pool's closed window opens next, in seconds since 1970.", nil},
+	{windowCloses, gauge, []string{"pool"}, "When the pool's open window closes, in seconds since 1970.", nil},
+
+	{pendingPods, gauge, []string{"reason", "age"}, "Pending pods by the answer that they got and by age: the longest of 0s, 1m, 5m, 15m and 1h for which they have waited.", nil},
 	{keptNodes, gauge, []string{"owner", "pool", "reason"}, "Nodes that a job leaves as they are, by its reason.", nil},
 	{heldProposed, gauge, []string{"owner", "pool", "gate", "reason"}, "Proposals that are held, by the gate that holds them and its reason.", nil},
 	{openClaims, gauge, []string{"owner", "pool", "phase"}, "Disruptions under way.", nil},
 	{openOperations, gauge, []string{"pool", "state"}, "Size changes under way.", nil},
 	{openIncidents, gauge, []string{"pool", "state"}, "Illnesses of nodes that are not closed.", nil},
 	{openRollouts, gauge, []string{"pool", "state"}, "1 while the pool is being upgraded; the series is gone otherwise.", nil},
-	{breakerOpen, gauge, []string{"scope"}, "1 while the breaker is open; the series is gone otherwise.", nil},
+	{rolloutBlocked, gauge, []string{"pool"}, "Nodes of the rollout that could not be drained and were set aside.", nil},
+	{breakerOpen, gauge, []string{"scope"}, "1 while the breaker is open or thaws, else 0; those of pools and zones are gone while closed.", nil},
 
+	{disruptions, counter, []string{"owner", "pool", "reason"}, "Disruptions of nodes that were begun, by the job that wanted them and its reason.", nil},
+	{nodeSeconds, counter, []string{"pool"}, "Seconds that the pool's instances have existed, added up; a node-hour is 3600.", nil},
+	{roomDelay, histogram, nil, "Time from the creation of a pod that the scheduler found unschedulable until it was bound to a node.", []float64{1, 2.5, 5, 10, 20, 30, 60, 90, 120, 180, 300, 600, 1800, 3600}},
+	{providerCalls, counter, []string{"provider", "call", "result"}, "Calls of the provider: reads in bulk, and steps by what they do; result is done, error or the class of the error.", nil},
+	{providerTook, histogram, []string{"provider", "call"}, "How long calls of the provider took.", []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}},
 	{notesTotal, counter, []string{"owner", "pool", "reason"}, "What happened: disruptions begun, ended and undone, pools that grew or failed to.", nil},
 	{stepsTotal, counter, []string{"do", "pool", "reason", "result"}, "Steps that ended; result is done, or the class of the error.", nil},
 	{stepDuration, histogram, []string{"do"}, "How long steps took.", []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}},
@@ -89,21 +123,40 @@ var definitions = []definition{
 	{troublesTotal, counter, []string{"doing"}, "What the loop could not do, apart from steps.", nil},
 }
 
+// shownPools is how many pools have series of their own, and otherPools the label of all others together: a fleet of thousands of pools must not become
+// hundreds of thousands of series.
+const (
+	shownPools = 200
+	otherPools = "_others"
+)
+
+// scopes are the breakers that every cluster has.
+var scopes = []string{ledger.ScopeCluster, ledger.ScopeLeases, ledger.ScopeAPI}
+
 // metrics collects counters and histograms as they come, and gauges from the view at each scrape.
 type metrics struct {
 	look       func() View
 	version    string
+	loads      Loads
 	descs      map[string]*prometheus.Desc
 	counters   map[string]*prometheus.CounterVec
 	histograms map[string]*prometheus.HistogramVec
+	// poolAt is where the label "pool" is among those of a metric.
+	poolAt map[string]int
+
+	mu    sync.Mutex
+	pools map[string]bool
 }
 
 func newMetrics(look func() View, version string) *metrics {
 	m := &metrics{
-		look: look, version: version, descs: map[string]*prometheus.Desc{},
+		look: look, version: version, descs: map[string]*prometheus.Desc{}, poolAt: map[string]int{}, pools: map[string]bool{},
 		counters: map[string]*prometheus.CounterVec{}, histograms: map[string]*prometheus.HistogramVec{},
 	}
 	for _, d := range definitions {
+		if i := slices.Index(d.labels, "pool"); i >= 0 {
+			m.poolAt[d.name] = i
+		}
 		switch d.kind {
 		case gauge:
 			m.descs[d.name] = prometheus.NewDesc(prefix+d.name, d.help, d.labels, nil)
@@ -113,17 +166,54 @@ func newMetrics(look func() View, version string) *metrics {
 			m.histograms[d.name] = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: prefix + d.name, Help: d.help, Buckets: d.buckets}, d.labels) //nolint:promlinter // as above
 		}
 	}
+	// What has not happened yet is 0 and not absent, so that the first time shows in a rate.
+	for _, result := range []string{"done", "conflict", "error"} {
+		m.add(savesTotal, 0, result)
+	}
 	return m
+}
+
+// shown is the label of a pool: its name, while there are not too many.
+func (m *metrics) shown(pool string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case pool == "" || m.pools[pool]:
+		return pool
+	case len(m.pools) >= shownPools:
+		return otherPools
+	}
+	m.pools[pool] = true
+	m.counters[nodeSeconds].WithLabelValues(pool).Add(0)
+	m.counters[evictionsTotal].WithLabelValues(pool, "done").Add(0)
+	m.counters[evictionsTotal].WithLabelValues(pool, string(cluster.ClassBudget)).Add(0)
+	return pool
+}
+
+// capped are the labels of a series of the metric, with the pool's as it is shown.
+func (m *metrics) capped(name string, labels []string) []string {
+	if i, ok := m.poolAt[name]; ok {
+		labels = slices.Clone(labels)
+		labels[i] = m.shown(labels[i])
+	}
+	return labels
 }
 
 func (m *metrics) count(name string, labels ...string) { m.add(name, 1, labels...) }
 
-func (m *metrics) add(name string, n int, labels ...string) {
-	m.counters[name].WithLabelValues(labels...).Add(float64(n))
+func (m *metrics) add(name string, n float64, labels ...string) {
+	m.counters[name].WithLabelValues(m.capped(name, labels)...).Add(n)
 }
 
 func (m *metrics) observe(name string, v float64, labels ...string) {
-	m.histograms[name].WithLabelValues(labels...).Observe(v)
+	m.histograms[name].WithLabelValues(m.capped(name, labels)...).Observe(v)
+}
+
+// call counts a call of a provider that took so long.
+func (m *metrics) call(provider, call, result string, took time.Duration) {
+	m.add(providerCalls, 0, provider, call, "done")
+	m.count(providerCalls, provider, call, result)
+	m.observe(providerTook, took.Seconds(), provider, call)
 }
 
 // Describe implements prometheus.Collector.
@@ -148,7 +238,7 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	for _, h := range m.histograms {
 		h.Collect(to)
 	}
-	for _, s := range gaugesOf(m.look(), m.version) {
+	for _, s := range m.gauges(m.look()) {
 		to <- prometheus.MustNewConstMetric(m.descs[s.name], prometheus.GaugeValue, s.value, s.labels...) //nolint:promlinter // as above
 	}
 }

@@ -66,9 +66,12 @@ type Reporter struct {
 	status  *statusWriter
 	delays  *delays
 	history history
+	between between
 
 	mu   sync.Mutex
 	view View
+	// term counts how often this replica began or ceased to lead.
+	term int
 }
 
 // View is what the last pass left behind, and who leads. Plan and snapshot are nil on a replica that has made none, and not changed any more.
@@ -103,7 +106,7 @@ func New(options Options) (*Reporter, error) {
 func (r *Reporter) Pass(_ context.Context, now time.Time, p plan.Plan, s *cluster.Snapshot) {
 	r.mu.Lock()
 	r.view.Plan, r.view.Snapshot = &p, s
-	leader := r.view.Leader
+	leader, term := r.view.Leader, r.term
 	r.mu.Unlock()
 
 	groups := waitingPods(&p)
@@ -115,6 +118,7 @@ func (r *Reporter) Pass(_ context.Context, now time.Time, p plan.Plan, s *cluste
 	for _, delay := range r.delays.pass(&p, s) {
 		r.metrics.observe(scaleUpDelay, delay.Seconds())
 	}
+	r.measure(r.between.pass(term, &p, s))
 	for _, note := range p.Notes {
 		r.metrics.count(notesTotal, string(note.Owner), note.Pool, string(note.Reason))
 	}
@@ -122,6 +126,28 @@ func (r *Reporter) Pass(_ context.Context, now time.Time, p plan.Plan, s *cluste
 	if r.options.Passed != nil {
 		r.options.Passed(now, &p, s)
 	}
+}
+
+func (r *Reporter) measure(c changes) {
+	for _, claim := range c.begun {
+		r.metrics.count(disruptions, string(claim.Owner), claim.Pool, string(claim.Reason))
+	}
+	for pool, seconds := range c.existed {
+		r.metrics.add(nodeSeconds, seconds, pool)
+	}
+	for _, waited := range c.waited {
+		r.metrics.observe(roomDelay, waited.Seconds())
+	}
+}
+
+// Read reports how a read of a provider ended, and how long it took.
+func (r *Reporter) Read(provider string, took time.Duration, err string) {
+	result := "done"
+	if err != "" {
+		result = "error"
+	}
+	r.metrics.add(providerCalls, 0, provider, "Read", "error")
+	r.metrics.call(provider, "Read", result, took)
 }
 
 // Step reports how a step ended, and how long it took.
@@ -132,9 +158,12 @@ func (r *Reporter) Step(step plan.Step, result cluster.Result, took time.Duratio
 	}
 	r.metrics.count(stepsTotal, string(step.Do), step.Pool, string(step.Reason), ended)
 	r.metrics.observe(stepDuration, took.Seconds(), string(step.Do))
+	if step.Do.AsksProvider() {
+		r.metrics.call(r.providerOf(step.Pool), string(step.Do), ended, took)
+	}
 	switch {
 	case step.Do == plan.Evict:
-		r.metrics.add(evictionsTotal, len(step.Pods), step.Pool, ended)
+		r.metrics.add(evictionsTotal, float64(len(step.Pods)), step.Pool, ended)
 	case step.Do == plan.Increase && result.Err == "":
 		for _, delay := range r.delays.increased(step.Operation, result.At) {
 			r.metrics.observe(scaleUpDelay, delay.Seconds())
@@ -149,6 +178,16 @@ func (r *Reporter) Step(step plan.Step, result cluster.Result, took time.Duratio
 	default:
 		r.options.Log.Info("Failed: "+step.String(), append(keys, "class", result.Class, "err", result.Err)...)
 	}
+}
+
+// providerOf is the provider of a pool of the last plan; empty if that is not known.
+func (r *Reporter) providerOf(pool string) string {
+	if s := r.View().Snapshot; s != nil {
+		if p, ok := s.Pools.Get(pool); ok {
+			return p.Provider
+		}
+	}
+	return ""
 }
 
 // Trouble reports that the loop could not do something that is no step: reading a provider, loading or saving the ledger.
@@ -177,6 +216,9 @@ func (r *Reporter) Lead(leading bool, leader string) {
 		leader = r.options.Identity
 	} else {
 		r.view.Plan, r.view.Snapshot = nil, nil
+	}
+	if r.view.Leading != leading {
+		r.term++
 	}
 	if r.view.Leading != leading || r.view.Leader != leader {
 		r.options.Log.Info("Leadership", "leading", leading, "leader", leader)

@@ -274,7 +274,7 @@ func TestMetricsAreThoseOfTheLastPlanAndStaleSeriesVanish(t *testing.T) {
 
 	s.pass(time.Second, plan.Plan{Pools: p.Pools[:1]}, ct.Snapshot(ct.Pool("large", 0, 2)))
 	after := s.scrape()
-	for _, gone := range []string{`poolkeeper_pool_min_size{pool="small"}`, "poolkeeper_claims", "poolkeeper_breaker_open", "poolkeeper_held_proposals", "poolkeeper_pool_backoff"} {
+	for _, gone := range []string{`poolkeeper_pool_min_size{pool="small"}`, "poolkeeper_claims{", `poolkeeper_breaker_open{scope="cluster"} 1`, "poolkeeper_held_proposals", "poolkeeper_pool_backoff"} {
 		if strings.Contains(after, gone) {
 			t.Errorf("%s is still there", gone)
 		}
