@@ -17,10 +17,10 @@ BUILD_FLAGS ?=
 TEST_FLAGS ?=
 # What runs without a control plane; the rest is end to end. Evaluated only by the targets that need it.
 UNIT = $$(go list ./... | grep -vE '/test/e2e(/|$$)')
-E2E = $$(go list ./test/e2e/... | grep -v /test/e2e/page$$)
+E2E = $$(go list ./test/e2e/... | grep -vE '/test/e2e/(page|watching)$$')
 COMMANDS := $(notdir $(patsubst %/main.go,%,$(wildcard cmd/*/main.go)))
 # The modules below tools/ whose programs the tests run.
-TOOLS := etcd kubernetes-1.36 kwok helm
+TOOLS := etcd kubernetes-1.36 kwok helm helm-4
 
 .PHONY: help
 help: ## Show this list
@@ -49,6 +49,7 @@ test: ## Everything that CI checks: format, vet, lint, generated files, tests wi
 		"the replay of an outage"                            "$(MAKE) -s replay-outage" \
 		"build"                                              "$(MAKE) -s build" \
 		"the web page in a real browser"                     "$(MAKE) -s page" \
+		"alerts and dashboard on a real Prometheus"          "$(MAKE) -s watching" \
 		"end-to-end tests on a real control plane"           "$(MAKE) -s e2e"
 
 .PHONY: unit
@@ -67,6 +68,11 @@ e2e: tools ## The tests on a real control plane: etcd, Kubernetes and kwok as pr
 page: ## The web page in a real Chromium, by mouse and keyboard, checked with axe-core (pictures in bin/screenshots)
 	@tools/need chromium:chromium npm:npm openssl:openssl
 	@POOLKEEPER_AXE=$$(tools/axe) POOLKEEPER_SCREENSHOTS=$(CURDIR)/bin/screenshots go test -count=1 -timeout 10m $(TEST_FLAGS) ./test/e2e/page
+
+.PHONY: watching
+watching: ## The chart's alerts by promtool's unit tests, and every query of its Grafana dashboard on a real Prometheus that scrapes a real run
+	@tools/need promtool:prometheus prometheus:prometheus
+	@go test -count=1 -timeout 10m $(TEST_FLAGS) ./test/e2e/watching
 
 .PHONY: local
 local: ## A real control plane with kwok pools and the daemon for a person to try, until Ctrl-C

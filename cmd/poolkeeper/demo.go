@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -119,7 +120,9 @@ func newShow(out io.Writer, seed uint64, speed float64) (*show, error) {
 
 func (s *show) assemble(c *config.Config, p *simulation.Process) (*app.Daemon, error) {
 	var board *dashboard.Dashboard
+	metrics := prometheus.NewRegistry()
 	reporter, err := report.New(report.Options{
+		Registry: metrics, Gatherer: metrics,
 		Identity: "poolkeeper-demo", Version: version,
 		Passed: func(now time.Time, last *plan.Plan, s *cluster.Snapshot) { board.Pass(now, last, s) },
 		Now:    p.Clock().Now, ConfigMaps: p.API(), Namespace: p.Namespace(),
