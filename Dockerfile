@@ -13,7 +13,7 @@ COPY . .
 ARG VERSION=unknown
 ARG TARGETOS
 ARG TARGETARCH
-RUN GOOS=${TARGETOS} GOARCH=${TARGETARCH} make build VERSION="${VERSION}" BUILD_FLAGS=-trimpath
+RUN GOOS=${TARGETOS} GOARCH=${TARGETARCH} make build VERSION="${VERSION}" BUILD_FLAGS=-trimpath LINK_FLAGS="-s -w"
 RUN mkdir /out && cp bin/poolkeeper /etc/ssl/certs/ca-certificates.crt "$(go env GOROOT)/lib/time/zoneinfo.zip" /out/
 
 FROM ${RUNTIME_IMAGE}

@@ -14,6 +14,7 @@ func commands(out, errs io.Writer) *cobra.Command {
 	return command.Root(command.Options{Name: "poolkeeper", Version: version, Out: out, Err: errs},
 		own("demo", "The daemon at work on a simulated cluster", out, errs, demo),
 		own("provider-server", "Lends a cloud provider to a cluster-autoscaler, or to another Poolkeeper", out, errs, lend),
+		own("ready", "Asks a replica whether it is ready, for helm test", out, errs, ready),
 	)
 }
 
