@@ -65,6 +65,21 @@ func TestAStatefulSetMakesOnePodAfterTheOther(t *testing.T) {
 	}
 }
 
+// A pod that was lost on the way down leaves a gap, and those above it go all the same.
+func TestAStatefulSetShrinksPastAPodThatWasLost(t *testing.T) {
+	w := withPools(t, smallPool("small", 2))
+	w.DeployStateful(simulation.Workload{Name: "db", Replicas: 4, Behaviour: simulation.Behaviour{Stop: 20 * time.Second}})
+	mustSoon(t, w, 2*time.Minute, func() bool { return readyPods(w, "db") == 4 })
+	if err := w.Store.DeletePod(t.Context(), "default", "db-2", "", new(int64)); err != nil {
+		t.Fatal(err)
+	}
+	w.SetReplicas("default", "db", 2) // before the controller has made db-2 anew
+	w.Run(2 * time.Minute)
+	if got := names(w, "db"); got != "db-0 db-1" {
+		t.Errorf("%s are left, want the first two", got)
+	}
+}
+
 func TestAStatefulPodOnADeadNodeIsNotMadeTwice(t *testing.T) {
 	w := withPools(t, smallPool("small", 2))
 	w.DeployStateful(simulation.Workload{Name: "db", Replicas: 1})

@@ -2,6 +2,9 @@ package simulation
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -53,7 +56,7 @@ func (s *statefulSets) sync() {
 	}
 }
 
-// scale does one thing at most: it makes the first pod that is missing, if all before it are ready, or deletes the last one too many.
+// scale does one thing at most: it makes the first pod that is missing, if all before it are ready, or deletes the last one too many, as the controller does: while one that is wanted is missing or not ready, none goes.
 func (s *statefulSets) scale(set *appsv1.StatefulSet) {
 	want := int(ptr.Deref(set.Spec.Replicas, 1))
 	for i := range want {
@@ -71,13 +74,14 @@ func (s *statefulSets) scale(set *appsv1.StatefulSet) {
 			return
 		}
 	}
-	pods := s.w.Store.podsOfController(set.UID)
-	if len(pods) <= want {
+	// Condemned are the pods beyond the last that is wanted, also where one below them was lost on the way down: db-3 goes when there is no db-2.
+	condemned := slices.DeleteFunc(s.w.Store.podsOfController(set.UID), func(p *corev1.Pod) bool { return ordinal(p) < want })
+	if len(condemned) == 0 {
 		return
 	}
-	last := len(pods) - 1
-	if pod, err := find[*corev1.Pod](s.w.Store, set.Namespace, fmt.Sprintf("%s-%d", set.Name, last)); err == nil && pod.DeletionTimestamp == nil {
-		s.w.Store.deletePod(pod, nil)
+	last := slices.MaxFunc(condemned, func(a, b *corev1.Pod) int { return ordinal(a) - ordinal(b) })
+	if last.DeletionTimestamp == nil {
+		s.w.Store.deletePod(last, nil)
 	}
 }
 
@@ -92,4 +96,9 @@ func (s *statefulSets) withDisks(set *appsv1.StatefulSet, pod string) corev1.Pod
 		}})
 	}
 	return template
+}
+
+// ordinal is the number at the end of a pod's name.
+func ordinal(pod *corev1.Pod) int {
+	return must(strconv.Atoi(pod.Name[strings.LastIndexByte(pod.Name, '-')+1:]))
 }

@@ -83,8 +83,8 @@ func (l *life) employ() {
 	}
 }
 
-// calm ends all faults. Machines that died stay dead: to repair them is the daemon's work; but where so many died that its breaker rightly waits for
-// people, people come.
+// calm ends all faults. A machine that died stays dead: to repair it is the daemon's work; but where more died its breaker may rightly wait for people, and
+// people come: they switch machines on again, and delete the Nodes of those that are gone from the cloud for good.
 func (l *life) calm() {
 	l.Log.Add("--- calm")
 	l.SetTrouble(simulation.Trouble{})
@@ -102,12 +102,24 @@ func (l *life) calm() {
 			l.sicken(node.Name, "")
 			if l.IsDark(node.Name) {
 				if dark++; dark > 1 {
-					l.revive(node.Name)
+					l.repair(node)
 				}
 			}
 		}
 	}
 }
+
+// repair is what people do about a machine that is off.
+func (l *life) repair(node *corev1.Node) {
+	if vanished(node) {
+		l.DeleteNode(node.Name)
+		return
+	}
+	l.revive(node.Name)
+}
+
+// vanished tells whether the node's machine is gone from the cloud, so that nothing brings it back.
+func vanished(node *corev1.Node) bool { return node.Labels[kwok.OffLabel] == kwok.OffVanished }
 
 // The limits of the way to rest: a day has one window, and old pools may have many nodes.
 const (
