@@ -139,9 +139,11 @@ profile: ## CPU and allocation profiles of one workload (WORKLOAD=idle-5000), an
 	done
 
 .PHONY: test-long
-test-long: tools ## What is too slow for CI: the property tests with a hundred times as many random cases, and a hundred million verdicts; takes hours
+test-long: tools ## What is too slow for CI: the property tests with a hundred times as many random cases, a hundred million verdicts, mutants and 10,000 random days; takes hours
 	@go test -count=1 -timeout 0 $(TEST_FLAGS) $$(tools/rapid-packages) -rapid.checks=10000
 	@$(MAKE) -s verdicts VERDICTS=100000000
+	@$(MAKE) -s mutants
+	@$(MAKE) -s faults SEEDS=10000
 
 .PHONY: promise
 promise: tools ## Random workloads on a real control plane: every pod that a plan promised room for has to be bound (WORKLOADS=50, PROMISE_SEED=7)
@@ -170,7 +172,11 @@ conformance: ## Run the conformance suite over every provider, and print which p
 
 .PHONY: faults
 faults: ## Live through random days with faults and crashes, and check the invariants (SEEDS=10000, FIRST_SEED=1; EVENTS=3,7 with SEEDS=1)
-	@go test -count=1 -timeout 0 -v -run EveryDay ./test/faults -seeds=$(or $(SEEDS),80) -first-seed=$(or $(FIRST_SEED),1) -events=$(EVENTS)
+	@go test -count=1 -timeout 0 -v -run EveryDay ./test/faults -seeds=$(or $(SEEDS),300) -first-seed=$(or $(FIRST_SEED),1) -events=$(EVENTS)
+
+.PHONY: mutants
+mutants: ## Take away one safeguard at a time, and show which random day, scenario or test misses it (MUTANTS='-list', MUTANTS='-only breaker -seeds 20')
+	@go run ./test/mutants $(MUTANTS)
 
 .PHONY: replay-outage
 replay-outage: ## Live through the outage of docs/incidents.md, and print what the daemon and the simple rule make of it

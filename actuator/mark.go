@@ -56,10 +56,10 @@ func (a *Actuator) mark(ctx context.Context, step plan.Step) error {
 // unmark takes away what mark and candidate did, and nothing else.
 func (a *Actuator) unmark(ctx context.Context, step plan.Step) error {
 	_, err := a.edit(ctx, "take the marks from node "+step.Node.String(), step.Node, func(node *corev1.Node) {
-		was, annotated := markOf(node)
-		marked := annotated || cluster.Marked(node)
-		// A cordon on a node without any mark of ours is not ours, whatever we remember.
-		if marked && !step.Cordoned && !was.CordonedBefore {
+		was, _ := markOf(node)
+		// A cordon on a node without our taint is not ours, whatever we remember: the two are one write. The annotation proves nothing, since a kubelet
+		// may write it on its own Node, and would be rid of a person's cordon by it.
+		if cluster.Marked(node) && !step.Cordoned && !was.CordonedBefore {
 			node.Spec.Unschedulable = false
 		}
 		node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, cluster.IsOurTaint)

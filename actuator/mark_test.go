@@ -104,6 +104,10 @@ func TestUnmarkRestoresExactlyWhatWasThereBefore(t *testing.T) {
 			delete(n.Annotations, cluster.AnnotationClaim)
 			n.Spec.Taints = n.Spec.Taints[:1]
 		}},
+		{name: "a cordon beside an annotation that anybody may have written is not ours", unschedulable: true, meanwhile: func(n *corev1.Node) {
+			n.Annotations[cluster.AnnotationClaim] = `{"owner":"healer","cordonedBefore":false}`
+			n.Spec.Taints = n.Spec.Taints[:1]
+		}},
 		{name: "a soft mark goes too", before: func(n *corev1.Node) {
 			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: cluster.TaintCandidate, Effect: corev1.TaintEffectPreferNoSchedule})
 		}},

@@ -124,7 +124,7 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 }
 
 func (p *process) run(ctx context.Context) error {
-	server := &http.Server{Handler: p.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
+	server := newServer(p.handler())
 	serving := make(chan error, 1)
 	go func() { serving <- server.Serve(p.listener) }()
 	defer func() { _ = server.Close() }() // the process ends; nobody is left to tell

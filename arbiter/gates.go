@@ -50,6 +50,7 @@ func disrupting() []gate {
 		{"paused", (*pass).notPaused},      // a person said so
 		{"native", (*pass).notNative},      // the provider's own upgrade goes on there
 		{"foreign", (*pass).notForeign},    // another program's node
+		{"twin", (*pass).oneOfItsKind},     // two Nodes, one machine
 		{"claimed", (*pass).unclaimed},     // one owner per node
 		{"protected", (*pass).unprotected}, // the replacement of an open claim stays
 		{"breaker", (*pass).calm},          // too much is wrong at once
@@ -226,6 +227,16 @@ func (p *pass) notForeign(proposal plan.Proposal, _ *cluster.Pool) *verdict {
 		return &verdict{reason: reason.ForeignDeletionMark, message: fmt.Sprintf("%s carries the taint %s", node.Name, key)}
 	}
 	return nil
+}
+
+// oneOfItsKind holds when several Nodes have the provider ID of one machine: a kubelet that lies, or one that came back by another name. What is done to
+// either is done to the machine, and with it to the other.
+func (p *pass) oneOfItsKind(proposal plan.Proposal, _ *cluster.Pool) *verdict {
+	names := p.s.NodesBy(proposal.Node.ProviderID)
+	if len(names) < 2 {
+		return nil
+	}
+	return &verdict{reason: reason.SharedInstance, message: fmt.Sprintf("the nodes %s have the same provider ID, %s", strings.Join(names, " and "), proposal.Node.ProviderID)}
 }
 
 func (p *pass) unclaimed(proposal plan.Proposal, _ *cluster.Pool) *verdict {

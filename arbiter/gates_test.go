@@ -78,6 +78,7 @@ func TestEachGateHoldsWithItsReason(t *testing.T) {
 		{"removal of a node that another job has", []any{Pool("web", 0, 5), three, claim(ledger.Healer, "web", "n1", ledger.Draining)}, nil, remove("web", "n1"), reason.AlreadyClaimed},
 		{"removal of the new node of an open rollout", []any{Pool("web", 0, 5), three, replacedBy(claim(ledger.Upgrader, "web", "n2", ledger.Draining), "n1")}, nil, remove("web", "n1"), reason.ProtectedReplacement},
 		{"removal of a node that another program deletes", []any{Pool("web", 0, 5), three, Node("n1", In("web"), Tainted("ToBeDeletedByClusterAutoscaler", "1", corev1.TaintEffectNoSchedule))}, nil, remove("web", "n1"), reason.ForeignDeletionMark},
+		{"repair of a node whose machine another node claims", []any{Pool("web", 0, 5), three, Node("liar", OnNode(func(n *corev1.Node) { n.Spec.ProviderID = ID("web", "n1") }))}, nil, repair("web", "n1"), reason.SharedInstance},
 		{"removal by an old view", []any{Pool("web", 0, 5, observed(Start.Add(-time.Hour))), three}, nil, remove("web", "n1"), reason.StaleView},
 		{"removal of a node whose drain failed lately", []any{Pool("web", 0, 5), three, ledger.Moment{Key: "drain-failed/" + ref("web", "n1").Key(), At: Start}}, nil, remove("web", "n1"), reason.DrainTimedOut},
 		{"removal by a protector", []any{Pool("web", 0, 5), three}, func(o *arbiter.Options) { o.Mode = arbiter.Protect }, remove("web", "n1"), reason.ProtectMode},

@@ -52,6 +52,13 @@ func (s *Snapshot) NodeBy(providerID string) *corev1.Node {
 	return node
 }
 
+// NodesBy are the names of the nodes with that provider ID, sorted. There is one at most, unless a Node was registered with the provider ID of another's
+// machine: by mistake, or by a kubelet that lies.
+func (s *Snapshot) NodesBy(providerID string) []string {
+	names, _ := s.nodesBy.Get(providerID)
+	return names
+}
+
 // index enters a node that is new or has another provider ID, takes the old one out, and has their rows made anew. Either may be nil.
 func (c *Cluster) index(name string, old, fresh *corev1.Node) {
 	c.stale[name] = true

@@ -53,6 +53,7 @@ func (d *Dashboard) serveStream(w http.ResponseWriter, req *http.Request) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // some proxies collect an answer before they pass it on
 	r := &reader{clock: d.clock, w: w, control: http.NewResponseController(w), cells: map[string]string{}}
+	_ = r.control.SetReadDeadline(time.Time{}) // the request is read, and the reader stays
 	ticker := d.clock.NewTicker(d.beat)
 	defer ticker.Stop()
 	for {

@@ -63,6 +63,12 @@ func (w *World) annotate(name, key, value string) {
 	})
 }
 
+// Relabel sets a label of a node, as its kubelet may do with most of them.
+func (w *World) Relabel(name, key, value string) {
+	w.Log.add(Brief, "somebody labels node %s: %s=%s", name, key, value)
+	change(w.Store, must(find[*corev1.Node](w.Store, "", name)), func(c *corev1.Node) { metav1.SetMetaDataLabel(&c.ObjectMeta, key, value) })
+}
+
 // GoDark switches the node's machine off: no heartbeat, no pod starts or ends. Nothing in the API shows it, and the cloud takes the instance for
 // running. A reboot brings it back.
 func (w *World) GoDark(node string) {

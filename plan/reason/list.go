@@ -122,6 +122,7 @@ var list = []Entry{
 	{AlreadyClaimed, Holds, "Another job owns the disruption of this node.", ""},
 	{Outranked, Holds, "A safer proposal for the same node won.", ""},
 	{ForeignDeletionMark, Holds, "Another program has marked the node for deletion.", "If nobody acts on the mark, remove it."},
+	{SharedInstance, Holds, "Several Nodes have the provider ID of one machine, so that nobody knows which of them it is; it is left alone.", "Delete the Node that is not the machine's, and find out who registered it."},
 	{ProtectedReplacement, Holds, "The node replaces another one whose incident or rollout is still open.", ""},
 	{BreakerOpen, Holds, "Too much is wrong at once; disruptions wait until it is better.", "Look at the control plane and the network first."},
 	{BreakerThawing, Holds, "Things are better, and disruptions go on again step by step: one, two, four, eight.", ""},

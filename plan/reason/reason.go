@@ -176,6 +176,7 @@ const (
 	AlreadyClaimed       Reason = "AlreadyClaimed"
 	Outranked            Reason = "Outranked"
 	ForeignDeletionMark  Reason = "ForeignDeletionMark"
+	SharedInstance       Reason = "SharedInstance"
 	ProtectedReplacement Reason = "ProtectedReplacement"
 	BreakerOpen          Reason = "BreakerOpen"
 	BreakerThawing       Reason = "BreakerThawing"

@@ -21,6 +21,7 @@ var (
 	seeds     = flag.Int("seeds", 0, "how many days to live; 0 is the number for CI")
 	firstSeed = flag.Uint64("first-seed", 1, "the seed of the first day")
 	only      = flag.String("events", "", "with -seeds=1: live only these events of the day, such as 3,7,12")
+	find      = flag.Bool("find", false, "stop at the first day that goes wrong, and only name it")
 	logs      = flag.String("logs", "", "the folder for the logs of days that went wrong; a temporary one if empty")
 )
 
@@ -31,6 +32,12 @@ func newEngine(t testing.TB) scheduling.Engine {
 	}
 	return engine
 }
+
+// mostFailures is how many days may go wrong before no more are lived.
+const mostFailures = 20
+
+// tellEvery is after how many days it is told how far it has come.
+const tellEvery = 50
 
 // The promise of the project: whatever happens, and wherever the daemon dies, no invariant is broken, and in the end the cluster is healthy, current and
 // right-sized.
@@ -58,7 +65,9 @@ func TestEveryDayEndsAtRestWithNoInvariantBroken(t *testing.T) {
 					return
 				}
 				out := live(newDay(*firstSeed+i), engine, func(int) bool { return true })
-				lived.Add(1)
+				if n := lived.Add(1); n%tellEvery == 0 {
+					t.Logf("%d days, %.0f a minute", n, float64(n)/time.Since(began).Minutes())
+				}
 				mutex.Lock()
 				for what, count := range out.met {
 					met[what] += count
@@ -68,7 +77,7 @@ func TestEveryDayEndsAtRestWithNoInvariantBroken(t *testing.T) {
 					failed = append(failed, *firstSeed+i)
 					t.Logf("seed %d: %s", *firstSeed+i, out.trouble)
 				}
-				enough := len(failed) >= 20
+				enough := len(failed) >= mostFailures || *find && len(failed) > 0
 				mutex.Unlock()
 				if enough {
 					return
@@ -82,6 +91,9 @@ func TestEveryDayEndsAtRestWithNoInvariantBroken(t *testing.T) {
 	t.Logf("%d days in %v: %.0f a minute; rest after the last fault: half within %v, all within %v\n%s", lived.Load(), took.Round(time.Second),
 		float64(lived.Load())/took.Minutes(), rested[len(rested)/2].Round(time.Minute), rested[len(rested)-1].Round(time.Minute), counted(met))
 	slices.Sort(failed)
+	if *find && len(failed) > 0 {
+		t.FailNow()
+	}
 	for i, seed := range failed {
 		if i == 3 {
 			t.Errorf("and %d more seeds failed", len(failed)-i)
