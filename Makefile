@@ -144,10 +144,19 @@ test-long: tools ## What is too slow for CI: the property tests with a hundred t
 	@$(MAKE) -s verdicts VERDICTS=100000000
 	@$(MAKE) -s mutants
 	@$(MAKE) -s faults SEEDS=10000
+	@$(MAKE) -s fuzz FUZZTIME=10m
 
 .PHONY: promise
 promise: tools ## Random workloads on a real control plane: every pod that a plan promised room for has to be bound (WORKLOADS=50, PROMISE_SEED=7)
 	@WORKLOADS=$(WORKLOADS) PROMISE_SEED=$(PROMISE_SEED) go test -count=1 -v -timeout 60m -run Promised ./test/e2e/scenarios
+
+.PHONY: handovers
+handovers: tools ## Leadership changes hands in the middle of repairs, by SIGTERM, SIGKILL, and SIGSTOP past the lease (HANDOVERS=50), on a real control plane
+	@HANDOVERS=$(or $(HANDOVERS),50) go test -count=1 -v -timeout 0 -run TestLeadershipThatChangesHands ./test/e2e/scenarios
+
+.PHONY: kills
+kills: tools ## Kill the daemon at any moment of repair after repair (KILLS=200), on a real control plane
+	@KILLS=$(or $(KILLS),200) go test -count=1 -v -timeout 0 -run TestADaemonThatIsKilledAtAnyMoment ./test/e2e/scenarios
 
 .PHONY: react
 react: tools ## From the scheduler's word about a lone pod to the raised target: 300 and 1,000 nodes on a real control plane
@@ -171,8 +180,12 @@ conformance: ## Run the conformance suite over every provider, and print which p
 		| xargs go test -count=1 -v -run 'Provider|Conform' | go run ./cloudprovider/conformance/table
 
 .PHONY: faults
-faults: ## Live through random days with faults and crashes, and check the invariants (SEEDS=10000, FIRST_SEED=1; EVENTS=3,7 with SEEDS=1)
-	@go test -count=1 -timeout 0 -v -run EveryDay ./test/faults -seeds=$(or $(SEEDS),300) -first-seed=$(or $(FIRST_SEED),1) -events=$(EVENTS)
+faults: ## Live through random days with faults and crashes, and check the invariants (SEEDS=10000, FIRST_SEED=1, FOR=7m; EVENTS=3,7 with SEEDS=1)
+	@go test -count=1 -timeout 0 -v -run EveryDay ./test/faults -seeds=$(or $(SEEDS),300) -first-seed=$(or $(FIRST_SEED),1) -events=$(EVENTS) $(if $(FOR),-for=$(FOR))
+
+.PHONY: fuzz
+fuzz: ## Fuzz what comes from the cluster, files and clouds: each fuzz test for FUZZTIME=2m (FUZZ=pattern of folder or name)
+	@tools/fuzz $(or $(FUZZTIME),2m) $(FUZZ)
 
 .PHONY: mutants
 mutants: ## Take away one safeguard at a time, and show which random day, scenario or test misses it (MUTANTS='-list', MUTANTS='-only breaker -seeds 20')

@@ -21,6 +21,7 @@ var (
 	seeds     = flag.Int("seeds", 0, "how many days to live; 0 is the number for CI")
 	firstSeed = flag.Uint64("first-seed", 1, "the seed of the first day")
 	only      = flag.String("events", "", "with -seeds=1: live only these events of the day, such as 3,7,12")
+	length    = flag.Duration("for", 0, "begin no day after so long; 0 is no limit")
 	find      = flag.Bool("find", false, "stop at the first day that goes wrong, and only name it")
 	logs      = flag.String("logs", "", "the folder for the logs of days that went wrong; a temporary one if empty")
 )
@@ -61,7 +62,7 @@ func TestEveryDayEndsAtRestWithNoInvariantBroken(t *testing.T) {
 		workers.Go(func() {
 			for {
 				i := next.Add(1) - 1
-				if i >= uint64(n) {
+				if i >= uint64(n) || *length > 0 && time.Since(began) > *length {
 					return
 				}
 				out := live(newDay(*firstSeed+i), engine, func(int) bool { return true })
@@ -88,8 +89,11 @@ func TestEveryDayEndsAtRestWithNoInvariantBroken(t *testing.T) {
 	workers.Wait()
 	took := time.Since(began)
 	slices.Sort(rested)
-	t.Logf("%d days in %v: %.0f a minute; rest after the last fault: half within %v, all within %v\n%s", lived.Load(), took.Round(time.Second),
-		float64(lived.Load())/took.Minutes(), rested[len(rested)/2].Round(time.Minute), rested[len(rested)-1].Round(time.Minute), counted(met))
+	if lived.Load() == 0 {
+		t.Fatal("no day was lived")
+	}
+	t.Logf("%d days from seed %d on, in %v: %.0f a minute, %d went wrong; rest after the last fault: half within %v, all within %v\n%s", lived.Load(), *firstSeed, took.Round(time.Second),
+		float64(lived.Load())/took.Minutes(), len(failed), rested[len(rested)/2].Round(time.Minute), rested[len(rested)-1].Round(time.Minute), counted(met))
 	slices.Sort(failed)
 	if *find && len(failed) > 0 {
 		t.FailNow()
