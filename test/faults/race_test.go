@@ -3,4 +3,4 @@
 package faults
 
 // daysInCI is how many days CI lives with the race detector on, which makes a day many times as long; the others are lived without it.
-const daysInCI = 20
+const daysInCI = 8
