@@ -143,7 +143,7 @@ func (f *flags) usage(out io.Writer) {
 		"  poolkeeper [flags]                  the daemon\n"+
 		"  poolkeeper demo [flags]             the daemon at work on a simulated cluster\n"+
 		"  poolkeeper provider-server [flags]  lends a cloud provider to a cluster-autoscaler, or to another Poolkeeper\n"+
-		"  poolkeeper COMMAND [flags]          status, plan, explain, pause and others; poolkeeper help lists them\n")
+		"  poolkeeper COMMAND [flags]          status, plan, explain, pause, validate, simulate and others; poolkeeper help lists them\n")
 	for _, s := range f.sections {
 		fmt.Fprintf(out, "\n%s:\n\n%s", s.title, s.FlagUsagesWrapped(120))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/poolkeeper/poolkeeper/cluster/dump"
 	"github.com/poolkeeper/poolkeeper/explain"
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/preflight"
@@ -17,6 +18,7 @@ import (
 //
 //	/plan     the last plan as JSON, with how each rollout would go under upgrade; a replica that stands by answers 503 and says who leads
 //	/explain  what is decided about one subject, and why: ?kind=pod|node|pool&name=..., as JSON or, with &format=text, as text
+//	/dump     the pools and workloads as JSON, for a simulation
 //	/preflight what the drain of one node would meet: ?node=..., as JSON
 //	/history  the decisions of this leader, oldest first, as JSON; ?after=SEQ gives those after one
 //	/status   the status as YAML, or as JSON with ?format=json
@@ -29,6 +31,7 @@ func (r *Reporter) Handler() http.Handler {
 	mux.HandleFunc("GET /status", r.serveStatus)
 	mux.HandleFunc("GET /history", r.serveHistory)
 	mux.HandleFunc("GET /explain", r.serveExplain)
+	mux.HandleFunc("GET /dump", r.serveDump)
 	mux.HandleFunc("GET /preflight", r.servePreflight)
 	mux.HandleFunc("GET /livez", r.serveLive)
 	mux.HandleFunc("GET /readyz", r.serveReady)
@@ -121,6 +124,12 @@ func (r *Reporter) serveExplain(w http.ResponseWriter, req *http.Request) {
 		_ = answer.Text(w) // who asked is gone
 	default:
 		http.Error(w, fmt.Sprintf("format is json or text, not %q", format), http.StatusBadRequest)
+	}
+}
+
+func (r *Reporter) serveDump(w http.ResponseWriter, _ *http.Request) {
+	if v := r.View(); !r.without(w, v) {
+		writeJSON(w, http.StatusOK, dump.Of(v.Snapshot))
 	}
 }
 

@@ -176,7 +176,9 @@ func (k *packer) estimate(all []wanted, offers []Offer, most int) Estimate {
 	for i, at := range [2]int{dimCPU, dimMemory} {
 		out.Has[i] = f.has[at] * int64(e.nodes)
 		for j := range demands {
-			out.Asked[i] += demands[j].asks[at] * int64(e.placed[j])
+			if at < len(demands[j].asks) { // what lies beyond the end is zero: a pod need not ask for memory
+				out.Asked[i] += demands[j].asks[at] * int64(e.placed[j])
+			}
 		}
 	}
 	for _, n := range e.placed {

@@ -100,7 +100,7 @@ func Root(o Options, more ...*cobra.Command) *cobra.Command {
 		&cobra.Group{ID: "ask", Title: "Ask for something:"},
 		&cobra.Group{ID: "try", Title: "Try out and set up:"},
 	)
-	for _, c := range []func(*Options) *cobra.Command{status, planned, explained, incidents, history, requests, drained} {
+	for _, c := range []func(*Options) *cobra.Command{status, planned, explained, incidents, history, requests, drained, snapshot} {
 		root.AddCommand(grouped("see", c(&o)))
 	}
 	for _, c := range []func(*Options) *cobra.Command{pause, resume, heal, exclude} {

@@ -141,6 +141,18 @@ func (p progress) say(format string, args ...any) {
 	}
 }
 
+// Progress gives a function that shows how much of something is done, on a terminal alone.
+func Progress(errs io.Writer, what string) func(share float64) {
+	p := progress{errs, isTerminal(errs)}
+	return func(share float64) {
+		if share >= 1 {
+			p.end()
+			return
+		}
+		p.say("%s: %d%%", what, int(100*share))
+	}
+}
+
 // end takes the line away.
 func (p progress) end() {
 	if p.on {

@@ -12,6 +12,8 @@ import (
 // commands are the program's subcommands: those of the kubectl plugin, and those that need the deciders or a provider.
 func commands(out, errs io.Writer) *cobra.Command {
 	return command.Root(command.Options{Name: "poolkeeper", Version: version, Out: out, Err: errs},
+		simulate(out, errs),
+		own("validate", "Says everything that would fail with these flags: configuration, rights, providers", out, errs, validate),
 		own("demo", "The daemon at work on a simulated cluster", out, errs, demo),
 		own("provider-server", "Lends a cloud provider to a cluster-autoscaler, or to another Poolkeeper", out, errs, lend),
 		own("ready", "Asks a replica whether it is ready, for helm test", out, errs, ready),

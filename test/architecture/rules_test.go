@@ -10,13 +10,13 @@ type pattern = string
 
 var (
 	// The vocabulary: what all others speak.
-	vocabulary = []pattern{"plan", "plan/reason", "ledger", "cluster", "scheduling/...", "cloudprovider", "window", "drain", "preflight"}
+	vocabulary = []pattern{"plan", "plan/reason", "ledger", "cluster", "cluster/dump", "scheduling/...", "cloudprovider", "window", "drain", "preflight"}
 
 	deciders = []pattern{"autoscaler/...", "healer/...", "upgrader/..."}
 
 	// Pure packages are functions of values: no clients, clocks, logs or metrics, no goroutines.
 	pure = []pattern{
-		"plan", "plan/reason", "ledger", "cluster", "window", "drain", "preflight",
+		"plan", "plan/reason", "ledger", "cluster", "cluster/dump", "window", "drain", "preflight",
 		"autoscaler/...", "healer/...", "upgrader/...", "arbiter/...", "explain/...",
 	}
 
