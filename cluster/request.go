@@ -107,7 +107,7 @@ func (r Request) About() string {
 	if r.Problem != "" {
 		return "every disruption is held, since a request can't be read: " + r.Problem
 	}
-	what := "pause of everything"
+	what := string(r.Kind) + " of everything"
 	switch {
 	case r.Kind == HealNowRequest:
 		what = "repair"
@@ -116,7 +116,7 @@ func (r Request) About() string {
 		for _, job := range r.Jobs {
 			names = append(names, string(job))
 		}
-		what = "pause of the " + strings.Join(names, " and the ")
+		what = string(r.Kind) + " of the " + strings.Join(names, " and the ")
 	}
 	switch {
 	case r.Pool != "":

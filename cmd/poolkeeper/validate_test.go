@@ -55,7 +55,7 @@ func TestValidateSaysWhatWouldFail(t *testing.T) {
 		{"all is well", append(base, "--kubeconfig="+all), 0, []string{"ok    configuration: can be used", "ok    API server: http", "version v1.36.3", "ok    rights: all "}},
 		{"missing rights, all of them", append(base, "--kubeconfig="+some), 1, []string{
 			"FAIL  rights: may not list pods, which it needs to see what there is; the chart's roles have it", "may not create pods/eviction, which it needs to drain nodes",
-			"may not get leases.coordination.k8s.io named poolkeeper in kube-system", "poolkeeper: validate: 7 of these would fail",
+			"may not get leases.coordination.k8s.io named poolkeeper in kube-system", "poolkeeper: validate: 8 of these would fail",
 		}},
 		{"an observer needs fewer", append(base, "--kubeconfig="+some, "--mode=observe"), 1, []string{"poolkeeper: validate: 5 of these would fail"}},
 		{"the daemon's account", append(base, "--kubeconfig="+account, "--as=system:serviceaccount:ops:keeper"), 0, []string{"ok    rights: all"}},
