@@ -101,6 +101,7 @@ func (a *Autoscaler) decide(s *cluster.Snapshot, now time.Time) plan.Decision {
 	p.wanted = wanted
 	left := p.place(wanted)            // onto what exists and what comes
 	left = p.takeBack(left)            // onto nodes that we were about to remove
+	p.turn()                           // however long that took
 	left = p.grow(left)                // onto new nodes
 	p.explain(left)                    // and what nothing helps
 	if err := p.shrink(); err != nil { // nodes that nobody needs

@@ -55,6 +55,11 @@ func TestNodesOnTheirWayCount(t *testing.T) {
 			want:   `pod default/web-1 (WaitingForNodes): node n1 is starting, and will take it`,
 		},
 		{
+			name:   "a starting node with a pod in whose place others may come",
+			things: []any{Pool(pool, 0, 9), Node("n1", In(pool), Born(Start), NotReady(Start)), Pod("x", On("n1"), Asks("3", "1Gi"), Priority(-11)), web(1, Asks("4", "1Gi"))},
+			want:   `pod default/web-1 (WaitingForNodes): node n1 is starting, and will take it`,
+		},
+		{
 			name:   "a starting node that does not tell its size yet",
 			things: []any{Pool(pool, 0, 9), Node("n1", In(pool), Born(Start), NotReady(Start), Holds("0", "0")), web(1, Asks("4", "1Gi"))},
 			want:   `pod default/web-1 (WaitingForNodes): node n1 is starting, and will take it`,

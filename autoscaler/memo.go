@@ -104,7 +104,12 @@ func (p *pass) expendable(m *memo) []*cluster.Pod {
 	if m.load.expendable == 0 {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(m.row.Pods), func(pod *cluster.Pod) bool { return !p.opts.Drain.Expendable(pod) || drain.IsDaemonSetPod(pod) })
+	return slices.DeleteFunc(slices.Clone(m.row.Pods), func(pod *cluster.Pod) bool { return !p.givesWay(pod) })
+}
+
+// givesWay tells whether others may come in the pod's place.
+func (p *pass) givesWay(pod *cluster.Pod) bool {
+	return p.opts.Drain.Expendable(pod) && !drain.IsDaemonSetPod(pod)
 }
 
 // heldBy is what the node's pods say about its removal, when nothing of it is under way.

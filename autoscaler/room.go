@@ -156,9 +156,12 @@ func (p *pass) shape(pool string) (shape scheduling.Shape, ok bool) {
 	return shape, ok
 }
 
-// expect puts a node into the trial as it will be. What is said is what a pod that finds room there is told.
+// expect puts a node into the trial as it will be, without the pods in whose place others may come. What is said is what a pod that finds room there is told.
 func (p *pass) expect(node *corev1.Node, pods []*cluster.Pod, said string) {
 	p.coming[node.Name] = said
+	if slices.ContainsFunc(pods, p.givesWay) {
+		pods = slices.DeleteFunc(slices.Clone(pods), p.givesWay)
+	}
 	if p.trial == nil {
 		p.later = append(p.later, expectation{node, pods})
 		return

@@ -39,7 +39,7 @@ func (p *pass) shrink() error {
 	for _, c := range candidates {
 		underWay := c.claim != nil
 		if had[underWay] && p.spent() {
-			p.passOver(c)
+			p.passOver(c, spare)
 			continue
 		}
 		had[underWay] = true
@@ -92,11 +92,12 @@ func (p *pass) refusedBy(budgets drain.Budgets, c candidate) *verdict {
 	}
 }
 
-// passOver leaves a candidate to the next decision.
-func (p *pass) passOver(c candidate) {
+// passOver leaves a candidate to the next decision. A removal that is under way goes on, and takes its part of what the pool may lose.
+func (p *pass) passOver(c candidate, spare map[string]int) {
 	p.a.passedOver[c.node.Name] = c.passedOver + 1
 	p.look(p.now.Add(nextPass))
 	if c.claim != nil {
+		spare[c.pool.Name]--
 		p.proposals = append(p.proposals, c.proposal()) // not asked is not withdrawn
 		return
 	}

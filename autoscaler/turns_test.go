@@ -81,3 +81,22 @@ func TestWhenTimeIsShortNothingThatIsUnderWayIsWithdrawnAndNothingForgotten(t *t
 		t.Errorf("%v wait for their turn", got)
 	}
 }
+
+func TestARemovalThatIsUnderWayTakesItsPartOfWhatThePoolMayLoseThoughItHadNoTurn(t *testing.T) {
+	r := hurried(t, Pool("small", 1, 20), Node("elsewhere"), marked(small("n1")), removal(small("n1"), ledger.Draining), marked(small("n2")),
+		removal(small("n2"), ledger.Draining), small("n3"), unneeded(time.Hour, "n3"))
+	expect(t, only(told(r.decide()), "node small/n3", "remove n3", "node n3"), `node n3 (MinSizeReached): pool small can't go below its min of 1`)
+}
+
+func TestGrowthHasItsTurnHoweverLongTheSearchForRoomTook(t *testing.T) {
+	r := newRun(t, Pool("small", 0, 20), web(2, Asks("4", "1Gi")))
+	began := time.Unix(0, 0)
+	looks := 0
+	r.a.KeepTime(func() time.Time {
+		if looks++; looks == 1 {
+			return began
+		}
+		return began.Add(time.Minute) // far past the budget when the pods have been looked at
+	})
+	expect(t, only(told(r.decide()), "grow"), `grow small by 2 (Unschedulable): 2 nodes for 2 pods of default/web`)
+}

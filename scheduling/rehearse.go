@@ -26,7 +26,7 @@ func (t *trial) Rehearse(c Course) Packing {
 	for _, pod := range c.Pods {
 		t.Take(pod)
 	}
-	r := &rehearsal{trial: t, k: t.packs(), likes: map[*kind][]liking{}, full: map[*amount][]bool{}, refused: map[*kind]refused{}, dice: c.Dice}
+	r := &rehearsal{trial: t, k: t.packs(), likes: map[*kind][]liking{}, full: map[*amount][]bool{}, refused: map[*kind]refused{}, dice: c.Dice, exact: c.Exact}
 	waves := r.hide(c.Waves)
 	r.come(r.standing(c.There))
 	left := make([]candidate, len(c.Pods))
@@ -71,6 +71,8 @@ type rehearsal struct {
 	likes map[*kind][]liking
 	// dice decide between nodes that are as good; nil takes the first.
 	dice *rand.Rand
+	// exact plays the scheduler's own scores.
+	exact bool
 	// soft says that some of the nodes have taints that pods would rather not bear.
 	soft bool
 	// full are, for each vector of requests, the nodes that have no room for it any more; next is where the next search begins.
@@ -201,7 +203,10 @@ func (r *rehearsal) best(one *kind, pod *cluster.Pod) choice {
 			full[at] = true
 			continue
 		}
-		score := r.score(at, one)
+		score := r.level(at, one)
+		if r.exact {
+			score = r.score(at, one)
+		}
 		// One that would not be chosen counts if the pod fits; those that do are so many that it is not worth asking.
 		if likes == nil && c.found > 0 && (score < c.score || score == c.score && c.dice == nil) {
 			c.found++
@@ -217,7 +222,7 @@ func (r *rehearsal) best(one *kind, pod *cluster.Pod) choice {
 			break
 		}
 	}
-	for _, one := range normalized(r.fitting) {
+	for _, one := range r.preferred() {
 		c.offer(one.at, one.score)
 	}
 	r.fitting = r.fitting[:0]

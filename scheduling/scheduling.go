@@ -124,6 +124,8 @@ type Course struct {
 	Waves [][]string
 	// Tiring says that pods that were tried more often in vain come after the others from the second wave on: the scheduler lets them wait for longer.
 	Tiring bool
+	// Exact plays the kube-scheduler's own scores; else nodes are levelled out by the shares of CPU and memory that are free, and how equal these are.
+	Exact bool
 	// Turns is how many pods at most the scheduler binds between two waves; zero is until no pod finds room.
 	Turns int
 	// Dice decide between nodes that the scheduler likes as well; without them it is the first.

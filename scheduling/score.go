@@ -49,6 +49,35 @@ func balance(shares [2]float64) int64 {
 	return int64((1 - math.Abs((shares[0]-shares[1])/2)) * mostScore)
 }
 
+// level is how free the node is and how equal its shares are, in hundredths of a point.
+func (r *rehearsal) level(at int, one *kind) int64 {
+	has, room := r.trial.board.has(r.slots[at]), r.trial.board.row(r.slots[at])
+	var share [2]int64
+	for i, d := range [2]int{dimCPU, dimMemory} {
+		asks := int64(0)
+		if d < len(one.asks) {
+			asks = one.asks[d]
+		}
+		if has[d] > 0 {
+			share[i] = (room[d] - asks) * 10000 / has[d]
+		}
+	}
+	gap := share[0] - share[1]
+	return (share[0]+share[1])/2 + 10000 - max(gap, -gap)/2
+}
+
+// preferred are the nodes that fit, with what the pod would like in their scores.
+func (r *rehearsal) preferred() []fitting {
+	if r.exact {
+		return normalized(r.fitting)
+	}
+	for i := range r.fitting {
+		one := &r.fitting[i]
+		one.score += 100 * (weightAffinity*one.likes.terms - weightTaints*one.likes.taints)
+	}
+	return r.fitting
+}
+
 // normalized adds to the scores what the pod would like, on the scale of all nodes that it fits.
 func normalized(all []fitting) []fitting {
 	var terms, taints int64

@@ -16,10 +16,10 @@ import (
 // Shapes are the shapes of the new nodes of all pools, by the providers' templates, with the DaemonSet pods that would run there. A pool is left out
 // if nobody tells what a new node looks like. Taints that one of the functions says yes to belong to a node's state, and are none that a new node keeps.
 func Shapes(s *cluster.Snapshot, passes ...func(corev1.Taint) bool) map[string]Shape {
-	models := modelsOf(s)
+	models, daemons := modelsOf(s), daemonPods(s)
 	out := make(map[string]Shape, s.Pools.Len())
 	for name, pool := range s.Pools.All() {
-		if shape, ok := shapeBy(s, pool, models[name], passes...); ok {
+		if shape, ok := shapeBy(s, pool, models[name], daemons, passes...); ok {
 			out[name] = shape
 		}
 	}
@@ -49,7 +49,7 @@ func leaving(t corev1.Taint) bool { return t.Key == cluster.TaintDisruption || t
 
 // shapeBy puts a shape together. The provider's word comes first; a live node corrects how much of each resource pods can have, since that
 // depends on what the kubelet and the system keep for themselves. Without a template the live node is copied.
-func shapeBy(s *cluster.Snapshot, pool *cluster.Pool, model *corev1.Node, passes ...func(corev1.Taint) bool) (Shape, bool) {
+func shapeBy(s *cluster.Snapshot, pool *cluster.Pool, model *corev1.Node, daemons []daemon, passes ...func(corev1.Taint) bool) (Shape, bool) {
 	shape := Shape{Pool: pool.Name}
 	switch template := pool.Template; {
 	case template != nil && template.Node != nil:
@@ -71,8 +71,8 @@ func shapeBy(s *cluster.Snapshot, pool *cluster.Pool, model *corev1.Node, passes
 	for _, also := range passes {
 		shape.Node.Spec.Taints = slices.DeleteFunc(shape.Node.Spec.Taints, also)
 	}
-	for set := range s.DaemonSets.Values() {
-		if pod := daemonPod(set, shape.Node); pod != nil {
+	for i := range daemons {
+		if pod := daemons[i].on(shape.Node); pod != nil {
 			shape.Pods = append(slices.Clip(shape.Pods), pod)
 		}
 	}
