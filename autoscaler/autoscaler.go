@@ -150,6 +150,7 @@ type pass struct {
 	sizes      map[string]size             // by pool
 	total      int                         // nodes of the cluster, those that it will have included; only if there is a limit
 	totals     []total                     // bounds on what all nodes have together; see bounds
+	floors     []total                     // what they are to keep together; see leasts
 	timers     []ledger.Timer              // ours
 	kept       map[string]bool             // timers that are still right
 	pricedSaid *bool                       // see priced
@@ -170,6 +171,10 @@ type pass struct {
 	// added are the names of fresh in the order in which they came, given the pods that are on them.
 	added []string
 	given []scheduling.Placement
+	// fitting counts the pods that wait and fit on nodes that are there.
+	fitting int
+	// gathers says that pods are kept waiting because more of them are coming; see gather.
+	gathers bool
 	// rounds is how often a family of pools was chosen to grow; two if nodes were added in another way as well.
 	rounds int
 	// reserved are the nodes that pods are expected on, with one of them.

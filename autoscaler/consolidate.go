@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
@@ -220,11 +222,24 @@ func (p *pass) try(set []candidate) (move, bool) {
 	} else {
 		m.saves = m.costs
 	}
-	if m.saves <= 0 || m.saves < p.opts.ConsolidateMinSaving*m.costs {
+	if m.saves <= 0 || m.saves < p.opts.ConsolidateMinSaving*m.costs || p.tooSmall(m) {
 		return m, false
 	}
 	scheduling.InOrder(moving)
 	return m, len(p.trial.Rehearse(scheduling.Course{Pods: moving, Waves: [][]string{on}}).Left) == 0
+}
+
+// tooSmall tells whether the cluster would have less than it is to keep once the move is done.
+func (p *pass) tooSmall(m move) bool {
+	var without, with []*corev1.Node
+	for _, c := range m.nodes {
+		without = append(without, c.node)
+	}
+	for pool, n := range m.fresh {
+		shape, _ := p.shape(pool)
+		with = append(with, slices.Repeat([]*corev1.Node{shape.Node}, n)...)
+	}
+	return p.short(without, with...) != nil
 }
 
 // names are the nodes of the rows that are marked.

@@ -98,7 +98,7 @@ func (p *pass) fillToMin() {
 // nothing helps.
 func (p *pass) grow(classes []scheduling.Class) []scheduling.Class {
 	passedOver := map[string]rejected{}
-	left := p.growByTier(p.ripe(classes), passedOver)
+	left := p.growByTier(p.gather(p.ripe(classes)), passedOver)
 	p.makeHeadroom(passedOver)
 	left = append(left, p.keepPromises(passedOver)...)
 	for pool := range p.s.Pools.Values() {

@@ -62,7 +62,9 @@ func (p *pass) makeHeadroom(passedOver map[string]rejected) {
 		h := &p.opts.Headroom[i]
 		classes := scheduling.Classes(p.imaginedFor(h))
 		left := p.placeOn(classes, p.wellUsed(), p.trial.Where(p.isUsable), p.trial.Where(p.isComing), p.trial.Where(p.isFresh))
-		p.lacking(h.Name, p.growByTier(left, passedOver))
+		if !p.gathers && !p.paced() {
+			p.lacking(h.Name, p.growByTier(left, passedOver))
+		}
 	}
 	for pool := range p.s.Pools.Values() {
 		if classes := p.sharesOf(pool); len(classes) > 0 {
@@ -150,7 +152,7 @@ func (p *pass) keepShare(pool *cluster.Pool, classes []scheduling.Class) {
 		return p.isComing(node) && strings.HasPrefix(node, pool.Name+"-coming-")
 	}
 	left := p.placeOn(classes, p.trial.Where(own))
-	if len(left) == 0 {
+	if len(left) == 0 || p.gathers || p.paced() {
 		return
 	}
 	why, message, due := p.closed(pool)

@@ -25,6 +25,8 @@ type Options struct {
 	// PassBudget is how long one decision about new nodes may take; past it the nodes that were found until then are asked for, and the pods that
 	// were not looked at have their turn in the next pass (--pass-budget). 0 means no limit.
 	PassBudget time.Duration
+	// BurstLimit is for how long after a growth pods that keep coming are gathered before pools grow again; 0 gathers none (--burst-limit).
+	BurstLimit time.Duration
 	// ForeseeLimit is how many pods that controllers are about to make count in one decision as if they were there; 0 foresees none
 	// (--enable-proactive-scaleup, --pod-injection-limit).
 	ForeseeLimit int
@@ -78,7 +80,7 @@ type Options struct {
 // Defaults are the options that hold where nothing else is said.
 func Defaults() Options {
 	return Options{
-		Expander: LeastWaste, MaxNodesPerScaleUp: 1000, PassBudget: 2 * time.Second, EnforceMinSize: true, ForeseeLimit: 5000, BackoffReset: 3 * time.Hour,
+		Expander: LeastWaste, MaxNodesPerScaleUp: 1000, PassBudget: 2 * time.Second, BurstLimit: 5 * time.Second, EnforceMinSize: true, ForeseeLimit: 5000, BackoffReset: 3 * time.Hour,
 		CoresTotal: Total{Max: 320000}, MemoryTotal: Total{Max: 6400000},
 		MemoryDifferenceRatio: 0.015, MaxAllocatableDifferenceRatio: 0.05, MaxFreeDifferenceRatio: 0.05,
 		ScaleDownEnabled: true, ScaleDownUnreadyEnabled: true,
@@ -124,6 +126,7 @@ func (o Options) Validate() error {
 	}{
 		{"--new-pod-scale-up-delay", o.NewPodScaleUpDelay},
 		{"--pass-budget", o.PassBudget},
+		{"--burst-limit", o.BurstLimit},
 		{"--scale-down-delay-after-add", o.ScaleDownDelayAfterAdd},
 		{"--scale-down-delay-after-delete", o.ScaleDownDelayAfterDelete},
 		{"--scale-down-delay-after-failure", o.ScaleDownDelayAfterFailure},

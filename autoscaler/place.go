@@ -66,6 +66,9 @@ func (p *pass) settle(pod *cluster.Pod, node string) {
 		p.reserve(node, pod)
 		p.say(plan.Pod, name, reason.WaitingForNodes, p.coming[node])
 	default:
+		if !p.imagined[name] {
+			p.fitting++
+		}
 		p.reserve(node, pod)
 		p.say(plan.Pod, name, reason.FitsExisting, fmt.Sprintf("node %s has room for it; the scheduler will place it", node))
 	}

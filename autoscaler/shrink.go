@@ -129,6 +129,9 @@ func (p *pass) needed(c candidate, spare map[string]int, to destinations) *verdi
 	case p.isLast(c):
 		return stays(reason.LastNode, "no other node would be left on which pods can run")
 	}
+	if v := p.short([]*corev1.Node{c.node}); v != nil {
+		return v
+	}
 	before := p.trial.Mark()
 	p.trial.RemoveNode(c.node.Name)
 	took := map[string]*cluster.Pod{}
@@ -151,6 +154,7 @@ func (p *pass) needed(c candidate, spare map[string]int, to destinations) *verdi
 		p.reserve(node, pod)
 	}
 	p.usable.remove(c.memo, c.row)
+	p.lose(c.node)
 	return nil
 }
 
@@ -250,7 +254,7 @@ func (p *pass) coolsDown(pool *cluster.Pool) *verdict {
 		delay time.Duration
 		what  string
 	}{
-		{"scale-up/", p.opts.ScaleDownDelayAfterAdd, "grew"},
+		{momentScaleUp, p.opts.ScaleDownDelayAfterAdd, "grew"},
 		{"scale-down/", p.opts.ScaleDownDelayAfterDelete, "shrank"},
 		{"scale-down-failed/", p.opts.ScaleDownDelayAfterFailure, "failed to shrink"},
 	} {

@@ -37,20 +37,17 @@ type total struct {
 // gibibyte is the unit of --memory-total.
 const gibibyte = 1 << 30
 
-// totalsOf are the bounds that are not without effect.
-func totalsOf(o *Options) []total {
-	var all []total
-	if o.CoresTotal.Max > 0 {
-		all = append(all, total{flag: "--cores-total", why: reason.CoresTotal, Total: o.CoresTotal, of: func(n *corev1.Node) int64 { return n.Status.Capacity.Cpu().Value() }})
-	}
-	if o.MemoryTotal.Max > 0 {
-		bytes := Total{Min: o.MemoryTotal.Min * gibibyte, Max: o.MemoryTotal.Max * gibibyte}
-		all = append(all, total{flag: "--memory-total", why: reason.MemoryTotal, Total: bytes, of: func(n *corev1.Node) int64 { return n.Status.Capacity.Memory().Value() }})
+// totalsOf are the bounds of which the function says that they are not without effect.
+func totalsOf(o *Options, matters func(Total) bool) []total {
+	bytes := Total{Min: o.MemoryTotal.Min * gibibyte, Max: o.MemoryTotal.Max * gibibyte}
+	all := []total{
+		{flag: "--cores-total", why: reason.CoresTotal, Total: o.CoresTotal, of: func(n *corev1.Node) int64 { return n.Status.Capacity.Cpu().Value() }},
+		{flag: "--memory-total", why: reason.MemoryTotal, Total: bytes, of: func(n *corev1.Node) int64 { return n.Status.Capacity.Memory().Value() }},
 	}
 	for _, gpu := range o.GPUTotals {
 		all = append(all, total{flag: "--gpu-total for " + gpu.Kind, why: reason.GPUTotal, Total: gpu.Total, of: func(n *corev1.Node) int64 { return gpusOf(n, gpu.Kind) }})
 	}
-	return all
+	return slices.DeleteFunc(all, func(t total) bool { return !matters(t.Total) })
 }
 
 // gpusOf counts a node's devices of a kind.
@@ -81,7 +78,7 @@ func namesGPU(key string) bool {
 // bounds are all that is bounded for the cluster as a whole, with what it has of each. It is counted once in a decision, and only if somebody asks.
 func (p *pass) bounds() []total {
 	if p.totals == nil {
-		p.totals = totalsOf(&p.opts)
+		p.totals = totalsOf(&p.opts, func(t Total) bool { return t.Max > 0 })
 		p.addUp()
 	}
 	return p.totals
@@ -130,9 +127,58 @@ func (p *pass) roomByTotals(pool *cluster.Pool) (room int, by *total) {
 
 // full says that the bound leaves no room for a node.
 func (t *total) full() string {
-	most := fmt.Sprint(t.Max)
+	return fmt.Sprintf("with one more node of it the cluster would have more than the %s that %s allows", t.said(t.Max), t.flag)
+}
+
+// said is an amount in the unit of its flag.
+func (t *total) said(amount int64) string {
 	if t.why == reason.MemoryTotal {
-		most = fmt.Sprintf("%d GiB", t.Max/gibibyte)
+		return fmt.Sprintf("%d GiB", amount/gibibyte)
 	}
-	return fmt.Sprintf("with one more node of it the cluster would have more than the %s that %s allows", most, t.flag)
+	return fmt.Sprint(amount)
+}
+
+// leasts are the bounds of which the cluster is to keep some, with what it has on nodes that nobody is taking away. Removals that this decision proposes are
+// taken off; see lose.
+func (p *pass) leasts() []total {
+	if p.floors != nil {
+		return p.floors
+	}
+	p.floors = totalsOf(&p.opts, func(t Total) bool { return t.Min > 0 })
+	for i := range p.floors {
+		t := &p.floors[i]
+		for _, row := range p.s.Rows {
+			if row.Instance == nil || !p.isLeaving(row.Instance) {
+				t.has += t.of(row.Node)
+			}
+		}
+	}
+	return p.floors
+}
+
+// short says of which bound the cluster would have too little without some nodes and with others; nil if of none.
+func (p *pass) short(without []*corev1.Node, with ...*corev1.Node) *verdict {
+	floors := p.leasts()
+	for i := range floors {
+		t := &floors[i]
+		lost, won := int64(0), int64(0)
+		for _, node := range without {
+			lost += t.of(node)
+		}
+		for _, node := range with {
+			won += t.of(node)
+		}
+		if lost > won && t.has-lost+won < t.Min {
+			return stays(t.why, "without it the cluster would have less than the %s that %s asks for", t.said(t.Min), t.flag)
+		}
+	}
+	return nil
+}
+
+// lose takes a node that goes off what the cluster has.
+func (p *pass) lose(node *corev1.Node) {
+	floors := p.leasts()
+	for i := range floors {
+		floors[i].has -= floors[i].of(node)
+	}
 }

@@ -122,6 +122,8 @@ func (f *flags) addAutoscaler(fs *pflag.FlagSet) {
 	fs.IntVar(&a.MaxNodesPerScaleUp, "max-nodes-per-scaleup", a.MaxNodesPerScaleUp, "the most nodes that one decision adds to a pool")
 	fs.DurationVar(&a.PassBudget, "pass-budget", a.PassBudget,
 		"how long one decision about sizes may take; past it what was found until then goes out, and the rest follows in the next pass; 0 means no limit")
+	fs.DurationVar(&a.BurstLimit, "burst-limit", a.BurstLimit,
+		"how long, after a pool has grown, pods that keep coming in large numbers are gathered before pools grow again; 0 gathers none")
 	fs.BoolVar(&f.foresee, "enable-proactive-scaleup", true, "count pods that a ReplicaSet, StatefulSet or Job is about to make as if they were there")
 	fs.IntVar(&a.ForeseeLimit, "pod-injection-limit", a.ForeseeLimit, "how many such pods count in one decision")
 	fs.String("headroom", "0", "how much room each pool keeps free for pods to come: so many nodes' worth, or a percentage of the pool")

@@ -13,6 +13,7 @@ var list = []Entry{
 	{NoPoolFits, Holds, "No pool has a node on which the pod could run; the verdict names each pool and why.", "Compare the pod's requests, selector and tolerations with the pools' templates."},
 	{MisfitsPool, Holds, "The pod does not fit a new node of this pool.", ""},
 	{NotBestOption, Holds, "The pool would do, but the expander preferred another.", ""},
+	{GatheringPods, Holds, "Pools have just grown, and more pods are coming: they are answered together, with one growth instead of many.", ""},
 	{NextPass, Holds, "The pod or node has its turn in the next pass: what was decided until now goes out first.", ""},
 	{MaxSizeReached, Holds, "The pool is at its max.", "Raise the pool's max."},
 	{MaxNodesTotal, Holds, "The cluster is at --max-nodes-total.", "Raise --max-nodes-total."},

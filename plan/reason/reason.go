@@ -57,6 +57,7 @@ const (
 	MisfitsPool       Reason = "MisfitsPool"
 	NotBestOption     Reason = "NotBestOption"
 	NextPass          Reason = "NextPass"
+	GatheringPods     Reason = "GatheringPods"
 	MaxSizeReached    Reason = "MaxSizeReached"
 	MaxNodesTotal     Reason = "MaxNodesTotal"
 	PoolInBackoff     Reason = "PoolInBackoff"

@@ -207,8 +207,8 @@ func TestOneSickPoolStopsNoOther(t *testing.T) {
 	s.end()
 }
 
-// Scenario 20: 1,000 pods in a burst over 5 seconds: they come in twenty Deployments, one every quarter of a second; no node ends empty. Fewer increases are
-// aimed at: one a pool and second, three in all. They are printed.
+// Scenario 20: 1,000 pods in a burst over 5 seconds: they come in twenty Deployments, one every quarter of a second. No pool grows more than three times, nor
+// twice in a second, and no node ends empty.
 func TestABurstIsAnsweredInFewIncreases(t *testing.T) {
 	s := tell(t, pool("small", 0, 400), pool("big", 0, 400, larger))
 	s.start()
@@ -227,8 +227,15 @@ func TestABurstIsAnsweredInFewIncreases(t *testing.T) {
 		}
 		return n == 1000
 	})
-	t.Logf("increases: small %d, big %d; nodes: small %d, big %d", s.increases("small"), s.increases("big"), s.Target("small"), s.Target("big"))
+	cpus := 4*s.Target("small") + 8*s.Target("big")
+	t.Logf("increases: small %d, big %d; nodes: small %d, big %d; %d CPUs for 813 that are requested", s.increases("small"), s.increases("big"), s.Target("small"), s.Target("big"), cpus)
+	if cpus > 930 {
+		t.Errorf("%d CPUs are too many", cpus)
+	}
 	for _, name := range []string{"small", "big"} {
+		if n := s.increases(name); n > 3 {
+			t.Errorf("pool %s grew %d times", name, n)
+		}
 		for _, node := range s.nodes(name) {
 			if len(s.daemon.Snapshot().PodsOn(node.Name)) == 0 {
 				t.Errorf("node %s is empty", node.Name)
