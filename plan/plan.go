@@ -94,7 +94,7 @@ type Verdict struct {
 	Name    string        `json:"name"`
 	Reason  reason.Reason `json:"reason"`
 	Message string        `json:"message,omitempty"`
-	// Since is since when the answer has been this one, as far as the daemon saw: since its start at most. It is the report's, for nodes.
+	// Since is since when the answer has been for this reason, as far as the daemon saw: since its start at most. It is the report's; a decider leaves it empty.
 	Since time.Time `json:"since,omitzero"`
 	// Due is when the answer may change by time alone; zero if it won't.
 	Due time.Time `json:"due,omitzero"`

@@ -67,6 +67,7 @@ type Reporter struct {
 	delays  *delays
 	history history
 	between between
+	sinces  sinces
 
 	mu   sync.Mutex
 	view View
@@ -90,7 +91,7 @@ func New(options Options) (*Reporter, error) {
 	if options.Spawn == nil {
 		options.Spawn = func(work func(ctx context.Context)) { go work(context.Background()) }
 	}
-	r := &Reporter{options: options, lines: newLines(), delays: newDelays()}
+	r := &Reporter{options: options, lines: newLines(), delays: newDelays(), sinces: sinces{answers: map[subject]answer{}}}
 	r.events = newEvents(options.Events, statusRef(options.Namespace))
 	r.status = &statusWriter{options: options}
 	r.metrics = newMetrics(r.View, options.Version)
@@ -104,6 +105,7 @@ func New(options Options) (*Reporter, error) {
 
 // Pass reports one pass that began at now: its plan, and the snapshot that it was made from.
 func (r *Reporter) Pass(_ context.Context, now time.Time, p plan.Plan, s *cluster.Snapshot) {
+	r.sinces.fill(now, &p)
 	r.mu.Lock()
 	r.view.Plan, r.view.Snapshot = &p, s
 	leader, term := r.view.Leader, r.term
