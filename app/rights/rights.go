@@ -61,7 +61,9 @@ var rules = []rule{
 	{group: "resource.k8s.io", resources: "deviceclasses resourceslices resourceclaims", verbs: "list watch", why: "know where devices are"},
 	{group: "coordination.k8s.io", resources: "leases", verbs: "list watch", name: "cluster-autoscaler", why: "notice a cluster-autoscaler beside it"},
 	{resources: "events", verbs: "create patch", why: "tell of decisions"},
-	{resources: "nodes", verbs: "get update", why: "look at a node before a step, and mark it; an observer takes marks away"},
+	{resources: "nodes", verbs: "get", why: "look at a node before a step"},
+	// An observer that acted before takes its marks away. The chart lets it do so once, when it is upgraded; without, the marks stay.
+	{resources: "nodes", verbs: "update", why: "mark nodes", acting: true},
 	{resources: "pods", verbs: "get delete", why: "look at a pod before it is evicted, and delete those of a machine that is off", acting: true},
 	{group: "storage.k8s.io", resources: "volumeattachments", verbs: "get delete", why: "let go of the volumes of a machine that is off", acting: true},
 	{resources: "pods/eviction", verbs: "create", why: "drain nodes", acting: true},
