@@ -114,7 +114,7 @@ func TestEveryCommandWorksThroughTheAPIServer(t *testing.T) {
 	if len(pods.Items) == 0 {
 		t.Fatal("no pod waits")
 	}
-	ann.says("explain pod default/"+pods.Items[0].Name, `pending for`, `Paused`)
+	s.Eventually(time.Minute, ann.saysSometime("explain pod default/"+pods.Items[0].Name, `(?s)pending for.*Paused`)) // the last plan may be older than the pod
 	ann.says("resume --pool front", `Taken back: pause-front`)
 	s.Running("web", 12, 2*time.Minute)
 	ann.says("history", `autoscaler +pool front 2→6`)
@@ -171,11 +171,21 @@ func serve(t *testing.T, namespace, host string, port int) {
 		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: int32(port)}}}, //nolint:gosec // a port
 	}, metav1.CreateOptions{})
 	must(t, err)
+	// The API server asks only where a pod of that address stands behind it. Nobody schedules this one.
+	pod, err := core.Pods(namespace).Create(t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "keeper"},
+		Spec:       corev1.PodSpec{SchedulerName: "nobody", Containers: []corev1.Container{{Name: "poolkeeper", Image: "poolkeeper"}}},
+	}, metav1.CreateOptions{})
+	must(t, err)
+	pod.Status.Phase, pod.Status.PodIP, pod.Status.PodIPs = corev1.PodRunning, host, []corev1.PodIP{{IP: host}}
+	_, err = core.Pods(namespace).UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
+	must(t, err)
 	//nolint:staticcheck // the API server's proxy looks at Endpoints
 	_, err = core.Endpoints(namespace).Create(t.Context(), &corev1.Endpoints{
 		ObjectMeta: metav1.ObjectMeta{Name: "keeper"},
 		Subsets: []corev1.EndpointSubset{{
-			Addresses: []corev1.EndpointAddress{{IP: host}}, Ports: []corev1.EndpointPort{{Name: "http", Port: int32(port)}}, //nolint:gosec // a port
+			Addresses: []corev1.EndpointAddress{{IP: host, TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: namespace, Name: "keeper"}}},
+			Ports:     []corev1.EndpointPort{{Name: "http", Port: int32(port)}}, //nolint:gosec // a port
 		}},
 	}, metav1.CreateOptions{})
 	must(t, err)
