@@ -74,7 +74,7 @@ func objects(t *testing.T, text string) map[string]map[string]any {
 	all := map[string]map[string]any{}
 	for document := range strings.SplitSeq(text, "\n---\n") {
 		var object map[string]any
-		must(t, yaml.Unmarshal([]byte(document), &object))
+		must(t, yaml.Unmarshal([]byte(document+"\n"), &object)) // the separator took the line end that a last block of text keeps
 		if metadata, ok := object["metadata"].(map[string]any); ok {
 			all[object["kind"].(string)+" "+metadata["name"].(string)] = object
 		}
