@@ -108,6 +108,8 @@ func (a *Actuator) do(ctx context.Context, step plan.Step) error {
 		return a.deleteAttachments(ctx, step)
 	case plan.DeleteInstance, plan.ReplaceInstance:
 		return a.deleteInstance(ctx, step)
+	case plan.RebootInstance:
+		return a.reboot(ctx, step)
 	case plan.DeleteNode:
 		return a.deleteNode(ctx, step)
 	}

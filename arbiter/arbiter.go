@@ -63,6 +63,10 @@ type Options struct {
 	LoadBalancerDelay time.Duration
 	// RetryAfter is how long a step that failed waits before it is tried again.
 	RetryAfter time.Duration
+	// RebootTimeout is how long a reboot may take, from when it is asked for until the node is well.
+	RebootTimeout time.Duration
+	// QuarantineAfter is how many replacements in a row fail before a pool is quarantined; 0 never does. How long that lasts is the healer's to say.
+	QuarantineAfter int
 	// CompletionTimeout is how long a drain waits for pods that have to end by themselves, where that is longer than the pool's own time for a drain.
 	CompletionTimeout time.Duration
 	// VolumeTimeout is how long a node without pods waits for the volumes of those that left to be detached.
@@ -88,6 +92,7 @@ func Defaults() Options {
 		Mode: Act, MaxDisruptions: 20, MaxDisruptionsPerPool: intstr.FromString("50%"), MaxScaleDown: 10, MaxDrain: 10,
 		UnreadyCount: 3, UnreadyPercentage: 45, Breakers: DefaultBreakers(), Repairs: DefaultRepairs(),
 		ViewMaxAge: 2 * time.Minute, DeleteDelay: 5 * time.Second, DeletionDelayTimeout: 2 * time.Minute, SoftMarks: 10,
+		RebootTimeout: 5 * time.Minute, QuarantineAfter: 3,
 		RetryAfter: 10 * time.Second, DrainRetryAfter: 10 * time.Minute, CompletionTimeout: time.Hour, VolumeTimeout: 5 * time.Minute,
 		Fencing:        DefaultFencing(),
 		BackoffInitial: 5 * time.Minute, BackoffMax: 30 * time.Minute, BackoffReset: 3 * time.Hour,
@@ -106,6 +111,7 @@ func Arbitrate(
 		p.remember(d.Changes...)
 		p.plan.Verdicts = append(p.plan.Verdicts, d.Verdicts...)
 		p.plan.Rollouts = append(p.plan.Rollouts, d.Rollouts...)
+		p.plan.Notes = append(p.plan.Notes, d.Notes...)
 		p.unneeded = append(append(p.unneeded, d.Unneeded...), d.Soon...)
 		p.due(d.Due)
 	}

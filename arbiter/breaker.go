@@ -328,7 +328,7 @@ func (p *pass) holdsBack(c ledger.Claim) *verdict {
 
 // canWait tells whether a claim may stay where it is: nothing was done yet that has to be followed up.
 func (p *pass) canWait(c ledger.Claim) bool {
-	return c.Reversible() || c.Phase == ledger.Stopping && c.StopTaken.IsZero() || c.Phase == ledger.Deleting && c.Deleted.IsZero() && c.Off.IsZero() && !p.gone(c)
+	return c.Reversible() || c.Phase == ledger.Rebooting && c.RebootTaken.IsZero() || c.Phase == ledger.Stopping && c.StopTaken.IsZero() || c.Phase == ledger.Deleting && c.Deleted.IsZero() && c.Off.IsZero() && !p.gone(c)
 }
 
 // frozen is the breaker that holds everything, growth too; nil if there is none.

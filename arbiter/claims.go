@@ -38,6 +38,10 @@ func (p *pass) advance() {
 		switch {
 		case !is && c.Reversible():
 			c = p.abort(c, reason.Withdrawn, p.whyWithdrawn(c))
+		case !is && c.Phase == ledger.Rebooting:
+			c = p.rebooted(c)
+		case is && c.Deadline.IsZero() && !proposal.Deadline.IsZero() && c.Reversible():
+			c = p.hurry(c, proposal)
 		case is && proposal.Dead != c.Dead && c.Reversible():
 			c = p.alter(c, proposal.Dead)
 		}
@@ -96,6 +100,9 @@ func (p *pass) advanceOne(c ledger.Claim, pool *cluster.Pool) {
 	if c.Phase == ledger.Releasing {
 		c = p.letGoOf(c, pool)
 	}
+	if c.Phase == ledger.Rebooting {
+		c = p.reboot(c)
+	}
 	if c.Phase == ledger.Deleting {
 		c = p.deleteInstance(c)
 	}
@@ -112,7 +119,9 @@ func (p *pass) enter(c ledger.Claim, phase ledger.Phase) ledger.Claim {
 	c.Phase, c.PhaseSince, c.NotBefore, c.Emptied = phase, p.now, time.Time{}, time.Time{}
 	switch phase {
 	case ledger.Draining:
-		c.Until = p.now.Add(p.drainTimeout(c))
+		c.Until = p.drainUntil(c)
+	case ledger.Rebooting:
+		c.Until = p.now.Add(p.opts.RebootTimeout)
 	case ledger.Stopping:
 		c.Until = p.now.Add(p.opts.Fencing.StopTimeout)
 	case ledger.Releasing:
@@ -126,7 +135,7 @@ func (p *pass) enter(c ledger.Claim, phase ledger.Phase) ledger.Claim {
 func (p *pass) alter(c ledger.Claim, dead bool) ledger.Claim {
 	c.Dead = dead
 	if c.Phase == ledger.Draining {
-		c.Until = p.now.Add(p.drainTimeout(c))
+		c.Until = p.drainUntil(c)
 	}
 	p.remember(ledger.Put(c))
 	return c
@@ -205,7 +214,7 @@ func (p *pass) drainNode(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 	}
 	c = p.extend(c, left)
 	switch {
-	case p.now.Before(c.Until):
+	case p.now.Before(c.Until), !c.Deadline.IsZero(): // what the cloud takes is drained until it is gone
 	case p.mayForce(c):
 		p.force(c, left)
 		return c
@@ -318,6 +327,9 @@ func (p *pass) verdict(c ledger.Claim, why reason.Reason, message string, due ti
 
 // commit passes the point of no return: a machine on which nothing answers is stopped first, any other deleted.
 func (p *pass) commit(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
+	if c.Reboot {
+		return p.beginReboot(c, pool)
+	}
 	if p.mustFence(c, pool) {
 		if p.tooOld(c, pool) {
 			return c
@@ -489,6 +501,10 @@ func marked(node *corev1.Node) bool {
 // closeClaim ends a claim whose work is done.
 func (p *pass) closeClaim(c ledger.Claim) {
 	p.remember(ledger.Drop(c))
+	if i, open := p.ledger.Incident(c.Incident); open && c.Replacement != (ledger.NodeRef{}) {
+		i.Replacement = c.Replacement
+		p.remember(ledger.Put(i))
+	}
 	took := p.now.Sub(c.Since).Round(time.Second)
 	if c.Replace {
 		message := fmt.Sprintf("%s is gone after %s", c.Node, took)
@@ -519,7 +535,9 @@ func (p *pass) replacementFailed(op ledger.Operation) {
 	if i, sick := p.ledger.Incident(c.Incident); sick {
 		i.Lineage++
 		i.NotBefore = p.now.Add(min(p.opts.BackoffInitial<<min(i.Lineage-1, 8), p.opts.BackoffMax))
+		i = i.Note(p.now, reason.ReplacementFailed, cmp.Or(op.Message, string(op.Reason)))
 		p.remember(ledger.Put(i))
+		p.quarantine(i)
 	}
 	if c.Phase == ledger.Surging {
 		p.abort(c, reason.ReplacementFailed, "the new node did not become ready: "+cmp.Or(op.Message, string(op.Reason)))
@@ -534,7 +552,10 @@ func (p *pass) stepOf(c ledger.Claim, name string, do plan.Do) plan.Step {
 }
 
 func verb(c ledger.Claim) string {
-	if c.Replace {
+	switch {
+	case c.Reboot:
+		return "reboot"
+	case c.Replace:
 		return "replacement"
 	}
 	return "removal"

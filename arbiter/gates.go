@@ -165,7 +165,8 @@ func (p *pass) openGrowth(proposal plan.Proposal, pool *cluster.Pool) {
 func (p *pass) openClaim(proposal plan.Proposal) {
 	c := ledger.Claim{
 		ID: fmt.Sprintf("%s-%s-%d", proposal.Owner, label(proposal.Node), p.now.UnixMilli()), Owner: proposal.Owner,
-		Pool: proposal.Pool, Node: proposal.Node, Replace: proposal.Action != plan.Remove, Surge: proposal.Surge,
+		Pool: proposal.Pool, Node: proposal.Node, Replace: proposal.Action != plan.Remove && proposal.Action != plan.Reboot,
+		Surge: proposal.Surge, Reboot: proposal.Action == plan.Reboot,
 		Dead: proposal.Dead, Reason: proposal.Reason, Message: proposal.Message, Since: p.now, Incident: proposal.Incident,
 		Deadline: proposal.Deadline, Forced: proposal.Forced,
 	}
@@ -345,7 +346,7 @@ func (p *pass) withinSize(proposal plan.Proposal, pool *cluster.Pool) *verdict {
 		return &verdict{reason: reason.NoRoomForSurge, message: fmt.Sprintf("pool %s would have %d nodes, and its max is %d", pool.Name, z.Peak+1, pool.Settings.Max)}
 	case proposal.Action == plan.Replace && proposal.Surge && p.opts.MaxNodesTotal > 0 && p.clusterSize() >= p.opts.MaxNodesTotal:
 		return &verdict{reason: reason.MaxNodesTotal, message: fmt.Sprintf("the cluster has, or is to have, %d nodes, as many as --max-nodes-total allows", p.clusterSize())}
-	case proposal.Action == plan.Replace && !proposal.Surge && !pool.Can.Replace && p.instance(proposal.Node).Here() && z.Trough-1 < pool.Settings.Min:
+	case proposal.Action == plan.Replace && !proposal.Surge && proposal.Deadline.IsZero() && !pool.Can.Replace && p.instance(proposal.Node).Here() && z.Trough-1 < pool.Settings.Min:
 		return &verdict{reason: reason.CannotReplaceAtMin, message: fmt.Sprintf("pool %s is at its min of %d, and its provider can neither replace nor delete without shrinking", pool.Name, pool.Settings.Min)}
 	}
 	return nil

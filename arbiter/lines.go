@@ -25,7 +25,7 @@ func (p *pass) sumUp() {
 	}
 	leaving := make(map[string]bool, len(p.plan.Claims))
 	for _, c := range p.plan.Claims {
-		leaving[c.Node.Key()] = true
+		leaving[c.Node.Key()] = !c.Reboot
 	}
 	for _, row := range p.s.Rows {
 		if row.Instance != nil {
@@ -46,6 +46,9 @@ func (p *pass) line(pool *cluster.Pool) plan.PoolLine {
 	}
 	if line.Version == "" {
 		line.Version = pool.Version
+	}
+	if m, is := p.ledger.Moment(ledger.QuarantineKey(pool.Name)); is {
+		line.Quarantined = m.At
 	}
 	return line
 }

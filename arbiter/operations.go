@@ -191,12 +191,7 @@ func (p *pass) startingUp(op ledger.Operation) (late string, next time.Time) {
 }
 
 // serves tells whether a pod that did not come with the node is on it.
-func (p *pass) serves(node *corev1.Node) bool {
-	return slices.ContainsFunc(p.s.PodsOn(node.Name), func(pod *cluster.Pod) bool {
-		_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
-		return !mirror && !drain.IsDaemonSetPod(pod)
-	})
-}
+func (p *pass) serves(node *corev1.Node) bool { return drain.Serves(p.s, node.Name) }
 
 // toGiveBack tells whether a failed operation's instance may be deleted: it never was a ready node, or it never got ready for pods and runs none.
 func (p *pass) toGiveBack(op ledger.Operation, id string) bool {
@@ -289,6 +284,10 @@ func (p *pass) giveBack(op ledger.Operation) {
 		ref := ledger.NodeRef{ProviderID: id}
 		atMin := pool.Target-1 < pool.Settings.Min
 		if !p.instance(ref).Here() || !p.toGiveBack(op, id) || atMin && !pool.Can.Replace {
+			continue
+		}
+		if op.Owner == ledger.Healer && p.isQuarantined(op.Pool) {
+			left++ // one that failed is kept to be looked at
 			continue
 		}
 		left++

@@ -93,6 +93,9 @@ func (p *pass) forgetOperation(op ledger.Operation) {
 }
 
 func (p *pass) settleClaim(c ledger.Claim, r cluster.Result) {
+	if c.Phase == ledger.Rebooting && stepName(r.Step) == stepReboot && p.settleReboot(c, r) {
+		return
+	}
 	if r.Err == "" {
 		p.settleWell(c, r)
 		return

@@ -83,6 +83,10 @@ type Instance struct {
 	Drift string
 	// Healthy is the cloud's own opinion of the instance; [HealthUnknown] where it has none.
 	Healthy Health
+	// TakenAt is when the cloud will take the instance whatever is done, for maintenance or because it was sold as long as nobody else wants it; zero if it
+	// has not said so. TakenWhy says it to people.
+	TakenAt  time.Time
+	TakenWhy string
 	// NodeName is the name of the node that the instance registers, if it is known beforehand.
 	NodeName string
 }

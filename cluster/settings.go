@@ -42,6 +42,10 @@ type Settings struct {
 	UnhealthyAfter time.Duration
 	// UnregisteredAfter is how long a running instance may take to register.
 	UnregisteredAfter time.Duration
+	// Conditions are the node conditions, beside Ready, that speak of an illness.
+	Conditions []ConditionRule
+	// RebootFirst has a machine rebooted once, where its provider can, before it is replaced.
+	RebootFirst bool
 
 	// Version is the target version of the pool's nodes, such as v1.36.3; empty means that of the provider's template.
 	Version string

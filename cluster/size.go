@@ -57,7 +57,7 @@ func (p *Pool) Unseen(op ledger.Operation) int {
 
 // WillLower tells whether deleting the claim's instance is still to lower the target.
 func (s *Snapshot) WillLower(c ledger.Claim) bool {
-	if c.Keep || c.Phase == ledger.Refilling {
+	if c.Keep || c.Reboot || c.Phase == ledger.Refilling {
 		return false
 	}
 	instance, _ := s.Instances.Get(c.Node.ProviderID)

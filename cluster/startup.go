@@ -27,16 +27,25 @@ func (s Startup) Has(t corev1.Taint) bool {
 
 // Waits says what a node whose kubelet is ready still lacks before the pods that it was asked for can have it: a startup taint is to go, or a device to
 // come. It is empty if it lacks nothing.
-func (s Startup) Waits(node *corev1.Node, pool *Pool) string {
-	for _, t := range node.Spec.Taints {
-		if s.Has(t) {
-			return "its taint " + t.Key + " to go"
+func (s Startup) Waits(node *corev1.Node, pool *Pool) string { return s.WaitsFor(pool)(node) }
+
+// WaitsFor is [Startup.Waits] for many nodes of one pool.
+func (s Startup) WaitsFor(pool *Pool) func(*corev1.Node) string {
+	devices := pool.Devices()
+	return func(node *corev1.Node) string {
+		for _, t := range node.Spec.Taints {
+			if s.Has(t) {
+				return "its taint " + t.Key + " to go"
+			}
 		}
+		if pool == nil {
+			return ""
+		}
+		if device := pool.missing(node, devices); device != "" {
+			return fmt.Sprintf("its device %s to come", device)
+		}
+		return ""
 	}
-	if device := pool.MissingDevice(node); device != "" {
-		return fmt.Sprintf("its device %s to come", device)
-	}
-	return ""
 }
 
 // gpuResources are the names by which device plugins offer GPUs.

@@ -190,9 +190,11 @@ func (t *Trimmer) node(o *corev1.Node) *corev1.Node {
 	node.Status.NodeInfo = o.Status.NodeInfo
 	node.Status.DeclaredFeatures = o.Status.DeclaredFeatures
 	for _, c := range o.Status.Conditions {
-		node.Status.Conditions = append(node.Status.Conditions, corev1.NodeCondition{
-			Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime, Reason: t.shared.text(c.Reason),
-		})
+		kept := corev1.NodeCondition{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime, Reason: t.shared.text(c.Reason)}
+		if !ByKubelet(c.Type) && c.Status != corev1.ConditionFalse { // who writes it may have stopped, and the illness may be over
+			kept.LastHeartbeatTime = metav1.Time{Time: c.LastHeartbeatTime.Truncate(HeartbeatGrain)}
+		}
+		node.Status.Conditions = append(node.Status.Conditions, kept)
 	}
 	return node
 }

@@ -162,6 +162,9 @@ func fates(path string, before, after reflect.Value) []string {
 	case reflect.DeepEqual(before.Interface(), after.Interface()):
 		return []string{path + " kept"}
 	}
+	if _, isTime := reflect.TypeAssert[metav1.Time](before); isTime {
+		return []string{path + " coarser"}
+	}
 	switch before.Kind() {
 	case reflect.Pointer:
 		return fates(path, before.Elem(), after.Elem())

@@ -33,7 +33,7 @@ func TestWhatIsWrongInTheFileIsToldWithLineFieldAndRemedy(t *testing.T) {
 		{"unknown fields", begin + "pool: []\ndefaults:\n  scaleDownUnneedTime: 3m\n  colour: red\npools:\n- match: web\n  maxsize: 3\n", []string{
 			`f.yaml:3: pool: there is no such field; did you mean pools?`,
 			`f.yaml:5: defaults.scaleDownUnneedTime: there is no such field; did you mean scaleDownUnneededTime?`,
-			`f.yaml:6: defaults.colour: there is no such field; the known ones are allowPartial, autoUpgrade, autoheal, autoscale, canary, canaryNodes, canarySoak, channel, consolidate, cordonBlocked, drainTimeout, freeze, headroom, healUnhealthyAfter, healUnregisteredAfter, ignoreDaemonSetsUtilization, ` +
+			`f.yaml:6: defaults.colour: there is no such field; the known ones are allowPartial, autoUpgrade, autoheal, autoscale, canary, canaryNodes, canarySoak, channel, consolidate, cordonBlocked, drainTimeout, freeze, headroom, healConditions, healRebootFirst, healUnhealthyAfter, healUnregisteredAfter, ignoreDaemonSetsUtilization, ` +
 				`max, maxBlocked, maxNodeAge, maxNodeProvisionTime, maxNodeStartupTime, maxSurge, maxUnavailable, maxUnhealthy, min, nativeUpgrade, releaseSoak, scaleDownGpuUtilizationThreshold, scaleDownUnneededTime, scaleDownUnreadyTime, scaleDownUtilizationThreshold, upgradePaused, version, window, zeroOrMax`,
 			`f.yaml:9: pools[0].maxsize: there is no such field; did you mean max?`,
 		}},

@@ -183,6 +183,20 @@ func (f *flags) addHealer(fs *pflag.FlagSet) {
 	fs.Duration("heal-unhealthy-after", 5*time.Minute, "how long a node may be seen to be not ready before it is repaired")
 	fs.Duration("heal-unregistered-after", 0,
 		"how long a running machine may take to register a node before it is replaced; 0 means the pool's time of --max-node-provision-time")
+	fs.String("heal-conditions", "",
+		`further node conditions of which a node is repaired, such as "KernelDeadlock=True(DockerHung) 10m reboot, DiskPressure=True 1h"; the reasons may be left out, and after the time may stand look, reboot or replace`)
+	fs.DurationVar(&h.ConditionMaxAge, "heal-condition-max-age", h.ConditionMaxAge,
+		"how long ago a condition that is not the kubelet's may have been written last for anything to be done about it")
+	fs.Bool("heal-reboot-first", false, "reboot a machine once, where its provider can, before it is replaced")
+	fs.DurationVar(&f.config.Arbiter.RebootTimeout, "heal-reboot-timeout", f.config.Arbiter.RebootTimeout, "how long a rebooted machine may take until its node is well")
+	fs.Float64Var(&h.FlapShare, "heal-flap-share", h.FlapShare,
+		"the share of the time, from 0 to 1, in which a node that is sick again and again has to be sick to be repaired: with 0.8 it is if it is for 4 of every 5 minutes; with 1 every healthy moment starts the time anew")
+	fs.DurationVar(&h.NoticeLead, "heal-notice-lead", h.NoticeLead,
+		"how long before the cloud takes a machine by itself its repair waits for no breaker, limit or pause any more")
+	fs.IntVar(&h.QuarantineAfter, "heal-quarantine-after", h.QuarantineAfter,
+		"how many replacements in a row fail before nothing more is repaired in the pool for a while; 0 means never")
+	fs.DurationVar(&h.Quarantine, "heal-quarantine", h.Quarantine, "how long that is")
+	fs.DurationVar(&h.RecordsFor, "heal-records", h.RecordsFor, "how long the records of incidents are kept that are over")
 	fs.DurationVar(&h.GoneAfter, "heal-gone-after", h.GoneAfter, "how long a node whose machine is gone for sure is seen to be not ready before it is cleaned up")
 	fs.DurationVar(&h.FailedAfter, "heal-failed-after", h.FailedAfter, "how long a node whose machine failed, by the cloud's word, is seen to be not ready before it is repaired")
 	fs.DurationVar(&h.RecoveredAfter, "heal-recovered-after", h.RecoveredAfter, "how long a node has to be seen healthy before its incident is closed")

@@ -28,6 +28,8 @@ type layer struct {
 	unneededTime, unreadyTime                value[time.Duration]
 	maxNodeProvisionTime, maxNodeStartupTime value[time.Duration]
 	unhealthyAfter, unregisteredAfter        value[time.Duration]
+	conditions                               value[[]cluster.ConditionRule]
+	rebootFirst                              value[bool]
 	window                                   value[window.Window]
 	version                                  value[string]
 	freezes                                  value[window.Freezes]
@@ -71,6 +73,8 @@ func settings() []setting {
 		{"maxNodeStartupTime", "max-node-startup-time", reads(parseLimit, func(l *layer) *value[time.Duration] { return &l.maxNodeStartupTime })},
 		{"healUnhealthyAfter", "heal-unhealthy-after", reads(parseLimit, func(l *layer) *value[time.Duration] { return &l.unhealthyAfter })},
 		{"healUnregisteredAfter", "heal-unregistered-after", reads(parseDuration, func(l *layer) *value[time.Duration] { return &l.unregisteredAfter })},
+		{"healConditions", "heal-conditions", reads(cluster.ParseConditions, func(l *layer) *value[[]cluster.ConditionRule] { return &l.conditions })},
+		{"healRebootFirst", "heal-reboot-first", reads(parseSwitch, func(l *layer) *value[bool] { return &l.rebootFirst })},
 		{"window", "upgrade-window", reads(parseWindow, func(l *layer) *value[window.Window] { return &l.window })},
 		{"freeze", "upgrade-freeze", reads(window.ParseFreezes, func(l *layer) *value[window.Freezes] { return &l.freezes })},
 		{"channel", "upgrade-channel", reads(parseChannel, func(l *layer) *value[cluster.Channel] { return &l.channel })},

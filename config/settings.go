@@ -111,6 +111,8 @@ func merge(entry, provider, defaults, flags layer) (cluster.Settings, error) {
 		MaxNodeStartupTime:          duration(func(l layer) value[time.Duration] { return l.maxNodeStartupTime }),
 		UnhealthyAfter:              duration(func(l layer) value[time.Duration] { return l.unhealthyAfter }),
 		UnregisteredAfter:           duration(func(l layer) value[time.Duration] { return l.unregisteredAfter }),
+		Conditions:                  first(places, func(l layer) value[[]cluster.ConditionRule] { return l.conditions }).is,
+		RebootFirst:                 first(places, func(l layer) value[bool] { return l.rebootFirst }).is,
 		Version:                     first(places, func(l layer) value[string] { return l.version }).is,
 		Window:                      first(places, func(l layer) value[window.Window] { return l.window }).is,
 		Freezes:                     first(places, func(l layer) value[window.Freezes] { return l.freezes }).is,

@@ -108,6 +108,8 @@ maxNodeProvisionTime: 13m
 maxNodeStartupTime: 14m
 healUnhealthyAfter: 16m
 healUnregisteredAfter: 17m
+healConditions: KernelDeadlock=True(DockerHung) 10m reboot
+healRebootFirst: true
 window: sat 01:00 3h
 version: v1.35.4
 maxSurge: 25%
@@ -134,6 +136,9 @@ func TestEverySettingCanBeSaidByEntryDefaultsAndFlag(t *testing.T) {
 		DrainTimeout: 18 * time.Minute, Freezes: frozen(t, "12-18/01-03 no-minor Europe/Paris"), Channel: cluster.ChannelPinned, ReleaseSoak: 48 * time.Hour,
 		MaxNodeAge: 720 * time.Hour, Native: true, UpgradePaused: true, CanaryNodes: 2, CanarySoak: 19 * time.Minute,
 		MaxUnhealthy: intstr.FromInt32(3), MaxBlocked: intstr.FromString("30%"), CordonBlocked: true,
+		RebootFirst: true, Conditions: []cluster.ConditionRule{{
+			Type: "KernelDeadlock", Status: "True", Reasons: []string{"DockerHung"}, After: 10 * time.Minute, Remedy: cluster.RebootOnce,
+		}},
 	}
 	flagOf := map[string]string{}
 	for _, s := range settings() {

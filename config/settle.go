@@ -38,6 +38,7 @@ func (f *flags) settle(p *problems) {
 	p.add(c.Autoscaler.Validate())
 	c.Autoscaler.Startup.Taints = slices.Concat(f.startupTaints, f.ignoreTaints)
 	c.Arbiter.Startup, c.Autoscaler.BackoffReset = c.Autoscaler.Startup, c.Arbiter.BackoffReset
+	c.Healer.Startup, c.Arbiter.QuarantineAfter = c.Autoscaler.Startup, c.Healer.QuarantineAfter
 	c.Scheduling.Schedulers = slices.Concat(f.allowed, f.bypassed)
 	turns, err := parseTurns(f.drainPriorities)
 	if err != nil {
@@ -170,6 +171,7 @@ func (f *flags) checkNumbers(p *problems) {
 		{"max-graceful-termination-sec", f.gracefulSeconds, 1},
 		{"max-bulk-soft-taint-count", c.Arbiter.SoftMarks, 0},
 		{"min-replica-count", int(f.drain.MinReplicaCount), 0},
+		{"heal-quarantine-after", c.Healer.QuarantineAfter, 0},
 	} {
 		if n.is < n.from {
 			p.addf("--%s is %d: give at least %d", n.flag, n.is, n.from)
@@ -180,6 +182,9 @@ func (f *flags) checkNumbers(p *problems) {
 	}
 	if qps := c.KubeClientQPS; !(qps > 0 && qps < 1e6) {
 		p.addf("--kube-client-qps is %v: give a number above 0", qps)
+	}
+	if share := c.Healer.FlapShare; !(share > 0 && share <= 1) {
+		p.addf("--heal-flap-share is %v: give a number above 0, up to 1", share)
 	}
 	b := c.Arbiter.Breakers
 	for _, n := range []struct {

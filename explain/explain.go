@@ -140,6 +140,8 @@ func wish(p plan.Proposal) string {
 		what = "removing " + p.Node.String()
 	case plan.Replace:
 		what = "replacing " + p.Node.String()
+	case plan.Reboot:
+		what = "rebooting " + p.Node.String()
 	case plan.Clean:
 		what = "cleaning up what is left of " + p.Node.String()
 	case plan.SetVersion:

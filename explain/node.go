@@ -132,6 +132,8 @@ func (b book) claim(c ledger.Claim) string {
 		text += "; nothing answers there any more, and its machine is being switched off"
 	case ledger.Releasing:
 		text += "; its machine is known to be off, and its pods and volumes are let go"
+	case ledger.Rebooting:
+		text += "; its machine is being rebooted, and its node is awaited"
 	case ledger.Deleting:
 		text += "; its instance is being deleted, past the point of no return"
 	case ledger.Refilling:

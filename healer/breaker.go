@@ -41,10 +41,11 @@ func (p *pass) stand(x subject, b ledger.Breaker, f finding, incident ledger.Inc
 		incident = p.begin(x, f)
 	}
 	if f.health == sick {
-		incident.Node, incident.Sign = known(incident.Node, x.ref), f.sign
+		incident.Node, incident.Sign, incident.Condition = known(incident.Node, x.ref), f.sign, f.condition
 	}
-	incident.State, incident.Ill, incident.Well = ledger.Suspected, ledger.Stopwatch{}, ledger.Stopwatch{}
-	if incident != before { // also a paused clock that had counted something
+	incident.State, incident.Ill, incident.Well, incident.Flaps = ledger.Suspected, ledger.Stopwatch{}, ledger.Stopwatch{}, nil
+	incident = incident.Note(p.now, reason.BreakerOpen, "the clock begins anew when the breaker "+b.Scope+" has thawed")
+	if !incident.Same(before) || incident.Ill != before.Ill || incident.Well != before.Well { // also a paused clock that had counted something
 		p.change(ledger.Put(incident))
 	}
 	if claim, ours := p.underWay(x); ours {

@@ -43,6 +43,23 @@ type Options struct {
 	// MaxGap is the longest time between two looks that still counts as observed, and SaveEvery how often a stopwatch is saved; the
 	// second is to be well below the first.
 	MaxGap, SaveEvery time.Duration
+	// FlapShare is the share of the time, from 0 to 1, in which a node has to be sick to count as sick all the time: it is repaired when its threshold's worth
+	// of sickness falls within 1/FlapShare of it. With 1 every healthy moment starts the threshold anew.
+	FlapShare float64
+	// ConditionMaxAge is how long ago a condition that is not the kubelet's may have been written last to be believed.
+	ConditionMaxAge time.Duration
+	// NoticeLead is how long before the cloud takes a machine its repair goes past breakers, caps and pauses; before that it is a repair like any other.
+	NoticeLead time.Duration
+	// QuarantineAfter is how many replacements in a row fail before nothing more is repaired in the pool for Quarantine; 0 never stops.
+	QuarantineAfter int
+	Quarantine      time.Duration
+	// LineageMemory is how soon after a replacement its new node has to fall sick to count as one more failure.
+	LineageMemory time.Duration
+	// RecordsFor is how long closed incidents are kept, and MostRecords how many of them.
+	RecordsFor  time.Duration
+	MostRecords int
+	// Startup are the taints that a node carries until it is ready for pods.
+	Startup cluster.Startup
 	// FailureBackoff is how long the repair of a machine that never came up waits when the pool's last such repair brought another
 	// that didn't: first, and then twice as long each time up to FailureBackoffMax. Failures are forgotten after FailureMemory.
 	FailureBackoff, FailureBackoffMax, FailureMemory time.Duration
@@ -54,6 +71,8 @@ func Defaults() Options {
 		GoneAfter: 15 * time.Second, FailedAfter: time.Minute, RecoveredAfter: 2 * time.Minute,
 		LeaseFresh: 40 * time.Second, ViewMaxAge: 2 * time.Minute, BlindAfter: time.Minute,
 		MaxGap: 2 * time.Minute, SaveEvery: 30 * time.Second,
+		FlapShare: 0.8, ConditionMaxAge: 30 * time.Minute, NoticeLead: 30 * time.Minute,
+		QuarantineAfter: 3, Quarantine: time.Hour, LineageMemory: time.Hour, RecordsFor: 24 * time.Hour, MostRecords: 200,
 		FailureBackoff: 5 * time.Minute, FailureBackoffMax: 2 * time.Hour, FailureMemory: 6 * time.Hour,
 	}
 }
@@ -80,7 +99,9 @@ func (h *Healer) Decide(s *cluster.Snapshot, now time.Time) plan.Decision {
 		p.verdict(subject{ref: cluster.Ref(node)}, reason.NotInPool, "the node is not ready, and belongs to no pool", time.Time{})
 	}
 	p.closeLost()
+	p.quarantine()
 	p.forgetFailures()
+	p.forgetRecords()
 	return p.decision
 }
 
@@ -91,6 +112,8 @@ func (h *Healer) open(s *cluster.Snapshot, now time.Time) *pass {
 	p.incidents = incidentsByNode(s.Ledger)
 	p.operations = s.Ledger.Operations()
 	p.breakers = s.Ledger.Breakers()
+	p.records = recordsByReplacement(s.Ledger)
+	p.waiters = map[string]func(*corev1.Node) string{}
 	p.blind = p.seesNoLease()
 	p.asked = map[string]cluster.Request{}
 	return p
@@ -111,6 +134,10 @@ type pass struct {
 	blind      bool
 	// asked are the requests for repairs that are to be honoured, by the names of their nodes.
 	asked map[string]cluster.Request
+	// records are the closed incidents by the key of the node that came of them.
+	records map[string]ledger.Incident
+	// waiters tell what a node of a pool still waits for before pods can have it, by pool.
+	waiters map[string]func(*corev1.Node) string
 }
 
 // subject is one instance with its node: either may be missing, not both.
@@ -152,10 +179,13 @@ func (p *pass) survey() (subjects []subject, outsiders []*corev1.Node) {
 // plainlyWell tells whether there is nothing to say about a subject, for the many of which that is so: its node is ready, it is to be healed, it has
 // neither an incident nor a claim, and its provider says nothing against it. It is what [pass.look] would find out at greater length.
 func (p *pass) plainlyWell(x subject) bool {
-	if !x.pool.Settings.Autoheal || !cluster.IsReady(x.node) || healOff(x.node) {
+	if !x.pool.Settings.Autoheal || !cluster.IsReady(x.node) || isOff(x.node) {
 		return false
 	}
-	if said := p.cloudOf(x); said == gone || said == failed {
+	if said := p.cloudOf(x); said == gone || said == failed || said == stopped || isTaken(x) {
+		return false
+	}
+	if rule, _ := p.named(x); rule != nil || p.waitsFor(x) != "" {
 		return false
 	}
 	_, open := p.incidents[x.ref.Key()]
@@ -176,20 +206,25 @@ func (p *pass) isThere(ref ledger.NodeRef) bool {
 
 // look decides about one subject.
 func (p *pass) look(x subject) {
-	if switchUnknown(x.pool) && !healOff(x.node) {
+	off, offMessage := p.healOff(x.node)
+	if switchUnknown(x.pool) && !off {
 		incident, open := p.incidents[x.ref.Key()]
 		p.doubt(x, finding{health: doubtful, sign: reason.ProviderUnknown, message: unread(x.pool)}, incident, open)
 		return
 	}
-	if !x.pool.Settings.Autoheal || healOff(x.node) {
-		p.lookAway(x)
+	if !x.pool.Settings.Autoheal || off {
+		p.lookAway(x, offMessage)
 		return
 	}
 	if _, _, held := x.pool.Holds(cloudprovider.Autoheal); held {
 		p.leaveAlone(x)
 		return
 	}
-	if claim, ok := p.claims.on[x.ref.Key()]; ok && !claim.Reversible() && claim.Phase != ledger.Aborting {
+	incident, open := p.incidents[x.ref.Key()]
+	if claim, ok := p.claims.on[x.ref.Key()]; ok && isPastReturn(claim) {
+		if open {
+			p.put(p.trace(incident, claim), incident)
+		}
 		p.verdict(x, reason.DeletingInstance, "for the "+string(claim.Owner), time.Time{})
 		return
 	}
@@ -197,11 +232,10 @@ func (p *pass) look(x subject) {
 	if p.obey(x, found) {
 		return
 	}
-	incident, open := p.incidents[x.ref.Key()]
-	if p.blind && (open || found.health == sick) {
+	if p.blind && (open || found.health == sick) && found.taken.IsZero() {
 		found = finding{health: doubtful, sign: reason.StaleView, message: blindMessage(p.opts.BlindAfter)}
 	}
-	if b, held := p.held(x); held && found.health != well && (open || found.health == sick) {
+	if b, held := p.held(x); held && found.health != well && (open || found.health == sick) && !p.isUrgent(found) {
 		p.stand(x, b, found, incident, open)
 		return
 	}
@@ -218,52 +252,18 @@ func (p *pass) look(x subject) {
 	}
 }
 
+// isPastReturn tells whether a claim has the node, and it can neither be kept nor rebooted any more.
+func isPastReturn(c ledger.Claim) bool {
+	switch c.Phase {
+	case ledger.Surging, ledger.Draining, ledger.Rebooting, ledger.Aborting:
+		return false
+	}
+	return true
+}
+
 func blindMessage(after time.Duration) string {
 	return fmt.Sprintf("no lease of any node was renewed for %s: the API server was away, or all nodes are", after)
 }
-
-// switchUnknown tells whether nobody knows if the pool is to be healed: it reads as off in a pool that was never read without an error.
-func switchUnknown(pool *cluster.Pool) bool { return !pool.Settings.Autoheal && pool.Problem != "" }
-
-func unread(pool *cluster.Pool) string {
-	return fmt.Sprintf("whether pool %s is to be healed is not known: the provider's last answer was an error: %s", pool.Name, pool.Problem)
-}
-
-// lookAway leaves a node alone whose healing is switched off. Its incident is forgotten: the clock starts anew when it is switched on.
-func (p *pass) lookAway(x subject) {
-	if incident, open := p.incidents[x.ref.Key()]; open {
-		p.change(ledger.Drop(incident))
-	}
-	switch {
-	case healOff(x.node):
-		p.verdict(x, reason.HealOff, "the node is annotated "+AnnotationHeal+"=off", time.Time{})
-	case x.node != nil && !cluster.IsReady(x.node):
-		p.verdict(x, reason.HealOff, "the node is not ready, and autoheal is off for pool "+x.pool.Name, time.Time{})
-	}
-}
-
-// leaveAlone leaves a node alone in whose pool the provider asks for that. While the cloud is at work a sick node is in doubt, for it may be what
-// the cloud is replacing; else its incident is forgotten, as if healing were switched off.
-func (p *pass) leaveAlone(x subject) {
-	why, message, _ := x.pool.Holds(cloudprovider.Autoheal)
-	incident, open := p.incidents[x.ref.Key()]
-	unready := x.node != nil && !cluster.IsReady(x.node)
-	switch {
-	case why == reason.CloudAtWork && (open || unready):
-		p.doubt(x, finding{health: doubtful, sign: why, message: message}, incident, open)
-		return
-	case open && why != reason.CloudAtWork:
-		p.change(ledger.Drop(incident))
-	}
-	if unready {
-		p.verdict(x, why, "the node is not ready, and "+message, time.Time{})
-	}
-}
-
-// AnnotationHeal keeps the healer away from a Node on which it is set to "off". It can hurt that one node alone, so a kubelet may write it.
-const AnnotationHeal = "poolkeeper.io/heal"
-
-func healOff(node *corev1.Node) bool { return node != nil && node.Annotations[AnnotationHeal] == "off" }
 
 // lookAtPools says which pools are not healed at all.
 func (p *pass) lookAtPools() {

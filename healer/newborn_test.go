@@ -89,6 +89,7 @@ func TestWhatAnOperationBringsIsLeftToIt(t *testing.T) {
 
 func TestAReplacementThatNeverComesUpEitherWaitsLongerEachTime(t *testing.T) {
 	w := newWard(t, clustertest.Pool("a", 1, 3), clustertest.Node("n1", clustertest.In("a")))
+	w.healer.opts.QuarantineAfter = 0
 	var times []time.Duration
 	for i := range 4 {
 		ghost := clustertest.Instance("a", "ghost"+string(rune('a'+i)), cloudprovider.InstanceRunning)

@@ -146,7 +146,7 @@ func check(rt *rapid.T, w *ward, ill map[string]time.Duration) {
 
 func checkProposal(rt *rapid.T, w *ward, p plan.Proposal, ill map[string]time.Duration) {
 	node, here := w.world.Snapshot().Nodes.Get(p.Node.Name)
-	if here && cluster.IsReady(node) {
+	if here && cluster.IsReady(node) && p.Reason != reason.Flapping {
 		rt.Fatalf("a ready node is repaired: %+v", p)
 	}
 	least := Defaults().GoneAfter

@@ -75,7 +75,7 @@ func (p *pass) readHealNow(r cluster.Request) {
 		p.tell(r, reason.HealNowWaits, fmt.Sprintf("node %s was made after %s, when this was asked for; that one is meant which was there then", r.Node, r.Asked.UTC().Format(time.RFC3339)), r.Expires())
 	case p.s.PoolOf(node) == nil:
 		p.tell(r, reason.NotInPool, fmt.Sprintf("node %s belongs to no pool", r.Node), r.Expires())
-	case healOff(node) || !p.s.PoolOf(node).Settings.Autoheal:
+	case p.isLeftAlone(node) || !p.s.PoolOf(node).Settings.Autoheal:
 		p.tell(r, reason.HealOff, fmt.Sprintf("healing is off for node %s or its pool: switch it on, or take the annotation %s off", r.Node, AnnotationHeal), r.Expires())
 	default:
 		p.asked[r.Node] = r

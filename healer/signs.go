@@ -8,6 +8,7 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 )
 
@@ -30,7 +31,12 @@ const (
 type condition string
 
 const (
-	ready   condition = "True"
+	ready condition = "True"
+	// noted is True, and another condition that the pool's settings name speaks of an illness; dated is the same, and who writes that condition has not
+	// done so for long. waiting is True, on a node that nothing runs on yet since a startup taint is still there or a device is not.
+	noted   condition = "True, a condition noted"
+	dated   condition = "True, a dated condition noted"
+	waiting condition = "True, not started up"
 	unready condition = "False"
 	unknown condition = "Unknown"
 	noNode  condition = "no node"
@@ -69,6 +75,8 @@ const (
 	byCondition clock = "unhealthy after"
 	byAbsence   clock = "gone after"
 	byFailure   clock = "failed after"
+	byRule      clock = "the condition's own"
+	byStartup   clock = "startup time"
 	bySilence   clock = "unregistered after"
 )
 
@@ -90,19 +98,36 @@ type row struct {
 var table = []row{
 	{ready, "", gone, doubtful, reason.NotCorroborated, "", false},   // a kubelet that reports is there
 	{ready, "", failed, doubtful, reason.NotCorroborated, "", false}, // one witness is not enough to destroy what works
+	{ready, "", stopped, doubtful, reason.NotCorroborated, "", false},
 	{ready, "", "", well, "", "", false},
+
+	{noted, "", gone, doubtful, reason.NotCorroborated, "", false},
+	{noted, "", stopped, doubtful, reason.NotCorroborated, "", false},
+	{noted, "", leaving, doubtful, reason.DeletingInstance, "", false},
+	{noted, fresh, failed, sick, reason.InstanceFailed, byFailure, false}, // two witnesses: the condition and the cloud
+	{noted, fresh, "", sick, reason.NodeCondition, byRule, false},         // two witnesses: who writes it, and a kubelet that is there to be asked
+	{noted, stale, "", doubtful, reason.NotCorroborated, "", false},
+	{dated, "", "", doubtful, reason.StaleCondition, "", false}, // a stale condition alone never kills a Ready node
+
+	{waiting, "", gone, doubtful, reason.NotCorroborated, "", false},
+	{waiting, "", stopped, doubtful, reason.NotCorroborated, "", false},
+	{waiting, "", leaving, doubtful, reason.DeletingInstance, "", false},
+	{waiting, stale, "", doubtful, reason.NotCorroborated, "", false},
+	{waiting, fresh, "", sick, reason.NeverReady, byStartup, false},
 
 	{noNode, "", gone, well, "", "", false}, // nothing is left
 	{noNode, "", leaving, doubtful, reason.DeletingInstance, "", false},
 	{noNode, "", unsure, doubtful, reason.ProviderUnknown, "", false}, // an instance is known from the provider alone
 	{noNode, "", absent, doubtful, reason.ProviderUnknown, "", false},
 	{noNode, "", failed, sick, reason.InstanceFailed, byFailure, true},
+	{noNode, "", stopped, sick, reason.InstanceStopped, byCondition, true},
 	{noNode, "", "", sick, reason.NeverRegistered, bySilence, true},
 
 	{unready, "", leaving, doubtful, reason.DeletingInstance, "", false},
 	{unready, fresh, failed, sick, reason.InstanceFailed, byFailure, false},
 	{unready, stale, failed, sick, reason.InstanceFailed, byFailure, true},
 	{unready, stale, gone, sick, reason.InstanceGone, byAbsence, true},
+	{unready, stale, stopped, sick, reason.InstanceStopped, byCondition, true},
 	{unready, fresh, "", sick, reason.NotReady, byCondition, false}, // also if gone: a kubelet that renews its lease is there
 	{unready, stale, "", sick, reason.NotReady, byCondition, true},
 
@@ -110,6 +135,7 @@ var table = []row{
 	{unknown, stale, leaving, doubtful, reason.DeletingInstance, "", false},
 	{unknown, stale, gone, sick, reason.InstanceGone, byAbsence, true},
 	{unknown, stale, failed, sick, reason.InstanceFailed, byFailure, true},
+	{unknown, stale, stopped, sick, reason.InstanceStopped, byCondition, true},
 	{unknown, stale, "", sick, reason.Unreachable, byCondition, true},
 }
 
@@ -132,13 +158,33 @@ type finding struct {
 	newborn bool
 	dead    bool
 	message string
+	// condition names the condition behind the sign NodeCondition.
+	condition string
+	// remedy is how far up the ladder the repair begins, where the condition says so.
+	remedy cluster.Remedy
+	// taken is when the cloud takes the machine anyway; zero if it does not.
+	taken time.Time
 	// due is when the finding may change by time alone.
 	due time.Time
 }
 
 // diagnose hears the witnesses about one subject.
 func (p *pass) diagnose(x subject) finding {
+	if isTaken(x) {
+		return p.notice(x)
+	}
 	condition := conditionOf(x.node)
+	rule, isDated := p.named(x)
+	what := p.waitsFor(x)
+	switch {
+	case condition != ready:
+	case rule != nil && isDated:
+		condition = dated
+	case rule != nil:
+		condition = noted
+	case what != "":
+		condition = waiting
+	}
 	lease, staleAt := p.leaseOf(x.node)
 	cloud := p.cloudOf(x)
 	r := consult(condition, lease, cloud)
@@ -152,8 +198,16 @@ func (p *pass) diagnose(x subject) finding {
 		f.limit = p.opts.FailedAfter
 	case bySilence:
 		f.sign, f.limit, f.newborn = p.silence(x)
+	case byRule:
+		f.limit, f.condition, f.remedy = rule.After, rule.Name(), rule.Remedy
+	case byStartup:
+		f.limit, f.newborn = x.pool.Settings.MaxNodeStartupTime, true
+		f.message += ", and it waits for " + what
 	}
-	if r.clock == byCondition && cluster.NeverReady(x.node) {
+	if condition == noted || condition == dated {
+		f.message = describe(rule, x.node) + "; " + f.message
+	}
+	if (r.sign == reason.NotReady || r.sign == reason.Unreachable) && cluster.NeverReady(x.node) {
 		f.sign, f.limit, f.newborn = reason.NeverReady, x.pool.Settings.MaxNodeStartupTime, true
 	}
 	if condition == unknown && lease == fresh {
@@ -164,6 +218,81 @@ func (p *pass) diagnose(x subject) finding {
 		f.health, f.message = starting, "the instance was asked for a short while ago: "+f.message
 	}
 	return f
+}
+
+// named is the rule of the pool's settings that a condition of the node meets, the one with the shortest threshold of several; dated says that who writes the
+// condition has not done so for a while. Such a rule is only given when no other is met.
+func (p *pass) named(x subject) (rule *cluster.ConditionRule, isDated bool) {
+	if x.node == nil || len(x.pool.Settings.Conditions) == 0 {
+		return nil, false
+	}
+	for i := range x.node.Status.Conditions {
+		c := &x.node.Status.Conditions[i]
+		for n := range x.pool.Settings.Conditions {
+			r := &x.pool.Settings.Conditions[n]
+			if !r.Matches(c) {
+				continue
+			}
+			old := !cluster.ByKubelet(c.Type) && !c.LastHeartbeatTime.IsZero() && p.now.Sub(c.LastHeartbeatTime.Time) > p.opts.ConditionMaxAge
+			if rule == nil || isDated && !old || isDated == old && r.After < rule.After {
+				rule, isDated = r, old
+			}
+		}
+	}
+	return rule, isDated
+}
+
+// describe says what the condition of the rule is on the node.
+func describe(rule *cluster.ConditionRule, node *corev1.Node) string {
+	for i := range node.Status.Conditions {
+		if c := &node.Status.Conditions[i]; rule.Matches(c) && c.Reason != "" {
+			return fmt.Sprintf("%s is %s (%s)", c.Type, c.Status, c.Reason)
+		}
+	}
+	return fmt.Sprintf("%s is %s", rule.Type, rule.Status)
+}
+
+// waitsFor says what a node whose kubelet is ready still waits for, if nothing runs on it that did not come with it: one that serves is not new.
+func (p *pass) waitsFor(x subject) string {
+	if x.node == nil {
+		return ""
+	}
+	waits := p.waiters[x.pool.Name]
+	if waits == nil {
+		waits = p.opts.Startup.WaitsFor(x.pool)
+		p.waiters[x.pool.Name] = waits
+	}
+	what := waits(x.node)
+	if what == "" || !cluster.IsReady(x.node) || drain.Serves(p.s, x.node.Name) {
+		return ""
+	}
+	return what
+}
+
+// isTaken tells whether the cloud has said that it will take the machine.
+func isTaken(x subject) bool { return x.instance != nil && !x.instance.TakenAt.IsZero() }
+
+// notice is what is found about a machine that the cloud will take. Nobody has to agree, and nothing has to last: it is the cloud's to say.
+func (p *pass) notice(x subject) finding {
+	at := x.instance.TakenAt
+	f := finding{
+		health: sick, sign: reason.TakenByCloud, taken: at,
+		message: fmt.Sprintf("the cloud takes the machine at %s", at.UTC().Format(time.RFC3339)),
+	}
+	if x.instance.TakenWhy != "" {
+		f.message += ": " + x.instance.TakenWhy
+	}
+	_, fresh := p.leaseOf(x.node)
+	f.dead = conditionOf(x.node) != ready && !p.now.Before(fresh)
+	if urgent := at.Add(-p.opts.NoticeLead); p.now.Before(urgent) {
+		f.due = urgent
+	}
+	return f
+}
+
+// isUrgent tells whether a finding is one that waits for nothing.
+func (p *pass) isUrgent(f finding) bool {
+	return !f.taken.IsZero() && !p.now.Before(f.taken.Add(-p.opts.NoticeLead))
 }
 
 func conditionOf(node *corev1.Node) condition {

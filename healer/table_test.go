@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -18,14 +20,14 @@ import (
 const corroboration = `
 condition lease cloud   | outcome
 True      fresh here    | well
-True      fresh stopped | well
+True      fresh stopped | NotCorroborated
 True      fresh failed  | NotCorroborated
 True      fresh leaving | well
 True      fresh absent  | well
 True      fresh gone    | NotCorroborated
 True      fresh unsure  | well
 True      stale here    | well
-True      stale stopped | well
+True      stale stopped | NotCorroborated
 True      stale failed  | NotCorroborated
 True      stale leaving | well
 True      stale absent  | well
@@ -39,7 +41,7 @@ False     fresh absent  | 5m0s Replace drain NotReady
 False     fresh gone    | 5m0s Replace drain NotReady
 False     fresh unsure  | 5m0s Replace drain NotReady
 False     stale here    | 5m0s Replace dead NotReady
-False     stale stopped | 5m0s Replace dead NotReady
+False     stale stopped | 5m0s Replace dead InstanceStopped
 False     stale failed  | 1m0s Replace dead InstanceFailed
 False     stale leaving | DeletingInstance
 False     stale absent  | 5m0s Replace dead NotReady
@@ -53,24 +55,66 @@ Unknown   fresh absent  | NotCorroborated
 Unknown   fresh gone    | NotCorroborated
 Unknown   fresh unsure  | NotCorroborated
 Unknown   stale here    | 5m0s Replace dead Unreachable
-Unknown   stale stopped | 5m0s Replace dead Unreachable
+Unknown   stale stopped | 5m0s Replace dead InstanceStopped
 Unknown   stale failed  | 1m0s Replace dead InstanceFailed
 Unknown   stale leaving | DeletingInstance
 Unknown   stale absent  | 5m0s Replace dead Unreachable
 Unknown   stale gone    | 15s Clean dead InstanceGone
 Unknown   stale unsure  | 5m0s Replace dead Unreachable
 none      -     here    | 10m0s Replace dead NeverRegistered
-none      -     stopped | 10m0s Replace dead NeverRegistered
+none      -     stopped | 5m0s Replace dead InstanceStopped
 none      -     failed  | 1m0s Replace dead InstanceFailed
 none      -     leaving | DeletingInstance
 none      -     absent  | ProviderUnknown
 none      -     gone    | well
 none      -     unsure  | ProviderUnknown
+noted     fresh here    | 10m0s Replace drain NodeCondition
+noted     fresh stopped | NotCorroborated
+noted     fresh failed  | 1m0s Replace drain InstanceFailed
+noted     fresh leaving | DeletingInstance
+noted     fresh absent  | 10m0s Replace drain NodeCondition
+noted     fresh gone    | NotCorroborated
+noted     fresh unsure  | 10m0s Replace drain NodeCondition
+noted     stale here    | NotCorroborated
+noted     stale stopped | NotCorroborated
+noted     stale failed  | NotCorroborated
+noted     stale leaving | DeletingInstance
+noted     stale absent  | NotCorroborated
+noted     stale gone    | NotCorroborated
+noted     stale unsure  | NotCorroborated
+dated     fresh here    | StaleCondition
+dated     fresh stopped | StaleCondition
+dated     fresh failed  | StaleCondition
+dated     fresh leaving | StaleCondition
+dated     fresh absent  | StaleCondition
+dated     fresh gone    | StaleCondition
+dated     fresh unsure  | StaleCondition
+dated     stale here    | StaleCondition
+dated     stale stopped | StaleCondition
+dated     stale failed  | StaleCondition
+dated     stale leaving | StaleCondition
+dated     stale absent  | StaleCondition
+dated     stale gone    | StaleCondition
+dated     stale unsure  | StaleCondition
+waiting   fresh here    | 15m0s Replace drain NeverReady
+waiting   fresh stopped | NotCorroborated
+waiting   fresh failed  | 15m0s Replace drain NeverReady
+waiting   fresh leaving | DeletingInstance
+waiting   fresh absent  | 15m0s Replace drain NeverReady
+waiting   fresh gone    | NotCorroborated
+waiting   fresh unsure  | 15m0s Replace drain NeverReady
+waiting   stale here    | NotCorroborated
+waiting   stale stopped | NotCorroborated
+waiting   stale failed  | NotCorroborated
+waiting   stale leaving | DeletingInstance
+waiting   stale absent  | NotCorroborated
+waiting   stale gone    | NotCorroborated
+waiting   stale unsure  | NotCorroborated
 `
 
 func TestConditionLeaseAndCloudTogetherSayWhatIsDone(t *testing.T) {
 	rows := strings.Split(strings.TrimSpace(corroboration), "\n")[1:]
-	if want := 3*2*7 + 7; len(rows) != want {
+	if want := 6*2*7 + 7; len(rows) != want {
 		t.Fatalf("the table has %d rows, want all %d", len(rows), want)
 	}
 	for _, line := range rows {
@@ -89,7 +133,9 @@ func outcome(t *testing.T, condition, lease, cloud string) string {
 	t.Helper()
 	sick := clustertest.Node("n1", clustertest.In("a"))
 	things := []any{
-		clustertest.Pool("a", 1, 2), clustertest.Node("n2", clustertest.In("a")), clustertest.Node("n3"), clustertest.Node("n4"),
+		clustertest.Pool("a", 1, 2, clustertest.Set(func(s *cluster.Settings) {
+			s.Conditions = []cluster.ConditionRule{{Type: "KernelDeadlock", Status: corev1.ConditionTrue, After: 10 * time.Minute}}
+		})), clustertest.Node("n2", clustertest.In("a")), clustertest.Node("n3"), clustertest.Node("n4"),
 		clustertest.Instance("a", "n1", cloudprovider.InstanceRunning),
 	}
 	if condition != "none" {
@@ -110,6 +156,12 @@ func outcome(t *testing.T, condition, lease, cloud string) string {
 		w.becomes(sick, clustertest.NotReady(w.world.Now))
 	case "Unknown":
 		w.becomes(sick, clustertest.Silent(w.world.Now))
+	case "noted": // whoever writes it goes on writing
+		w.becomes(sick, noting("KernelDeadlock", "DockerHung", w.world.Now.Add(time.Hour)))
+	case "dated":
+		w.becomes(sick, noting("KernelDeadlock", "DockerHung", w.world.Now.Add(-time.Hour)))
+	case "waiting":
+		w.becomes(sick, clustertest.Tainted("startup-taint.cluster-autoscaler.kubernetes.io/agent", "", corev1.TaintEffectNoSchedule))
 	}
 	id := sick.Spec.ProviderID
 	instance := *w.instances[id]
@@ -148,8 +200,17 @@ func outcome(t *testing.T, condition, lease, cloud string) string {
 	return "well"
 }
 
+// noting puts a condition onto a node that was last written at a moment.
+func noting(kind corev1.NodeConditionType, why string, written time.Time) clustertest.OnNode {
+	return func(n *corev1.Node) {
+		n.Status.Conditions = append(n.Status.Conditions, corev1.NodeCondition{
+			Type: kind, Status: corev1.ConditionTrue, Reason: why, LastHeartbeatTime: metav1.NewTime(written),
+		})
+	}
+}
+
 func TestEveryCombinationOfWitnessesHasARow(t *testing.T) {
-	for _, condition := range []condition{ready, unready, unknown, noNode} {
+	for _, condition := range []condition{ready, noted, dated, waiting, unready, unknown, noNode} {
 		for _, lease := range []lease{fresh, stale} {
 			for _, cloud := range []cloud{here, stopped, failed, leaving, absent, gone, unsure} {
 				found := false

@@ -53,6 +53,7 @@ func (n NodeRef) String() string {
 //	     └────────────────────────────────────▲      └─────────────────────────────┴──► Deleting ──► Refilling ──► (closed)
 //	                                                                                        │   only a replacement that
 //	Surging or Draining ──► Aborting ──► (closed)                                           │   deleted first refills
+//	Draining ──► Rebooting ──► Aborting                                                     │
 //	                                                                                        └──► (closed)
 //
 // Draining is followed by the point of no return: from there a claim only goes forward, save when a machine that was to be stopped is alive again
@@ -73,6 +74,9 @@ const (
 	// Deleting has asked, or is about to ask, the provider to delete the instance, and waits until it is gone. What a dead machine still held is released
 	// here where it could not be before.
 	Deleting Phase = "Deleting"
+	// Rebooting has asked, or is about to ask, the provider to restart the machine in place, and waits until its node is well again or the time for that is
+	// over. Nothing is lost by it that was not drained, so it can end in Aborting like a phase before the point of no return.
+	Rebooting Phase = "Rebooting"
 	// Refilling restores the pool's size after a replacement that deleted first, and waits for the new node.
 	Refilling Phase = "Refilling"
 	// Aborting takes our marks away because the reason for the disruption is gone.
@@ -88,6 +92,10 @@ type Claim struct {
 	Node  NodeRef `json:"node"`
 	// Replace keeps the pool's size: a new node comes for the old one. Otherwise the pool shrinks by one.
 	Replace bool `json:"replace,omitempty"`
+	// Reboot restarts the machine in place: node and instance stay.
+	Reboot bool `json:"reboot,omitempty"`
+	// RebootTaken is when the provider took the restart; zero while it did not.
+	RebootTaken time.Time `json:"rebootTaken,omitzero"`
 	// Surge asks for the new node before the old one goes.
 	Surge bool `json:"surge,omitempty"`
 	// Dead says that the node serves nothing any more: its pods can't be evicted, and nothing waits for them.
@@ -188,37 +196,6 @@ func (o Operation) Delta() int { return o.To - o.From }
 // ByProvider tells an operation that the provider carries out by itself, replacing an instance with the target kept, from one that it has to be
 // asked for.
 func (o Operation) ByProvider() bool { return o.State == Accepted && o.Accepted.Equal(o.Requested) }
-
-// IncidentState is how far an incident has got.
-type IncidentState string
-
-// The states of an incident.
-const (
-	// Suspected: a sign of illness has been seen, and its threshold has not passed.
-	Suspected IncidentState = "Suspected"
-	// Sick: the threshold passed; the healer proposes a repair in every pass.
-	Sick IncidentState = "Sick"
-	// Healthy: the signs are gone, and the healer waits to see whether they stay away.
-	Healthy IncidentState = "Recovering"
-)
-
-// Incident is one illness of one instance, from first sign to proven recovery.
-type Incident struct {
-	ID    string        `json:"id"`
-	Pool  string        `json:"pool"`
-	Node  NodeRef       `json:"node"`
-	State IncidentState `json:"state"`
-	Sign  reason.Reason `json:"sign"`
-	// Began is when the first sign was seen.
-	Began time.Time `json:"began"`
-	// Ill and Well are how long the node was seen to be sick, and to be healthy again.
-	Ill  Stopwatch `json:"ill"`
-	Well Stopwatch `json:"well,omitzero"`
-	// Lineage counts the failed replacements before this one.
-	Lineage int `json:"lineage,omitempty"`
-	// NotBefore holds the next repair back after a replacement that failed.
-	NotBefore time.Time `json:"notBefore,omitzero"`
-}
 
 // RolloutState is how far a rollout has got.
 type RolloutState string

@@ -26,11 +26,6 @@ func (l Ledger) Operations() []Operation {
 	return operations
 }
 
-// Incidents are all incidents in the order of their IDs.
-func (l Ledger) Incidents() []Incident {
-	return collect(l, "incident/", func(e Entry) *Incident { return e.Incident })
-}
-
 // Rollouts are all rollouts in the order of their pools.
 func (l Ledger) Rollouts() []Rollout {
 	return collect(l, "rollout/", func(e Entry) *Rollout { return e.Rollout })

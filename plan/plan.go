@@ -23,6 +23,8 @@ const (
 	Remove Action = "Remove"
 	// Replace takes the node out, and keeps the pool's size with a new one.
 	Replace Action = "Replace"
+	// Reboot restarts the machine in place, once its pods have left it.
+	Reboot Action = "Reboot"
 	// Clean takes away what is left of a node whose instance is gone; the pool's size is restored.
 	Clean Action = "Clean"
 	// SetVersion makes the pool's new nodes come with the version.
@@ -33,7 +35,7 @@ const (
 	UpgradeControlPlane Action = "UpgradeControlPlane"
 )
 
-// Proposal is what a decider would like done, with a reason. A disruption (Remove, Replace, Clean) is proposed in every pass for as long as it is
+// Proposal is what a decider would like done, with a reason. A disruption (Remove, Replace, Reboot, Clean) is proposed in every pass for as long as it is
 // wanted: when its owner no longer proposes it, it is undone, unless it has passed the point of no return.
 type Proposal struct {
 	Owner  ledger.Owner `json:"owner"`
@@ -135,6 +137,8 @@ type Decision struct {
 	Soon []ledger.NodeRef
 	// Alerts asks for the firing alerts, to be part of a later snapshot.
 	Alerts bool
+	// Notes are what happened that the decider alone knows of, such as an incident that is over.
+	Notes []Note
 	// Due is when to decide again although nothing changed; zero if there is no such moment.
 	Due time.Time
 }
@@ -188,6 +192,8 @@ const (
 	DeleteInstance Do = "DeleteInstance"
 	// ReplaceInstance deletes the instance and keeps the target, after a live look at the node's pods.
 	ReplaceInstance Do = "ReplaceInstance"
+	// RebootInstance restarts the machine in place, after a live look at the node's pods.
+	RebootInstance Do = "RebootInstance"
 	// DeleteNode deletes the Node object of an instance that is gone.
 	DeleteNode Do = "DeleteNode"
 	// Stop asks the provider to switch off the machine of a node that is not ready.
@@ -260,6 +266,8 @@ type PoolLine struct {
 	// Behind counts the nodes whose kubelet is older than the pool's target version.
 	Behind  int    `json:"behind,omitempty"`
 	Problem string `json:"problem,omitempty"`
+	// Quarantined is since when nothing is repaired in the pool because its new nodes fall sick too; zero if it is not quarantined.
+	Quarantined time.Time `json:"quarantined,omitzero"`
 	// Window is when the pool may be rolled.
 	Window WindowLine `json:"window,omitzero"`
 }

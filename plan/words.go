@@ -48,6 +48,8 @@ func (s Step) String() string {
 		return "deletes the instance of " + s.Node.String()
 	case ReplaceInstance:
 		return "has the instance of " + s.Node.String() + " replaced"
+	case RebootInstance:
+		return "reboots the machine of " + s.Node.String()
 	case DeleteNode:
 		return "deletes the Node object " + s.Node.String()
 	case Stop:

@@ -123,6 +123,8 @@ func (g heldGroup) text() string {
 		what = "removing " + g.nodes()
 	case plan.Replace:
 		what = "replacing " + g.nodes()
+	case plan.Reboot:
+		what = "rebooting " + g.nodes()
 	case plan.Clean:
 		what = "cleaning up " + g.nodes()
 	default:

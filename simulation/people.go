@@ -256,3 +256,16 @@ func (w *World) SwitchOn(node string) {
 		panic(fmt.Sprintf("simulation: %v", err))
 	}
 }
+
+// SetCondition writes a condition of a node, as node-problem-detector does once, now.
+func (w *World) SetCondition(node string, c corev1.NodeCondition) {
+	w.SetConditionAt(node, c, w.Store.now().Time)
+}
+
+// SetConditionAt writes a condition that whoever writes it last wrote at that moment.
+func (w *World) SetConditionAt(node string, c corev1.NodeCondition, at time.Time) {
+	w.Log.add(Brief, "the condition %s of node %s is %s (%s)", c.Type, node, c.Status, c.Reason)
+	change(w.Store, must(find[*corev1.Node](w.Store, "", node)), func(n *corev1.Node) {
+		setNodeCondition(n, c, metav1.NewTime(at))
+	})
+}

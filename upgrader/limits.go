@@ -57,7 +57,7 @@ func (r *room) count(c ledger.Claim) {
 	switch {
 	case c.Surge && c.Operation == "" && c.Replacement == (ledger.NodeRef{}):
 		r.headroom-- // still to be asked for
-	case !c.Surge && toDelete && !c.Keep:
+	case !c.Surge && toDelete && !c.Keep && !c.Reboot:
 		r.footroom--
 	}
 	switch {

@@ -30,6 +30,7 @@ const FaultAnnotation = "poolkeeper.io/fault"
 //	vanish=<instance>           the instance is gone, without anybody having deleted it, for good
 //	stop=<instance>             the instance is switched off
 //	bad=<instance>              the cloud thinks ill of the instance
+//	take=<instance>@<time>      the cloud gives notice that it will take the instance then, a time such as 2026-01-02T15:04:05Z; nothing more happens to it
 //	drift=<instance>            the instance is no longer what the pool makes
 type Fault string
 
@@ -49,6 +50,8 @@ type faults struct {
 	slow time.Duration
 	// Those below name instances; "" stands for all of them.
 	neverRegister, unhelpfulReboot, vanish, stop, bad, drift []string
+	// takes are the times at which instances will be taken.
+	takes map[string]time.Time
 }
 
 // failure is why an instance could not be made.
@@ -116,11 +119,21 @@ func (f *faults) add(fault Fault) error {
 	case "bad":
 		f.bad = append(f.bad, argument)
 		return f.needsInstance(fault, argument)
+	case "take":
+		instance, text, _ := strings.Cut(argument, "@")
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil || instance == "" {
+			return fmt.Errorf("fault %q: write it like take=front-3@2026-01-02T15:04:05Z", fault)
+		}
+		if f.takes == nil {
+			f.takes = map[string]time.Time{}
+		}
+		f.takes[instance] = at
 	case "drift":
 		f.drift = append(f.drift, argument)
 		return f.needsInstance(fault, argument)
 	default:
-		return fmt.Errorf("fault %q is not known; the known ones are outOfStock, quota, error, pending, slow, neverRegister, rebootDoesNotHelp, vanish, stop, bad, drift", fault)
+		return fmt.Errorf("fault %q is not known; the known ones are outOfStock, quota, error, pending, slow, neverRegister, rebootDoesNotHelp, vanish, stop, bad, drift, take", fault)
 	}
 	return nil
 }

@@ -83,6 +83,9 @@ func (i *instance) describe(pool string, v *view) cloudprovider.Instance {
 	if names(v.faults.drift, name) {
 		described.Drift = "it was made from an older image than the pool's"
 	}
+	if at, taken := v.faults.takes[name]; taken {
+		described.TakenAt, described.TakenWhy = at, "the fault take is set"
+	}
 	if names(v.faults.bad, name) {
 		described.Healthy = cloudprovider.HealthBad
 	}

@@ -134,6 +134,15 @@ const (
 	HealNowExpired     Reason = "HealNowExpired"
 	Excluded           Reason = "Excluded"
 	ReplacementFailed  Reason = "ReplacementFailed"
+	NodeCondition      Reason = "NodeCondition"
+	StaleCondition     Reason = "StaleCondition"
+	Flapping           Reason = "Flapping"
+	InstanceStopped    Reason = "InstanceStopped"
+	TakenByCloud       Reason = "TakenByCloud"
+	PoolQuarantined    Reason = "PoolQuarantined"
+	Rebooting          Reason = "Rebooting"
+	RebootFailed       Reason = "RebootFailed"
+	Rebooted           Reason = "Rebooted"
 )
 
 // Upgrading.

@@ -91,7 +91,8 @@ func TestTheVolumesOfAnInstanceThatVanishedAreFreedBeforeItsNodeGoes(t *testing.
 // A machine comes back in the middle: somebody switches it on again after it was confirmed to be off, and a pod that tolerates everything still ends there.
 func TestAMachineThatComesBackInTheMiddleLosesTheTaintAndIsKept(t *testing.T) {
 	s, victim := stateful(t, simulation.Options{Cloud: kwok.Config{Pools: []kwok.Pool{pool("general", 3, 6)}}})
-	s.RunPods(simulation.Workload{Name: "holder", Replicas: 1, CPU: "100m", Memory: "1Gi", Behaviour: simulation.Behaviour{Stop: time.Minute},
+	s.RunPods(simulation.Workload{
+		Name: "holder", Replicas: 1, CPU: "100m", Memory: "1Gi", Behaviour: simulation.Behaviour{Stop: time.Minute},
 		Shape: func(p *corev1.PodTemplateSpec) {
 			p.Spec.NodeName = victim
 			p.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}

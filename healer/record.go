@@ -1,0 +1,91 @@
+package healer
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
+)
+
+// An incident whose threshold passed leaves a record when it is over: what was seen and done, and how it ended. A blip leaves none.
+
+// trace notes how far the claim on an incident's node has got.
+func (p *pass) trace(i ledger.Incident, c ledger.Claim) ledger.Incident {
+	if c.Owner != ledger.Healer || c.Incident != i.ID {
+		return i
+	}
+	if c.Reboot {
+		i.Rung = ledger.Restart
+	} else {
+		i.Rung = ledger.Renew
+	}
+	message := fmt.Sprintf("%s: %s", i.Rung, c.Phase)
+	if c.Replacement != (ledger.NodeRef{}) {
+		message += ", the new node is " + c.Replacement.String()
+	}
+	return i.Note(c.PhaseSince, c.Reason, message)
+}
+
+// put remembers an incident that has changed in more than how long it was seen to last.
+func (p *pass) put(after, before ledger.Incident) {
+	if !after.Same(before) {
+		p.change(ledger.Put(after))
+	}
+}
+
+// end closes an incident. One whose threshold had passed is kept as a record.
+func (p *pass) end(i ledger.Incident, how ledger.Outcome) {
+	if i.Detected.IsZero() {
+		p.change(ledger.Drop(i))
+		return
+	}
+	message := map[ledger.Outcome]string{
+		ledger.CameBack:  "the node is well again by itself",
+		ledger.Restarted: "the node is well again after a reboot",
+		ledger.Renewed:   "its replacement is there",
+		ledger.Vanished:  "its machine is gone, and nothing of ours took it",
+		ledger.LeftAlone: "the node is no longer healed",
+	}[how]
+	if how == ledger.Renewed && i.Replacement != (ledger.NodeRef{}) {
+		message = i.Replacement.String() + " is there in its place"
+	}
+	why := reason.Recovered
+	switch how {
+	case ledger.Renewed:
+		why = reason.Replaced
+	case ledger.Restarted:
+		why = reason.Rebooted
+	case ledger.LeftAlone:
+		why = reason.HealOff
+	case ledger.Vanished:
+		why = reason.InstanceGone
+	}
+	i = i.Note(p.now, why, message)
+	i.State, i.Ended, i.Outcome = ledger.Closed, p.now, how
+	i.Ill, i.Well, i.Flaps = ledger.Stopwatch{}, ledger.Stopwatch{}, nil
+	p.change(ledger.Put(i))
+}
+
+// recordsByReplacement are the closed incidents by the node that came of them.
+func recordsByReplacement(l ledger.Ledger) map[string]ledger.Incident {
+	all := map[string]ledger.Incident{}
+	for _, r := range l.Records() {
+		if r.Replacement != (ledger.NodeRef{}) {
+			all[r.Replacement.Key()] = r
+		}
+	}
+	return all
+}
+
+// forgetRecords drops the records that are too old, or too many.
+func (p *pass) forgetRecords() {
+	records := p.s.Ledger.Records()
+	slices.SortStableFunc(records, func(a, b ledger.Incident) int { return cmp.Or(b.Ended.Compare(a.Ended), cmp.Compare(a.ID, b.ID)) })
+	for n, r := range records {
+		if n >= p.opts.MostRecords || p.now.Sub(r.Ended) > p.opts.RecordsFor {
+			p.change(ledger.Drop(r))
+		}
+	}
+}
