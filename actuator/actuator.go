@@ -106,6 +106,8 @@ func (a *Actuator) do(ctx context.Context, step plan.Step) error {
 		return a.outOfService(ctx, step)
 	case plan.DeleteAttachments:
 		return a.deleteAttachments(ctx, step)
+	case plan.TryEvict:
+		return a.tryEvict(ctx, step)
 	case plan.DeleteInstance, plan.ReplaceInstance:
 		return a.deleteInstance(ctx, step)
 	case plan.RebootInstance:

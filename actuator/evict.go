@@ -78,6 +78,24 @@ func (a *Actuator) evictOne(ctx context.Context, ref plan.PodRef, node string, f
 	return apiError(doing, err)
 }
 
+// tryEvict asks the Eviction API about the pods without evicting them, the live pod first. One that has left meanwhile is no answer, and an error.
+func (a *Actuator) tryEvict(ctx context.Context, step plan.Step) error {
+	for _, ref := range step.Pods {
+		doing := "try to evict pod " + ref.String()
+		leaves, err := a.leaves(ctx, ref, step.Node.Name)
+		if err != nil {
+			return apiError(doing, err)
+		}
+		if leaves {
+			return &cloudprovider.Error{Class: cluster.ClassConflict, Doing: doing, Err: errors.New("it has left")}
+		}
+		if err := a.effect(ctx, func(ctx context.Context) error { return a.api.EvictPod(ctx, ref.Namespace, ref.Name, ref.UID, true) }); err != nil {
+			return apiError(doing, err)
+		}
+	}
+	return nil
+}
+
 // leaves tells whether the pod that is meant has left the node, or is on its way.
 func (a *Actuator) leaves(ctx context.Context, ref plan.PodRef, node string) (bool, error) {
 	var pod *corev1.Pod

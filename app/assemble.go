@@ -63,6 +63,10 @@ func Assemble(rules Rules, s Surroundings) (*Daemon, error) {
 		return nil, err
 	}
 	scaler.KeepTime(s.Now)
+	if rules.Upgrader.Engine == nil {
+		rules.Upgrader.Engine = engine // one goroutine decides, and each decider opens its own trial
+	}
+	rules.Upgrader.TryEvictions = rules.Upgrader.TryEvictions && rules.Arbiter.Mode != arbiter.Observe // an observer may not evict
 	act := actuator.New(s.API, PoolsOf(s.Providers), actuator.Options{Now: s.Now, MayAct: s.MayAct, Ledger: s.Ledger})
 	return New(Parts{
 		Providers: s.Providers,

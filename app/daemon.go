@@ -122,6 +122,7 @@ type Daemon struct {
 	// begun are when the steps of the last minute were begun, while something limits them.
 	begun  []time.Time
 	alerts alertReads
+	tries  tries
 }
 
 // reading is where the reads of a provider are: whether one is under way, whether another is to follow it, and whether one has ever ended.
@@ -220,6 +221,7 @@ func (d *Daemon) Pass(ctx context.Context, now time.Time) {
 		decisions = append(decisions, decider.Decide(snapshot, now)) // propose
 	}
 	d.askAlerts(now, decisions)
+	d.tryEvictions(now, decisions)
 	p, changes := arbiter.Arbitrate(snapshot, decisions, d.parts.Arbiter, now) // arbitrate
 	urgent := d.parts.Ledger.Urgent(changes)
 	if !d.save(ctx, now, changes) { // remember, before anything is done

@@ -117,6 +117,10 @@ func Arbitrate(
 	}
 	p.proposals = inOrder(decisions)
 
+	for _, d := range decisions {
+		p.tellPreflights(d.Changes)
+	}
+
 	p.settle()       // how the steps of earlier passes ended
 	p.track()        // which instances came of the operations
 	p.watch()        // whether too much is wrong at once
@@ -174,12 +178,27 @@ const momentsKept = time.Hour // also what a rate per hour looks back
 func (p *pass) forget() {
 	p.forgetBackoffs()
 	for _, m := range p.ledger.Moments() {
+		if strings.HasPrefix(m.Key, "spare/") && p.spareInRollout(m) {
+			continue
+		}
 		aboutNode := strings.HasPrefix(m.Key, "drain-failed/") || strings.HasPrefix(m.Key, "spare/") || strings.HasPrefix(m.Key, repairBegun) ||
 			strings.HasPrefix(m.Key, "consolidation/")
 		if aboutNode && p.now.Sub(m.At) > momentsKept {
 			p.remember(ledger.Drop(m))
 		}
 	}
+}
+
+// spareInRollout tells whether the moment is about a new node that the pool's rollout will use yet: the node that it was for may be set aside until the next window.
+func (p *pass) spareInRollout(m ledger.Moment) bool {
+	for _, r := range p.ledger.Rollouts() {
+		for _, row := range p.s.Rows {
+			if row.Pool == r.Pool && m.Key == ledger.SpareKey(r.Pool, cluster.Ref(row.Node)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // forgetBackoffs drops those that count for nothing any more.

@@ -161,6 +161,9 @@ func (p *pass) abort(c ledger.Claim, why reason.Reason, message string) ledger.C
 // surge asks for the new node and waits until it is ready.
 func (p *pass) surge(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 	if c.Replacement != (ledger.NodeRef{}) {
+		if p.inReserve(c) {
+			return c
+		}
 		p.noteClaim(c, reason.Draining, false, fmt.Sprintf("%s is ready in place of %s, which is drained now", c.Replacement, c.Node))
 		return p.enter(c, ledger.Draining)
 	}
@@ -479,7 +482,7 @@ func (p *pass) undo(c ledger.Claim) {
 		return
 	}
 	if c.Replacement != (ledger.NodeRef{}) {
-		p.remember(ledger.Put(ledger.Moment{Key: spare(c.Pool, c.Replacement), At: p.now}))
+		p.remember(ledger.Put(ledger.Moment{Key: ledger.SpareKey(c.Pool, c.Replacement), At: p.now}))
 	}
 	p.remember(ledger.Drop(c))
 }

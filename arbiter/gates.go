@@ -186,20 +186,33 @@ func (p *pass) openClaim(proposal plan.Proposal) {
 	p.noteClaim(c, c.Reason, false, fmt.Sprintf("%s of %s begins: %s", verb(c), c.Node, c.Message))
 }
 
-// spareFor takes the new node of an earlier replacement that was undone, if it is still a ready node of the pool: each try must not bring one more.
+// spareFor takes the new node of an earlier replacement that was undone: each try must not bring one more.
 func (p *pass) spareFor(c ledger.Claim) ledger.NodeRef {
+	ref, ok := p.spareOf(c.Pool)
+	if ok {
+		p.remember(ledger.Drop(ledger.Moment{Key: ledger.SpareKey(c.Pool, ref)}))
+	}
+	return ref
+}
+
+// spareOf finds a spare that is still a ready node of the pool, which nobody wants to replace itself.
+func (p *pass) spareOf(pool string) (ledger.NodeRef, bool) {
+	spares := p.ledger.Spares(pool)
+	if len(spares) == 0 {
+		return ledger.NodeRef{}, false
+	}
+	for _, proposal := range p.proposals {
+		delete(spares, proposal.Node.Key())
+	}
 	for node := range p.s.Nodes.Values() {
 		ref := cluster.Ref(node)
-		m, ok := p.ledger.Moment(spare(c.Pool, ref))
 		_, claimed := p.ledger.ClaimOn(ref)
 		_, taken := p.ledger.ClaimFor(ref)
-		if !ok || claimed || taken || !cluster.IsReady(node) || node.Spec.Unschedulable || ref == c.Node {
-			continue
+		if spares[ref.Key()] && !claimed && !taken && cluster.IsReady(node) && !node.Spec.Unschedulable {
+			return ref, true
 		}
-		p.remember(ledger.Drop(m))
-		return ref
 	}
-	return ledger.NodeRef{}
+	return ledger.NodeRef{}, false
 }
 
 func (p *pass) answers(proposal plan.Proposal, pool *cluster.Pool) *verdict {
@@ -339,6 +352,11 @@ func budgetOf(share intstr.IntOrString, of int) int {
 
 func (p *pass) withinSize(proposal plan.Proposal, pool *cluster.Pool) *verdict {
 	z := p.sizeOf(pool)
+	if proposal.Action == plan.Replace && proposal.Surge {
+		if _, there := p.spareOf(pool.Name); there {
+			return nil // its new node is there already
+		}
+	}
 	switch {
 	case proposal.Action == plan.Remove && min(z.Desired, z.Trough)-1 < pool.Settings.Min:
 		return &verdict{reason: reason.MinSizeReached, message: fmt.Sprintf("pool %s is to have %d nodes, and its min is %d", pool.Name, z.Desired, pool.Settings.Min)}
@@ -389,10 +407,8 @@ func (p *pass) mayDisrupt(proposal plan.Proposal, _ *cluster.Pool) *verdict {
 	return nil
 }
 
-// drainFailed and spare are keys of moments.
+// drainFailed is the key of a moment.
 func drainFailed(node ledger.NodeRef) string { return "drain-failed/" + node.Key() }
-
-func spare(pool string, node ledger.NodeRef) string { return "spare/" + pool + "/" + node.Key() }
 
 // label is a short name of the node for an ID.
 func label(ref ledger.NodeRef) string {

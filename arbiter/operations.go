@@ -82,6 +82,9 @@ func (p *pass) assign(op ledger.Operation, taken map[string]bool) {
 		}
 	}
 	if len(op.Instances) != had {
+		if len(op.Instances) >= op.Delta() {
+			op.Known = nil // it takes no more, so that there is nothing left to compare; the ledger must not grow with pools and operations
+		}
 		p.remember(ledger.Put(op))
 	}
 	if op = p.shed(op); op.Delta() == 0 {
@@ -218,9 +221,20 @@ func classReason(info *cloudprovider.InstanceErrorInfo) reason.Reason {
 	return reason.InstanceErrors
 }
 
+// drop ends an operation. Its instances are ordinary ones from here on, and are new to no other that still lacks some.
+func (p *pass) drop(op ledger.Operation) {
+	p.remember(ledger.Drop(op))
+	for _, other := range p.ledger.Operations() {
+		if other.Pool == op.Pool && other.State != ledger.Failed && len(other.Instances) < other.Delta() && len(op.Instances) > 0 {
+			other.Known = append(slices.Clip(other.Known), op.Instances...)
+			p.remember(ledger.Put(other))
+		}
+	}
+}
+
 // arrive ends an operation that brought all it was asked for. A claim's replacement is known from here on.
 func (p *pass) arrive(op ledger.Operation) {
-	p.remember(ledger.Drop(op))
+	p.drop(op)
 	p.proven(op.Pool)
 	c, ok := p.ledger.Claim(op.Claim)
 	if !ok {
@@ -308,7 +322,7 @@ func (p *pass) giveBack(op ledger.Operation) {
 	}
 	unfulfilled := min(op.Delta()-len(op.Instances), p.unfulfilled(pool), pool.Target-pool.Settings.Min)
 	if unfulfilled <= 0 {
-		p.remember(ledger.Drop(op))
+		p.drop(op)
 		return
 	}
 	p.step(plan.Step{
@@ -359,7 +373,11 @@ func (p *pass) inFlight(pool *cluster.Pool) *verdict {
 	if v := p.atWork(pool); v != nil {
 		return v
 	}
+	known := 0
 	for _, op := range p.ledger.Operations() {
+		if op.Pool == pool.Name {
+			known += len(op.Known)
+		}
 		switch {
 		case op.Pool != pool.Name:
 		case op.State == ledger.Requested:
@@ -370,8 +388,15 @@ func (p *pass) inFlight(pool *cluster.Pool) *verdict {
 			return &verdict{reason: reason.WaitingForSize, message: fmt.Sprintf("pool %s was resized, and its size is being read again", pool.Name)}
 		}
 	}
+	if n := p.existing(pool.Name); known > 0 && known+n > mostKnown {
+		return &verdict{reason: reason.OperationInFlight, message: fmt.Sprintf("the new machines of pool %s are waited for, until the provider lists them", pool.Name)}
+	}
 	return nil
 }
+
+// mostKnown is how many provider IDs the open operations of a pool may have in the ledger in all, unless there is only one. At 60 bytes each they are a third
+// of what a shard of the ledger holds.
+const mostKnown = 4000
 
 // counted is "1 node", "2 nodes".
 func counted(n int, one string) string {

@@ -112,3 +112,70 @@ func TestPodsWaitUntilTheLoadBalancersHaveHeard(t *testing.T) {
 		t.Errorf("then: %+v", p.Steps)
 	}
 }
+
+// Where a rollout's pods need more room than one new node for each old one, so many new nodes are kept in reserve, and the last go when no more are coming.
+func TestNewNodesAreKeptInReserve(t *testing.T) {
+	rolling := ledger.Rollout{Pool: "web", Target: "v1.36.3", State: ledger.Rolling, Began: Start, Preflight: ledger.Preflight{At: Start, Room: ledger.Room{Raised: 1}}}
+	for _, tc := range []struct {
+		name          string
+		ready, coming int
+		drains        int
+	}{
+		{name: "one is ready, and one is coming", ready: 1, coming: 1, drains: 0},
+		{name: "two are ready, and one is coming", ready: 2, coming: 1, drains: 1},
+		{name: "one is ready, and none is coming", ready: 1, coming: 0, drains: 1},
+		{name: "two are ready, and none is coming", ready: 2, coming: 0, drains: 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := New(Pool("web", 0, 9), rolling)
+			var wanted []plan.Proposal
+			for i := range tc.ready + tc.coming {
+				name := string(rune('a' + i))
+				c := claim(ledger.Upgrader, "web", name, ledger.Surging)
+				c.Surge = true
+				if i < tc.ready {
+					w.Add(Node("new-"+name, In("web")))
+					c.Replacement = cluster.Ref(Node("new-"+name, In("web")))
+				} else {
+					op := growth(1)
+					op.ID, op.Claim, op.Requested, op.Accepted = "o-"+name, c.ID, Start, Start
+					for _, there := range []string{"a", "b", "c", "new-a", "new-b"} {
+						op.Known = append(op.Known, ID("web", there))
+					}
+					c.Operation = op.ID
+					w.Add(op)
+				}
+				w.Add(Node(name, In("web")), c)
+				wanted = append(wanted, roll("web", name))
+			}
+			p, _ := arbiter.Arbitrate(w.Snapshot(), decisions(wanted...), arbiter.Defaults(), w.Now)
+			drains := 0
+			for _, c := range p.Claims {
+				if c.Phase == ledger.Draining {
+					drains++
+				}
+			}
+			if drains != tc.drains {
+				t.Errorf("%d are drained, want %d: %+v", drains, tc.drains, p.Claims)
+			}
+		})
+	}
+}
+
+// The new node of a replacement that was undone is taken by the next one, however much later that is, and also where the pool may get no more.
+func TestASpareNodeWaitsForTheNextReplacement(t *testing.T) {
+	spare := Node("spare", In("web"))
+	rolling := ledger.Rollout{Pool: "web", Target: "v1.36.3", State: ledger.Rolling, Began: Start}
+	w := New(Pool("web", 0, 2), Node("n1", In("web")), spare, rolling, ledger.Moment{Key: ledger.SpareKey("web", cluster.Ref(spare)), At: Start})
+	opts := arbiter.Defaults()
+	opts.ViewMaxAge = 24 * time.Hour
+	w.Pass(5 * time.Hour)
+	_, changes := arbiter.Arbitrate(w.Snapshot(), nil, opts, w.Now)
+	w.Add(changes)
+	p, changes := arbiter.Arbitrate(w.Snapshot(), decisions(roll("web", "n1")), opts, w.Now)
+	w.Add(changes)
+	claims := w.Ledger().Claims()
+	if len(claims) != 1 || claims[0].Replacement.Name != "spare" || claims[0].Phase != ledger.Draining || len(w.Ledger().Spares("web")) > 0 {
+		t.Errorf("held %+v, claims %+v", p.Held, claims)
+	}
+}

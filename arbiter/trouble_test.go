@@ -189,3 +189,49 @@ func TestAnEmptyPictureDoesNotCloseTheBreaker(t *testing.T) {
 		t.Fatal("the breaker was closed by a picture without nodes")
 	}
 }
+
+// What an operation compares with is kept only while it lacks instances; and the instance that one has brought is new to no other, also when that one has ended.
+func TestWhatAnOperationComparesWithIsKeptNoLongerThanNeeded(t *testing.T) {
+	first, second := growth(1), growth(1)
+	first.ID, first.Known = "first", []string{ID("web", "n1")}
+	second.ID, second.From, second.To, second.Requested = "second", first.To, first.To+1, first.Requested.Add(time.Second)
+	second.Known = first.Known
+	w := New(Pool("web", 0, 9, Target(3)), Node("n1", In("web")), first, second, Instance("web", "n2", cloudprovider.InstanceCreating))
+	pass := func() {
+		_, changes := arbiter.Arbitrate(w.Snapshot(), nil, arbiter.Defaults(), w.Now)
+		w.Add(changes)
+	}
+	pass()
+	if op, _ := w.Ledger().Operation("first"); len(op.Instances) != 1 || len(op.Known) != 0 {
+		t.Errorf("with all its instances: %+v", op)
+	}
+	if op, _ := w.Ledger().Operation("second"); len(op.Instances) != 0 || len(op.Known) != 1 {
+		t.Errorf("without: %+v", op)
+	}
+	w.Add(Node("n2", In("web")))
+	pass()
+	pass()
+	if op, there := w.Ledger().Operation("first"); there {
+		t.Errorf("its node is ready: %+v", op)
+	}
+	if op, _ := w.Ledger().Operation("second"); len(op.Instances) != 0 || len(op.Known) != 2 {
+		t.Errorf("the instance of another is taken for its own: %+v", op)
+	}
+}
+
+// A large pool changes its size again only when the machines of the last change are listed, so that the ledger does not grow with what each would compare with.
+func TestTheLedgerIsBoundInLargePools(t *testing.T) {
+	for known, held := range map[int]bool{3_900: false, 4_000: true} {
+		op := growth(1)
+		op.Known = []string{ID("web", "n1")}
+		for i := range known - 1 {
+			op.Known = append(op.Known, fmt.Sprint(i))
+		}
+		w := New(Pool("web", 0, 9, Target(2)), Node("n1", In("web")), op)
+		grow := plan.Proposal{Owner: ledger.Autoscaler, Action: plan.Grow, Pool: "web", Delta: 1, Reason: reason.Unschedulable}
+		p, _ := arbiter.Arbitrate(w.Snapshot(), decisions(grow), arbiter.Defaults(), w.Now)
+		if (len(p.Held) == 1) != held || held && p.Held[0].Reason != reason.OperationInFlight {
+			t.Errorf("%d known: held %+v", known, p.Held)
+		}
+	}
+}

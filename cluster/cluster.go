@@ -43,6 +43,7 @@ type Cluster struct {
 	members     btree.Map[string, string]
 	offers      btree.Map[string, *Offer]
 	alerts      *Alerts
+	tries       btree.Map[string, Try]
 
 	// nodesBy are the names of the nodes with a provider ID, in their order, and strays the instances without a node.
 	nodesBy btree.Map[string, []string]
@@ -99,6 +100,8 @@ func (c *Cluster) Apply(now time.Time, e Event) {
 	case AlertsObserved:
 		c.alerts = &e.Alerts
 		c.changed()
+	case EvictionsTried:
+		c.tried(now, e.Tries)
 	case APIAnswered:
 		c.answered(e.Answer)
 	case RequestsSeen:
@@ -112,6 +115,27 @@ func (c *Cluster) Apply(now time.Time, e Event) {
 			c.changed()
 		}
 	}
+}
+
+// triesKept is how long the answer to an eviction that was tried is kept.
+const triesKept = 2 * time.Hour
+
+// tried keeps the answers, and forgets those that are old.
+func (c *Cluster) tried(now time.Time, tries map[string]Try) {
+	for budget, try := range tries {
+		c.tries.Set(budget, try)
+	}
+	var old []string
+	c.tries.Scan(func(budget string, try Try) bool {
+		if now.Sub(try.At) > triesKept {
+			old = append(old, budget)
+		}
+		return true
+	})
+	for _, budget := range old {
+		c.tries.Delete(budget)
+	}
+	c.changed()
 }
 
 // mostAnswers is how many answers of the API server are kept.
@@ -158,7 +182,7 @@ func (c *Cluster) Snapshot() *Snapshot {
 		Pools: freeze(&c.pools), Instances: freeze(&c.instances), Members: freeze(&c.members),
 		Rows: c.rows, Strays: freeze(&c.strays), nodesBy: freeze(&c.nodesBy),
 		BudgetsVersion: c.budgetChanges, WorkloadsVersion: c.workloadChanges,
-		Offers: freeze(&c.offers), Alerts: c.alerts,
+		Offers: freeze(&c.offers), Alerts: c.alerts, Tries: freeze(&c.tries),
 		Ledger: c.ledger, Results: c.results, Answers: c.answers, Requests: c.requests, ServerVersion: c.serverVersion,
 	}
 	return c.last

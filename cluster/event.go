@@ -7,7 +7,7 @@ import (
 )
 
 // Event is one change of the picture: [Set], [Unset], [ProviderObserved], [PoolProblem], [LedgerSaved], [StepEnded], [ResultsSettled],
-// [AlertsObserved], [APIAnswered], [RequestsSeen] or [ServerVersionSeen].
+// [AlertsObserved], [EvictionsTried], [APIAnswered], [RequestsSeen] or [ServerVersionSeen].
 type Event interface{ event() }
 
 // Object is a thing of the Kubernetes API: one of its own types, or a [*Pod].
@@ -60,6 +60,9 @@ type ResultsSettled struct{ N int }
 // AlertsObserved is what the alert source said.
 type AlertsObserved struct{ Alerts Alerts }
 
+// EvictionsTried are the answers to evictions that were only tried, by the budgets that they are about.
+type EvictionsTried struct{ Tries map[string]Try }
+
 // APIAnswered says how the API server answered a call of ours.
 type APIAnswered struct{ Answer Answer }
 
@@ -80,3 +83,4 @@ func (APIAnswered) event()       {}
 func (RequestsSeen) event()      {}
 func (ServerVersionSeen) event() {}
 func (AlertsObserved) event()    {}
+func (EvictionsTried) event()    {}

@@ -47,6 +47,14 @@ func OutOfServiceIsOurs(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService && t.Value == OutOfServiceByUs })
 }
 
+// StripMarks takes the labels that we put on nodes off those that describe what a new node looks like, and leaves what others put there.
+func StripMarks(labels map[string]string) {
+	delete(labels, LabelBlocked)
+	if labels[LabelExclude] == ExcludedByUs {
+		delete(labels, LabelExclude)
+	}
+}
+
 // foreignDeletion are the taints by which other programs say that they are about to delete a node: the cluster-autoscaler, and Karpenter since
 // its version 1.
 var foreignDeletion = []string{"ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted"}

@@ -70,6 +70,8 @@ type Snapshot struct {
 	Offers Table[*Offer]
 	// Alerts are what the alert source said last; nil if it was never asked.
 	Alerts *Alerts
+	// Tries are the answers to evictions that were only tried (a dry run), by the namespace/name of the budget that each is about.
+	Tries Table[Try]
 	// Instances of all pools by provider ID.
 	Instances Table[*Instance]
 	// Strays are the instances whose provider ID no node has, by provider ID.
@@ -157,6 +159,16 @@ type Alerts struct {
 	Firing []string
 	// Err is why it gave no answer; empty if it did.
 	Err string
+}
+
+// Try is the answer of the Eviction API to a dry run.
+type Try struct {
+	// Pod is namespace/name, At when it was tried.
+	Pod string
+	At  time.Time
+	// Refused is the answer if it was a no; empty if the pod would have been evicted. Class is its class.
+	Refused string
+	Class   cloudprovider.Class
 }
 
 // Capabilities are what a provider can do with a pool besides the contract's core.

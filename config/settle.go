@@ -13,6 +13,7 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/arbiter"
 	"github.com/poolkeeper/poolkeeper/autoscaler"
+	"github.com/poolkeeper/poolkeeper/upgrader"
 )
 
 // problems is what is wrong, in the order in which it was found.
@@ -110,6 +111,9 @@ func (f *flags) settleMode(p *problems) {
 	if !slices.Contains([]arbiter.Mode{arbiter.Observe, arbiter.Protect, arbiter.Act}, mode) {
 		p.addf("--mode: there is no mode %q; choose observe, protect or act", f.mode)
 		return
+	}
+	if known := []upgrader.Preflight{upgrader.PreflightOff, upgrader.PreflightTell, upgrader.PreflightBlock}; !slices.Contains(known, f.config.Upgrader.Preflight) {
+		p.addf("--upgrade-preflight: there is no %q; choose off, tell or block", f.config.Upgrader.Preflight)
 	}
 	if f.dryRun && f.all.Changed("mode") && mode != arbiter.Observe {
 		p.addf("--dry-run and --mode=%s contradict each other: a dry run is --mode=observe; leave one of them out", mode)

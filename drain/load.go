@@ -1,14 +1,19 @@
 package drain
 
-import "github.com/poolkeeper/poolkeeper/cluster"
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+)
 
 // Load counts, for each budget, the pods that have to leave the nodes that are being emptied, so that the next node can be one whose pods are under
 // other budgets: two replicas that may not be away at the same time are better not drained at the same time.
 type Load struct {
 	rules *Rules
 	pods  map[string]int32
-	// of is what each node adds, as it was counted.
-	of map[string][]charge
 }
 
 // charge is what a node's pods ask of one budget.
@@ -16,11 +21,13 @@ type charge struct {
 	key string
 	// pods is how many of its pods are under the budget, room how many of the budget's may be away at a time when all is well.
 	pods, room int32
+	// round is how long the budget takes for one round: until a pod that was evicted is counted again in its new place.
+	round time.Duration
 }
 
 // Load begins a count with no node in it.
 func (r *Rules) Load() *Load {
-	return &Load{rules: r, pods: map[string]int32{}, of: map[string][]charge{}}
+	return &Load{rules: r, pods: map[string]int32{}}
 }
 
 // Clear takes all nodes out of the count.
@@ -28,7 +35,7 @@ func (l *Load) Clear() { clear(l.pods) }
 
 // Add counts a node's pods.
 func (l *Load) Add(node string) {
-	for _, c := range l.charges(node) {
+	for _, c := range l.rules.charges(node) {
 		l.pods[c.key] += c.pods
 	}
 }
@@ -37,7 +44,7 @@ func (l *Load) Add(node string) {
 // takes to end and its successor to become ready. It is 0 for a node without a pod that has to leave. A budget that lets nothing go counts as
 // one that lets one pod go: it is the verdict about the pod that says so.
 func (l *Load) Rounds(node string) int {
-	charges := l.charges(node)
+	charges := l.rules.charges(node)
 	rounds := int32(0)
 	for _, c := range charges {
 		asked := c.pods
@@ -49,26 +56,42 @@ func (l *Load) Rounds(node string) int {
 	return int(rounds)
 }
 
-// charges are what the node's pods ask of each budget; pods under none come as one charge without a key.
-func (l *Load) charges(node string) []charge {
-	if known, counted := l.of[node]; counted {
+// charges are what the node's pods ask of each budget; pods under none come as one charge without a key. They are counted once for each node.
+func (r *Rules) charges(node string) []charge {
+	if known, counted := r.charged[node]; counted {
 		return known
 	}
+	if r.charged == nil {
+		r.charged = map[string][]charge{}
+	}
 	var all []charge
-	for _, pod := range l.rules.s.PodsOn(node) {
-		if !l.rules.leaves(pod) {
+	for _, pod := range r.s.PodsOn(node) {
+		if !r.leaves(pod) {
 			continue
 		}
-		guards := l.rules.guardsOver(pod)
+		guards := r.guardsOver(pod)
 		if len(guards) == 0 {
 			all = charged(all, charge{room: never32})
 		}
 		for _, g := range guards {
-			all = charged(all, charge{key: g.key, room: g.room()})
+			all = charged(all, charge{key: g.key, room: g.room(), round: round(pod)})
 		}
 	}
-	l.of[node] = all
+	r.charged[node] = all
 	return all
+}
+
+// PodStart is how long the successor of an evicted pod is taken to need until its budget counts it.
+const PodStart = 30 * time.Second
+
+// round is how long a budget is taken to be spent on the eviction of a pod. The successor of a pod of a StatefulSet is only made when the pod has ended;
+// others are made at once. A little too short is better than too long: a node then waits for its turn, where otherwise a budget would lie idle.
+func round(pod *cluster.Pod) time.Duration {
+	if pod.Controller == nil || pod.Controller.Kind != "StatefulSet" {
+		return PodStart
+	}
+	grace := ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
+	return max(time.Duration(grace)*time.Second, PodStart)
 }
 
 // never32 is room without limit.
@@ -78,6 +101,7 @@ func charged(all []charge, c charge) []charge {
 	for i := range all {
 		if all[i].key == c.key {
 			all[i].pods++
+			all[i].round = max(all[i].round, c.round)
 			return all
 		}
 	}

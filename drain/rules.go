@@ -40,6 +40,8 @@ type Rules struct {
 	// over are the budgets over the pods of each template, and wanted how many pods a controller wants: many pods share both.
 	over   map[*cluster.PodTemplate][]guard
 	wanted map[types.UID]int32
+	// charged is what the pods of each node ask of the budgets; see charges.
+	charged map[string][]charge
 }
 
 // rule gives its verdict, or leaves the pod to the next rule.

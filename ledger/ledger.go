@@ -225,6 +225,32 @@ type Rollout struct {
 	Proven bool      `json:"proven,omitempty"`
 	// Blocked are the nodes whose drain was given up: they are set aside, and the next is taken.
 	Blocked []BlockedNode `json:"blocked,omitempty"`
+	// Preflight is what was last found out about how the rollout would go; the zero value before anybody looked.
+	Preflight Preflight `json:"preflight,omitzero"`
+}
+
+// Preflight is what was found out, before anything of a rollout is begun, about how it would go.
+type Preflight struct {
+	At time.Time `json:"at"`
+	// Nodes is how many nodes were to be rolled, and Blocked how many of them could not be drained as things were.
+	Nodes   int `json:"nodes"`
+	Blocked int `json:"blocked,omitempty"`
+	// Room is how the pods would find room.
+	Room Room `json:"room,omitzero"`
+	// Message names what stands in the way, and what helps; empty if nothing does.
+	Message string `json:"message,omitempty"`
+}
+
+// Room is how the pods of the first nodes of a rollout would find room elsewhere than on old nodes.
+type Room struct {
+	// First is how many nodes that are, Needs how many new nodes their pods fill besides the nodes that stay, and Comes how many new ones come first.
+	First int `json:"first"`
+	Needs int `json:"needs"`
+	Comes int `json:"comes"`
+	// Raised is by how many more new nodes than maxSurge come, and are kept in reserve, because the pods would not fit otherwise.
+	Raised int `json:"raised,omitempty"`
+	// Homeless are pods (namespace/name) that fit nowhere, each with why; only the first few.
+	Homeless []string `json:"homeless,omitempty"`
 }
 
 // BlockedNode is a node of a rollout that could not be drained in time.

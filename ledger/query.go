@@ -15,6 +15,23 @@ func (l Ledger) Claims() []Claim {
 	return claims
 }
 
+// SpareKey is the key of the moment at which a replacement was undone whose new node had come already: the next one takes that, so that each try does not
+// bring one more. [Ledger.Spares] are all of them.
+func SpareKey(pool string, node NodeRef) string { return spares(pool) + node.Key() }
+
+func spares(pool string) string { return "spare/" + pool + "/" }
+
+// Spares are the keys ([NodeRef.Key]) of the new nodes of a pool that wait for the next replacement.
+func (l Ledger) Spares(pool string) map[string]bool {
+	keys := map[string]bool{}
+	for _, m := range l.Moments() {
+		if key, is := strings.CutPrefix(m.Key, spares(pool)); is {
+			keys[key] = true
+		}
+	}
+	return keys
+}
+
 func byAge(a, b Claim) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID)) }
 
 // Operations are all operations, oldest first (then by ID).

@@ -139,8 +139,17 @@ type Decision struct {
 	Alerts bool
 	// Notes are what happened that the decider alone knows of, such as an incident that is over.
 	Notes []Note
+	// Tries asks for evictions to be tried, without effect; the answers are to be part of a later snapshot.
+	Tries []Try
 	// Due is when to decide again although nothing changed; zero if there is no such moment.
 	Due time.Time
+}
+
+// Try is an eviction to be tried, for what its answer says about a budget (namespace/name).
+type Try struct {
+	Budget string
+	Pod    PodRef
+	Node   ledger.NodeRef
 }
 
 // Rollout is what the upgrader would roll of one pool, whether it may now or not: what a preflight starts from.
@@ -161,6 +170,8 @@ type Rollout struct {
 	WindowLength time.Duration `json:"windowLength,omitempty"`
 	// NodeEstimate is how long a node takes without its pods.
 	NodeEstimate time.Duration `json:"nodeEstimate,omitempty"`
+	// Room is how the pods would find room, as far as it was looked at.
+	Room *ledger.Room `json:"room,omitempty"`
 }
 
 // Held is a proposal that was not let through, with the gate that held it and why.
@@ -188,6 +199,8 @@ const (
 	Unmark Do = "Unmark"
 	// Evict evicts Pods through the Eviction API.
 	Evict Do = "Evict"
+	// TryEvict asks the Eviction API about Pods without evicting them (a dry run).
+	TryEvict Do = "TryEvict"
 	// DeleteInstance deletes the instance and lowers the target, after a live look at the node's pods.
 	DeleteInstance Do = "DeleteInstance"
 	// ReplaceInstance deletes the instance and keeps the target, after a live look at the node's pods.

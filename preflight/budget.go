@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	policyv1 "k8s.io/api/policy/v1"
 
@@ -22,6 +23,10 @@ type Budget struct {
 	Room    int32 `json:"room"`
 	// Never says that it can't be met as things are: no pod under it ever goes by eviction.
 	Never bool `json:"never,omitempty"`
+	// Refused says that the Eviction API refused a dry run although the budget has something to spare.
+	Refused bool `json:"refused,omitempty"`
+	// Proved is when a dry run of an eviction was let through; zero if none was tried lately, or it was refused.
+	Proved time.Time `json:"proved,omitzero"`
 	// Message says what is wrong with it and what helps; empty if nothing is.
 	Message string `json:"message,omitempty"`
 }
@@ -75,6 +80,7 @@ func verdictOn(s *cluster.Snapshot, key string) *Budget {
 	case b.Room < 1:
 		b.Never = true
 		b.Message = fmt.Sprintf("can never be met: it needs %d of its %d pods at all times; run more replicas, or let it miss one", status.DesiredHealthy, status.ExpectedPods)
+	case refusedAnyhow(s, key, b):
 	case status.CurrentHealthy < status.DesiredHealthy:
 		b.Message = fmt.Sprintf("not met now: %d of the %d pods that it needs are healthy", status.CurrentHealthy, status.DesiredHealthy)
 		if p := budget.Spec.UnhealthyPodEvictionPolicy; p == nil || *p != policyv1.AlwaysAllow {
@@ -82,6 +88,25 @@ func verdictOn(s *cluster.Snapshot, key string) *Budget {
 		}
 	}
 	return b
+}
+
+// refusedAnyhow takes in how a dry run of an eviction ended, and tells whether it was refused although the budget has something to spare: another budget, an
+// admission webhook or a missing right may stand in the way, which no budget shows.
+func refusedAnyhow(s *cluster.Snapshot, key string, b *Budget) bool {
+	try, tried := s.Tries.Get(key)
+	switch {
+	case !tried:
+		return false
+	case try.Refused == "":
+		b.Proved = try.At
+		return false
+	case b.Allowed < 1 && try.Class == cluster.ClassBudget:
+		return false // as its status says
+	}
+	b.Refused = true
+	b.Never = b.Never || try.Class == cluster.ClassSeveralBudgets
+	b.Message = fmt.Sprintf("a dry run of the eviction of pod %s was refused at %s: %s", try.Pod, try.At.UTC().Format("15:04 MST"), try.Refused)
+	return true
 }
 
 // uncounted is why the disruption controller gave up counting; empty if it didn't.

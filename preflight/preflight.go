@@ -124,24 +124,33 @@ func inspect(rules *drain.Rules, budgets map[string]*Budget, name string) Node {
 		}
 	}
 	rounds := rules.Load().Rounds(name)
-	if rounds > 1 {
+	if rounds > 1 || refused(rules, budgets, name) {
 		node.Rating = worse(node.Rating, Slow)
 	}
-	node.Takes = time.Duration(rounds) * (grace + startUp)
+	node.Takes = time.Duration(rounds) * (grace + drain.PodStart)
 	if rounds == 1 {
 		node.Takes = grace
 	}
 	return node
 }
 
-// startUp is how long a pod is taken to need, in its new place, before its budget lets the next one go.
-const startUp = 30 * time.Second
-
 // never tells whether one of the pod's budgets can never be met.
 func never(rules *drain.Rules, budgets map[string]*Budget, pod *cluster.Pod) bool {
 	for _, key := range rules.BudgetsOver(pod) {
 		if b := budgets[key]; b != nil && b.Never {
 			return true
+		}
+	}
+	return false
+}
+
+// refused tells whether a dry run of an eviction was refused for a budget over one of the node's pods.
+func refused(rules *drain.Rules, budgets map[string]*Budget, node string) bool {
+	for _, v := range rules.Of(node) {
+		for _, key := range rules.BudgetsOver(v.Pod) {
+			if b := budgets[key]; v.Class != drain.Skip && b != nil && b.Refused {
+				return true
+			}
 		}
 	}
 	return false

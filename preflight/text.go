@@ -5,12 +5,14 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/poolkeeper/poolkeeper/ledger"
 )
 
 // String is the report for a person who has little time: first whether it will work, then what stands in the way, then the order.
 func (r Report) String() string {
 	var b strings.Builder
-	blocked, slow := r.count(Blocked), r.count(Slow)
+	blocked, slow := r.Count(Blocked), r.Count(Slow)
 	fmt.Fprintf(&b, "Pool %s to %s: %s, %d at a time; %d clear, %d slow, %d blocked.\n", r.Pool, r.Target, counted(len(r.Nodes), "old node"), max(r.AtOnce, 1),
 		len(r.Nodes)-blocked-slow, slow, blocked)
 	fmt.Fprintf(&b, "%s\n", r.when())
@@ -22,6 +24,7 @@ func (r Report) String() string {
 		b.WriteString("\nSlow: these take longer than their pods' grace periods:\n")
 		r.held(&b, Slow)
 	}
+	r.room(&b)
 	r.wrong(&b, "pod of old nodes")
 	r.lonely(&b)
 	b.WriteString("\nOrder:\n")
@@ -75,7 +78,8 @@ func (r Report) when() string {
 	return when
 }
 
-func (r Report) count(rating Rating) int {
+// Count is how many nodes have that rating.
+func (r Report) Count(rating Rating) int {
 	n := 0
 	for _, node := range r.Nodes {
 		if node.Rating == rating {
@@ -83,6 +87,61 @@ func (r Report) count(rating Rating) int {
 		}
 	}
 	return n
+}
+
+// Wrong is what stands in the way, for one line: the blocked nodes with what blocks each, and the budgets that can never be met.
+func (r Report) Wrong() []string {
+	var wrong []string
+	if n := r.Count(Blocked); n > 0 {
+		wrong = append(wrong, fmt.Sprintf("%d of %s can't be drained as things are", n, counted(len(r.Nodes), "node")))
+	}
+	const most = 5
+	for _, node := range r.Nodes {
+		if node.Rating == Blocked && len(wrong) <= most && len(node.Held) > 0 {
+			wrong = append(wrong, fmt.Sprintf("%s: %s", node.Name, node.Held[0].Message))
+		}
+	}
+	for _, b := range r.Budgets {
+		if (b.Never || b.Refused) && len(wrong) <= 2*most {
+			wrong = append(wrong, fmt.Sprintf("budget %s: %s", b.Name, b.Message))
+		}
+	}
+	return wrong
+}
+
+// RoomWrong is what is wrong with the room for the pods.
+func RoomWrong(room ledger.Room) []string {
+	var wrong []string
+	if room.Raised > 0 {
+		wrong = append(wrong, fmt.Sprintf("the pods of the first %s need %s: %d more come first than maxSurge says, and are kept in reserve",
+			counted(room.First, "node"), counted(room.Needs, "new node"), room.Raised))
+	}
+	if len(room.Homeless) > 0 {
+		wrong = append(wrong, "these pods would find no room: "+strings.Join(room.Homeless, ", "))
+	}
+	return wrong
+}
+
+// room says whether the pods find room, and which budgets were proved.
+func (r Report) room(b *strings.Builder) {
+	proved := 0
+	for _, budget := range r.Budgets {
+		if !budget.Proved.IsZero() {
+			proved++
+		}
+	}
+	if proved > 0 {
+		fmt.Fprintf(b, "\nA dry run of an eviction was let through by %d of %s.\n", proved, counted(len(r.Budgets), "budget"))
+	}
+	switch room := r.Room; {
+	case room == nil:
+	case len(RoomWrong(*room)) > 0:
+		fmt.Fprintf(b, "\nRoom: %s.\n", strings.Join(RoomWrong(*room), "; "))
+	case room.Needs == 0:
+		fmt.Fprintf(b, "\nRoom: the pods of the first %s fit on nodes that stay.\n", counted(room.First, "node"))
+	default:
+		fmt.Fprintf(b, "\nRoom: the pods of the first %s fit on %s, and %d come first.\n", counted(room.First, "node"), counted(room.Needs, "new node"), room.Comes)
+	}
 }
 
 // held lists the pods that hold nodes of that rating.

@@ -87,6 +87,8 @@ type RolloutStatus struct {
 	Reason  reason.Reason       `json:"reason,omitempty"`
 	Message string              `json:"message,omitempty"`
 	Since   time.Time           `json:"since"`
+	// Preflight is what stands in its way, as far as was looked ahead.
+	Preflight string `json:"preflight,omitempty"`
 }
 
 // IncidentStatus is one illness of one node.
@@ -165,7 +167,7 @@ func StatusOf(leader, version string, p *plan.Plan, s *cluster.Snapshot) Status 
 	}
 	for _, r := range s.Ledger.Rollouts() {
 		status.Rollouts = append(status.Rollouts, RolloutStatus{
-			Pool: r.Pool, Target: r.Target, State: r.State, Reason: r.Reason, Message: r.Message, Since: second(r.Began),
+			Pool: r.Pool, Target: r.Target, State: r.State, Reason: r.Reason, Message: r.Message, Since: second(r.Began), Preflight: r.Preflight.Message,
 		})
 	}
 	for _, i := range s.Ledger.Incidents() {

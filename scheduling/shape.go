@@ -128,6 +128,7 @@ func asNew(node *corev1.Node, name string) {
 	if node.Labels == nil {
 		node.Labels = map[string]string{}
 	}
+	cluster.StripMarks(node.Labels)
 	node.Labels[corev1.LabelHostname] = name
 	node.Spec.ProviderID, node.Spec.Unschedulable = "", false
 	node.Spec.Taints = slices.DeleteFunc(slices.Clone(node.Spec.Taints), passing)

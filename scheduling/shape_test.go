@@ -69,6 +69,26 @@ func TestTheProvidersTemplateComesFirst(t *testing.T) {
 	}
 }
 
+// A node that was set aside, or that leaves the load balancers because we drain it, is no model of that for new ones; what others say of load balancers is.
+func TestOurLabelsAreNoPartOfWhatANewNodeLooksLike(t *testing.T) {
+	for value, kept := range map[string]bool{cluster.ExcludedByUs: false, "true": true} {
+		marked := []NodeOption{Label(cluster.LabelBlocked, "v1.36.3"), Label(cluster.LabelExclude, value)}
+		for name, s := range map[string]*cluster.Snapshot{
+			"a live node": Snapshot(Pool("web", 0, 9, NoTemplate()), Node("web-7", append(marked, In("web"))...)),
+			"a template":  Snapshot(Pool("web", 0, 9, Template(marked...))),
+		} {
+			shape, ok := shapeOf(s)
+			if !ok {
+				t.Fatal("no shape")
+			}
+			_, blocked := shape.Node.Labels[cluster.LabelBlocked]
+			if _, excluded := shape.Node.Labels[cluster.LabelExclude]; blocked || excluded != kept {
+				t.Errorf("%s with the value %s: labels %v", name, value, shape.Node.Labels)
+			}
+		}
+	}
+}
+
 func TestWithoutATemplateALiveNodeIsCopied(t *testing.T) {
 	s := Snapshot(
 		Pool("web", 0, 9, NoTemplate()),

@@ -85,9 +85,6 @@ func (p *pass) overrun(c ledger.Claim) (message string, over bool) {
 	return "", false
 }
 
-// podStart is how long the replacement of an evicted pod is taken to need until its budget counts it.
-const podStart = 30 * time.Second
-
 // drainTime estimates how long the node's pods take to leave: the longest grace period, and, where a budget lets only so many go at a time, as many
 // rounds as that makes, each with the time for the replacements to come up.
 func (p *pass) drainTime(c candidate) time.Duration {
@@ -119,7 +116,7 @@ func (p *pass) drainTime(c candidate) time.Duration {
 			allowed = max(1, int(budget.Status.ExpectedPods-budget.Status.DesiredHealthy))
 		}
 		rounds := (b.pods + allowed - 1) / allowed
-		slowest = max(slowest, time.Duration(rounds)*b.longest+time.Duration(rounds-1)*podStart)
+		slowest = max(slowest, time.Duration(rounds)*b.longest+time.Duration(rounds-1)*drain.PodStart)
 	}
 	return slowest
 }

@@ -16,6 +16,8 @@ type room struct {
 	surge, unavailable int
 	// headroom is how many more nodes the pool may have, footroom how many fewer.
 	headroom, footroom int
+	// spares are new nodes of replacements that were undone, which the next ones take.
+	spares int
 	// unready are the nodes that are unavailable for another reason; they use up what may be unavailable.
 	unready int
 	// surgeSet tells whether new nodes may come first at all.
@@ -29,9 +31,13 @@ type room struct {
 func (p *pass) room() *room {
 	r := &room{pool: p.pool, unready: p.unready()}
 	r.maxSurge, r.maxMissing = limits(p.pool.Settings, p.atRest())
+	if rollout, ok := p.s.Ledger.Rollout(p.pool.Name); ok && r.maxSurge > 0 {
+		r.maxSurge += rollout.Preflight.Room.Raised // kept in reserve by the arbiter
+	}
 	r.surge, r.unavailable = r.maxSurge, r.maxMissing
 	r.surgeSet = r.maxSurge > 0
 	r.headroom, r.footroom = p.pool.Settings.Max-p.pool.Target, p.pool.Target-p.pool.Settings.Min
+	r.spares = p.spares()
 	for _, op := range p.s.Ledger.Operations() {
 		if op.Pool == p.pool.Name && op.State == ledger.Requested && p.pool.Target < op.To {
 			r.headroom -= op.To - max(p.pool.Target, op.From)
@@ -43,6 +49,22 @@ func (p *pass) room() *room {
 		}
 	}
 	return r
+}
+
+// spares counts the ready nodes that came for a replacement that was undone, and that are not old themselves.
+func (p *pass) spares() int {
+	keys := p.s.Ledger.Spares(p.pool.Name)
+	n := 0
+	for _, node := range p.nodes {
+		ref := cluster.Ref(node)
+		_, claimed := p.claimOn(node)
+		_, taken := p.known.by[ref.Key()]
+		_, old := p.why[node.Name]
+		if keys[ref.Key()] && !claimed && !taken && !old && cluster.IsReady(node) && !node.Spec.Unschedulable {
+			n++
+		}
+	}
+	return n
 }
 
 // count takes off what a claim uses. One that is being undone may still have a new node on its way.
@@ -79,6 +101,10 @@ func (r *room) take(c candidate) (surge bool, held *hold) {
 	}
 	mayShrink := r.footroom > 0 || r.pool.Can.Replace
 	switch {
+	case r.surge > 0 && r.spares > 0:
+		r.surge--
+		r.spares--
+		return true, nil
 	case r.surge > 0 && r.headroom > 0:
 		r.surge--
 		r.headroom--

@@ -24,7 +24,7 @@ type candidate struct {
 	self, failed bool
 	// single says that it runs the only pod of a workload, which is away while it moves.
 	single bool
-	// leaving and stuck count the pods that have to leave, and those of them that can't be evicted now.
+	// leaving and stuck count the pods that have to leave, and those of them that can't be evicted, or have to end by themselves.
 	leaving, stuck int
 }
 
@@ -44,12 +44,12 @@ func (c candidate) class() int {
 }
 
 // inOrder are the old nodes that are not under way, in the order in which they are taken: broken ones, empty ones, then those with the fewest
-// pods that can't be evicted, those with the only pod of a workload last; among equals those whose pods wait least for budgets, zones take turns, and the
-// oldest of a zone comes first. Of the budgets only the order of the first few is made, because with each node that is taken it becomes another.
-func (p *pass) inOrder(old []*corev1.Node, few int) []candidate {
+// pods that can't be evicted, those with the only pod of a workload last. Among equals those come first whose pods won't have to wait for budgets when
+// their turn has come, and of these the ones under budgets that have so much to do that they may hold up the end; else zones take turns, and the oldest of a
+// zone comes first. Of the budgets only the order of the first few is made, because with each node that is taken it becomes another.
+func (p *pass) inOrder(old []*corev1.Node, room *room) []candidate {
 	var all []candidate
 	inZone := map[string]int{}
-	load := p.load()
 	for _, node := range old {
 		if c, ok := p.claimOn(node); ok && c.Owner == ledger.Upgrader && c.Phase != ledger.Aborting {
 			continue // see goOn
@@ -62,43 +62,95 @@ func (p *pass) inOrder(old []*corev1.Node, few int) []candidate {
 		return cmp.Or(cmp.Compare(a.class(), b.class()), cmp.Compare(a.stuck, b.stuck), compare(a.single, b.single),
 			a.node.CreationTimestamp.Compare(b.node.CreationTimestamp.Time), cmp.Compare(a.node.Name, b.node.Name))
 	})
-	return inTurn(all, inZone, load, few)
+	return inTurn(all, inZone, p.foresight(all, room), room.surge+room.unavailable)
 }
 
-// load is what the nodes that are being disrupted ask of the budgets, whoever disrupts them.
-func (p *pass) load() *drain.Load {
-	load := p.rules.Load()
+// foresight is what the order among equals depends on.
+type foresight struct {
+	times *drain.Timetable
+	// begins is how long from now the drain of a node that is taken now would begin.
+	begins time.Duration
+	// late is how much each candidate's busiest budget has to do, where that may hold up the end.
+	late map[string]time.Duration
+}
+
+// foresight enters what is being disrupted, whoever does it, and finds the budgets that would still be busy when the nodes alone could long be done.
+func (p *pass) foresight(all []candidate, room *room) foresight {
+	f := foresight{times: p.rules.Timetable(), begins: p.bootTime(), late: map[string]time.Duration{}}
 	for _, c := range p.s.Ledger.Claims() {
-		if c.Reversible() {
-			load.Add(c.Node.Name)
+		switch {
+		case c.Phase == ledger.Surging:
+			f.times.Add(c.Node.Name, max(0, f.begins-p.now.Sub(c.Since)))
+		case c.Reversible():
+			f.times.Add(c.Node.Name, 0)
 		}
 	}
-	return load
+	names := make([]string, len(all))
+	for i, c := range all {
+		names[i] = c.node.Name
+	}
+	work := p.rules.Work(names)
+	atOnce := max(room.maxSurge+room.maxMissing, 1)
+	byNodes := time.Duration((len(all)+atOnce-1)/atOnce) * (f.begins + drain.PodStart)
+	for _, name := range names {
+		if busiest := p.rules.Busiest(name, work); busiest > byNodes/2 {
+			f.late[name] = busiest
+		}
+	}
+	return f
 }
 
-// inTurn takes, among equals, the first few by what their pods ask of the budgets, and the first of the zone that has most old nodes left, by name where
-// several have as many.
-func inTurn(all []candidate, inZone map[string]int, load *drain.Load, few int) []candidate {
+// bootTime is about how long a new node takes from the moment at which an old one is taken until it is ready: the longest of those that are
+// there now for the nodes being drained. Without any it is taken to be the estimate; zero where the old node goes first.
+func (p *pass) bootTime() time.Duration {
+	if surge, _ := limits(p.pool.Settings, p.atRest()); surge == 0 {
+		return 0
+	}
+	longest := time.Duration(0)
+	for _, c := range p.s.Ledger.Claims() {
+		if c.Pool == p.pool.Name && c.Owner == ledger.Upgrader && c.Surge && c.Phase == ledger.Draining {
+			longest = max(longest, c.PhaseSince.Sub(c.Since))
+		}
+	}
+	if longest == 0 {
+		return p.opts.NodeEstimate
+	}
+	return longest
+}
+
+// waitsAlike are waits for budgets that are too near each other to choose by.
+const waitsAlike = 10 * time.Second
+
+// inTurn takes, among equals, the first few by how long they would wait for budgets and by what those have to do, and the first of the zone that has most
+// old nodes left, by name where several have as many.
+func inTurn(all []candidate, inZone map[string]int, f foresight, few int) []candidate {
 	ordered := make([]candidate, 0, len(all))
-	rounds := func(c candidate) int {
+	wait := func(c candidate) time.Duration {
 		if len(ordered) >= few {
 			return 0
 		}
-		return load.Rounds(c.node.Name)
+		return f.times.Wait(c.node.Name, f.begins).Truncate(waitsAlike)
+	}
+	late := func(c candidate) time.Duration {
+		if len(ordered) >= few {
+			return 0
+		}
+		return f.late[c.node.Name]
 	}
 	for len(all) > 0 {
-		next, fewest := 0, rounds(all[0])
+		next, shortest := 0, wait(all[0])
 		for i, c := range all {
 			first := all[next]
 			if c.class() != first.class() || c.stuck != first.stuck || c.single != first.single {
 				break
 			}
-			n := rounds(c)
-			if cmp.Or(cmp.Compare(n, fewest), cmp.Compare(inZone[first.zone], inZone[c.zone]), cmp.Compare(c.zone, first.zone)) < 0 {
-				next, fewest = i, n
+			w := wait(c)
+			if cmp.Or(cmp.Compare(w, shortest), cmp.Compare(late(first), late(c)),
+				cmp.Compare(inZone[first.zone], inZone[c.zone]), cmp.Compare(c.zone, first.zone)) < 0 {
+				next, shortest = i, w
 			}
 		}
-		load.Add(all[next].node.Name)
+		f.times.Add(all[next].node.Name, f.begins)
 		ordered = append(ordered, all[next])
 		inZone[all[next].zone]--
 		all = slices.Delete(all, next, next+1)
@@ -127,8 +179,8 @@ func (p *pass) candidate(node *corev1.Node) candidate {
 			c.leaving++
 			c.single = c.single || p.isSingle(v.Pod)
 		}
-		if v.Class == drain.Block || v.Class == drain.Wait {
-			c.stuck++
+		if v.Class == drain.Block && !v.Passing || v.Class == drain.Wait {
+			c.stuck++ // a budget that others have used up for now is a matter of time: see foresight
 		}
 	}
 	return c

@@ -10,6 +10,7 @@
 //   - order.go says which comes next;
 //   - limits.go counts what maxSurge, maxUnavailable, min and max leave;
 //   - hours.go keeps to the window;
+//   - preflight.go looks ahead whether it would work;
 //   - native.go has the provider do it where it can't be done node by node, and watches;
 //   - canary.go lets a few go first, and waits whether they are well;
 //   - stops.go stops it by a person's hand, alerts, sickness, nodes that can't be drained;
@@ -32,6 +33,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
+	"github.com/poolkeeper/poolkeeper/scheduling"
 )
 
 // Options are the upgrader's rules that are the same for all pools.
@@ -54,6 +56,13 @@ type Options struct {
 	Alerts bool
 	// Drain are the rules by which pods count as hard to evict: their nodes come late.
 	Drain drain.Options
+	// Preflight is what a preflight may do (the flag's default is [PreflightTell]), and PreflightAhead how long before the window opens it first looks.
+	Preflight      Preflight
+	PreflightAhead time.Duration
+	// TryEvictions lets a preflight have evictions tried, one for each budget: only where the daemon has the right to evict.
+	TryEvictions bool
+	// Engine answers whether pods would find room; nil leaves that out of the preflight.
+	Engine scheduling.Engine
 	// SelfNode is the node that the daemon runs on, which comes last; empty if it is not known.
 	SelfNode string
 }
@@ -62,6 +71,7 @@ type Options struct {
 func Defaults() Options {
 	return Options{
 		NodeEstimate: 5 * time.Minute, RetryAfter: time.Hour, NativePatience: 90 * time.Minute, Overrun: 15 * time.Minute,
+		Preflight: PreflightOff, PreflightAhead: 72 * time.Hour, TryEvictions: true,
 		ControlPlane: true, ControlPlaneEstimate: 20 * time.Minute, Drain: drain.Defaults(),
 	}
 }
@@ -233,8 +243,12 @@ func (p *pass) notNeeded(rollout ledger.Rollout) *hold {
 func (p *pass) begin(old []*corev1.Node, rollout ledger.Rollout, held *hold) {
 	room := p.room()
 	sick := p.tooSick()
-	ordered := p.inOrder(old, room.surge+room.unavailable)
-	p.foretell(ordered, room, held)
+	ordered := p.inOrder(old, room)
+	p.foretell(ordered, room, held, rollout)
+	if h := p.preflight(rollout, ordered, room, held); h != nil {
+		held = h
+		p.answer(*h)
+	}
 	for _, c := range ordered {
 		h := p.mayTake(c, rollout)
 		if h == nil {

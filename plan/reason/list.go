@@ -119,6 +119,8 @@ var list = []Entry{
 	{CanaryFirst, Holds, "Other nodes or pools go first, to see whether all is well with the new version.", ""},
 	{CanarySoaking, Holds, "The first nodes have the new version, and have to be well for a while.", ""},
 	{CanaryUnwell, Holds, "A new node is not ready, or more pods crash than before; the rest waits until that is over.", "Look at the pods and nodes of the canary, or pause the upgrade."},
+	{PreflightDone, Reports, "It was looked ahead how a rollout would go; the message says what stands in its way.", "`poolkeeper plan --upgrade` shows all of it."},
+	{PreflightFailed, Holds, "Every node is blocked, or pods would find no room, and --upgrade-preflight=block lets nothing begin.", "Mend what the message names, or set --upgrade-preflight=tell."},
 	{NodeBlocked, Holds, "The node could not be drained in time and is set aside; the next was taken.", "Look at the pods and budgets that are named."},
 	{TooManyBlocked, Holds, "More nodes could not be drained than may be set aside; no further one is taken.", "Look at the nodes that are named."},
 	{TooManyUnhealthy, Holds, "More nodes of the pool are not ready than may be; only those are replaced.", "Look at the nodes that are not ready."},

@@ -174,6 +174,8 @@ const (
 	CanaryFirst            Reason = "CanaryFirst"
 	CanarySoaking          Reason = "CanarySoaking"
 	CanaryUnwell           Reason = "CanaryUnwell"
+	PreflightDone          Reason = "PreflightDone"
+	PreflightFailed        Reason = "PreflightFailed"
 	NodeBlocked            Reason = "NodeBlocked"
 	TooManyBlocked         Reason = "TooManyBlocked"
 	TooManyUnhealthy       Reason = "TooManyUnhealthy"

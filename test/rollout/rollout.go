@@ -7,6 +7,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -35,6 +36,10 @@ type Size struct {
 	// Surge is how many new nodes may be there on top.
 	Surge int
 	Seed  uint64
+	// DrainTimeout is how long one drain may take; 0 is the daemon's default.
+	DrainTimeout time.Duration
+	// Log takes the course of events, line by line; nil for nobody.
+	Log io.Writer
 }
 
 // What the simulated cluster takes its time with.
@@ -60,6 +65,8 @@ type Cost struct {
 	Evictions, Refused int
 	// Again are the evictions of pods that were made during the rollout: they moved more than once.
 	Again int
+	// GivenUp are the drains that took too long.
+	GivenUp int
 	// Violations are the invariants that were broken, budgets among them.
 	Violations []simulation.Violation
 	// Refusals are the first refused evictions.
@@ -104,6 +111,9 @@ func Measure(size Size, engine scheduling.Engine) (Cost, error) {
 	settings := daemon.Settings()
 	settings.Autoscale, settings.Autoheal = false, false
 	settings.Window, settings.MaxSurge = window.Always{}, intstr.FromInt(size.Surge)
+	if size.DrainTimeout > 0 {
+		settings.DrainTimeout = size.DrainTimeout
+	}
 	rules := daemon.Rules(func(string) cluster.Settings { return settings })
 	rules.Arbiter.MaxDisruptions = size.Surge
 	var d *app.Daemon
@@ -118,7 +128,7 @@ func Measure(size Size, engine scheduling.Engine) (Cost, error) {
 	}
 	m.began = m.world.Now()
 	m.world.SetVersion("general", after)
-	err := m.world.RunUntil(func() bool { return m.current(d) }, 3*time.Hour)
+	err := m.world.RunUntil(func() bool { return m.current(d) }, longest)
 	m.Took = m.world.Now().Sub(m.began)
 	m.Violations = m.world.Violations()
 	if err != nil {
@@ -126,6 +136,9 @@ func Measure(size Size, engine scheduling.Engine) (Cost, error) {
 	}
 	return m.Cost, nil
 }
+
+// longest is how long a rollout may take at all: nodes that were set aside are tried again after an hour, and then after two.
+const longest = 8 * time.Hour
 
 // measurement is one in the making. It reads the world's log for evictions.
 type measurement struct {
@@ -210,6 +223,12 @@ func (m *measurement) current(d *app.Daemon) bool {
 
 // Write takes one line of the world's log.
 func (m *measurement) Write(line []byte) (int, error) {
+	if m.Size.Log != nil {
+		_, _ = m.Size.Log.Write(line)
+	}
+	if strings.Contains(string(line), "(DrainTimedOut)") {
+		m.GivenUp++
+	}
 	_, rest, is := strings.Cut(string(line), "daemon: evicts pod ")
 	if !is {
 		return len(line), nil

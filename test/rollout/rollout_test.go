@@ -2,6 +2,8 @@ package rollout
 
 import (
 	"flag"
+	"io"
+	"os"
 	"testing"
 	"time"
 
@@ -9,6 +11,8 @@ import (
 )
 
 var seed = flag.Uint64("seed", 1, "another seed makes another course of events")
+
+var logTo = flag.String("log", "", "write the course of events into this file")
 
 var middle = flag.Bool("middle", false, "roll 200 nodes with 2,000 pods under 80 budgets")
 
@@ -36,6 +40,7 @@ func TestARolloutIsNearlyAsShortAsItsLimitsAllow(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			size.Log = course(t)
 			began := time.Now()
 			cost, err := Measure(size, engine)
 			t.Logf("%s(simulated in %s)", cost, time.Since(began).Round(time.Second))
@@ -59,4 +64,37 @@ func TestARolloutIsNearlyAsShortAsItsLimitsAllow(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where budgets let fewer pods go than there are nodes being drained, drains are given up and their nodes set aside. They are tried again, and in the end every node
+// is new, and none is left over.
+func TestARolloutEndsAlsoWhereDrainsAreGivenUp(t *testing.T) {
+	engine, err := scheduling.New(scheduling.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cost, err := Measure(Size{Nodes: 30, Pods: 300, Budgets: 12, Surge: 6, Seed: *seed, DrainTimeout: 2 * time.Minute, Log: course(t)}, engine)
+	t.Log(cost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range cost.Violations {
+		t.Errorf("violated: %s", v)
+	}
+	if cost.GivenUp == 0 {
+		t.Error("no drain was given up, so that this shows nothing")
+	}
+}
+
+// course is the file into which the course of events is written, if that is wanted.
+func course(t *testing.T) io.Writer {
+	if *logTo == "" {
+		return nil
+	}
+	file, err := os.Create(*logTo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	return file
 }
