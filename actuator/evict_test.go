@@ -76,3 +76,27 @@ func TestTwoBudgetsOverAPodHaveAClassOfTheirOwnThatOutranksOneBudget(t *testing.
 	})
 	s.refuses(step, cluster.ClassSeveralBudgets, "more than one PodDisruptionBudget")
 }
+
+func TestAnEvictionThatIsOnlyTriedEvictsNothing(t *testing.T) {
+	s := newScene(t)
+	s.addBudget("web", 1)
+	step := s.step(plan.TryEvict)
+	web := s.addPod("web-1", "n1")
+	step.Pods = []plan.PodRef{web}
+	s.must(step)
+	s.must(step)
+	pod, err := s.store.GetPod(t.Context(), "default", "web-1")
+	if err != nil || pod.DeletionTimestamp != nil {
+		t.Errorf("the pod was evicted: %v", err)
+	}
+	budget, err := simulation.Get[*policyv1.PodDisruptionBudget](s.store, "default", "web")
+	if err != nil || budget.Status.DisruptionsAllowed != 1 {
+		t.Errorf("the budget has %d left, error %v; want 1", budget.Status.DisruptionsAllowed, err)
+	}
+	step.Pods = []plan.PodRef{{Namespace: "default", Name: "web-9", UID: "gone"}}
+	s.refuses(step, cluster.ClassConflict, "it has left")
+	spent := newScene(t)
+	spent.addBudget("web", 0)
+	step.Pods = []plan.PodRef{spent.addPod("web-1", "n1")}
+	spent.refuses(step, cluster.ClassBudget, "disruption budget")
+}

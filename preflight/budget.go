@@ -105,7 +105,7 @@ func refusedAnyhow(s *cluster.Snapshot, key string, b *Budget) bool {
 	}
 	b.Refused = true
 	b.Never = b.Never || try.Class == cluster.ClassSeveralBudgets
-	b.Message = fmt.Sprintf("a dry run of the eviction of pod %s was refused at %s: %s", try.Pod, try.At.UTC().Format("15:04 MST"), try.Refused)
+	b.Message = fmt.Sprintf("a dry run of the eviction of pod %s was refused: %s", try.Pod, try.Refused) // without a time: what is found again is not told again
 	return true
 }
 

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	. "github.com/poolkeeper/poolkeeper/cluster/clustertest"
 	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/plan"
@@ -97,5 +98,43 @@ func TestBlockedNodesComeInTheLastWavesAndCostNoTime(t *testing.T) {
 	}
 	if r.Takes != 10*time.Minute || r.Windows != 2 {
 		t.Errorf("it takes %s in %d windows, want 10m in 2", r.Takes, r.Windows)
+	}
+}
+
+// What the Eviction API says to a dry run counts where a budget's status says nothing of it, and the same answer makes the same message whenever it was given.
+func TestADryRunTellsWhatABudgetDoesNotShow(t *testing.T) {
+	said := map[string]bool{}
+	for _, tc := range []struct {
+		name            string
+		try             cluster.Try
+		healthy         int32
+		refused, proved bool
+		rating          preflight.Rating
+	}{
+		{name: "let through", healthy: 3, proved: true, rating: preflight.Clear},
+		{name: "a webhook says no", healthy: 3, try: cluster.Try{Refused: "admission webhook says no", Class: cluster.ClassAPI}, refused: true, rating: preflight.Slow},
+		{name: "an hour later too", healthy: 3, try: cluster.Try{At: Start.Add(time.Hour), Refused: "admission webhook says no", Class: cluster.ClassAPI}, refused: true, rating: preflight.Slow},
+		{name: "used up, as its status says", healthy: 2, try: cluster.Try{Refused: "no", Class: cluster.ClassBudget}, rating: preflight.Slow},
+		{name: "used up, against its status", healthy: 3, try: cluster.Try{Refused: "admission webhook says no", Class: cluster.ClassBudget}, refused: true, rating: preflight.Slow},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := New(Node("n1"), Pod("a", On("n1"), Of("ReplicaSet", "web"), Label("app", "web")), budget("web", 3, 2, tc.healthy))
+			tc.try.Pod = "default/a"
+			if tc.try.At.IsZero() {
+				tc.try.At = w.Now
+			}
+			w.Add(cluster.EvictionsTried{Tries: map[string]cluster.Try{"default/web": tc.try}})
+			r := preflight.Of(w.Snapshot(), plan.Rollout{Pool: "web", Nodes: []string{"n1"}, AtOnce: 1}, drain.Defaults(), w.Now)
+			b := r.Budgets[0]
+			if b.Refused != tc.refused || b.Proved.IsZero() == tc.proved || r.Nodes[0].Rating != tc.rating {
+				t.Errorf("the node is %s; %+v", r.Nodes[0].Rating, b)
+			}
+			if b.Refused {
+				said[b.Message] = true
+			}
+		})
+	}
+	if len(said) != 1 {
+		t.Errorf("the same answer is told in several ways: %v", said)
 	}
 }
