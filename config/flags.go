@@ -225,7 +225,6 @@ func (f *flags) addUpgrader(fs *pflag.FlagSet) {
 	fs.String("upgrade-max-blocked", "10%", "how many nodes of a pool may be set aside because they can't be drained before the rollout stops, as a number or a percentage; one always may be")
 	fs.Bool("upgrade-cordon-blocked", false, "leave a node cordoned that could not be drained and was set aside")
 	fs.DurationVar(&u.Overrun, "upgrade-overrun", u.Overrun, "how long after the window has closed the drain of the last node may go on before it is undone")
-	u.Preflight = upgrader.PreflightTell
 	fs.StringVar((*string)(&u.Preflight), "upgrade-preflight", string(u.Preflight), "look ahead how a rollout would go, days before its window and before its first node: off, tell (and begin), or block (begin nothing while every node is blocked or pods would find no room)")
 	fs.DurationVar(&u.PreflightAhead, "upgrade-preflight-ahead", u.PreflightAhead, "how long before its window opens it is looked ahead for the first time how a rollout would go")
 	fs.BoolVar(&u.ControlPlane, "upgrade-control-plane", u.ControlPlane, "upgrade the control plane first, where the provider can and a version or channel that was set asks for it")

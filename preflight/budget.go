@@ -90,8 +90,8 @@ func verdictOn(s *cluster.Snapshot, key string) *Budget {
 	return b
 }
 
-// refusedAnyhow takes in how a dry run of an eviction ended, and tells whether it was refused although the budget has something to spare: another budget, an
-// admission webhook or a missing right may stand in the way, which no budget shows.
+// refusedAnyhow takes in how a dry run of an eviction ended, and tells whether it was refused for what the budget doesn't show: a second budget, an
+// admission webhook or a missing right.
 func refusedAnyhow(s *cluster.Snapshot, key string, b *Budget) bool {
 	try, tried := s.Tries.Get(key)
 	switch {
@@ -100,8 +100,8 @@ func refusedAnyhow(s *cluster.Snapshot, key string, b *Budget) bool {
 	case try.Refused == "":
 		b.Proved = try.At
 		return false
-	case b.Allowed < 1 && try.Class == cluster.ClassBudget:
-		return false // as its status says
+	case try.Class == cluster.ClassBudget:
+		return false // it had nothing to spare at that moment, which its status shows as well, and for as long as it is so
 	}
 	b.Refused = true
 	b.Never = b.Never || try.Class == cluster.ClassSeveralBudgets

@@ -115,7 +115,7 @@ func TestADryRunTellsWhatABudgetDoesNotShow(t *testing.T) {
 		{name: "a webhook says no", healthy: 3, try: cluster.Try{Refused: "admission webhook says no", Class: cluster.ClassAPI}, refused: true, rating: preflight.Slow},
 		{name: "an hour later too", healthy: 3, try: cluster.Try{At: Start.Add(time.Hour), Refused: "admission webhook says no", Class: cluster.ClassAPI}, refused: true, rating: preflight.Slow},
 		{name: "used up, as its status says", healthy: 2, try: cluster.Try{Refused: "no", Class: cluster.ClassBudget}, rating: preflight.Slow},
-		{name: "used up, against its status", healthy: 3, try: cluster.Try{Refused: "admission webhook says no", Class: cluster.ClassBudget}, refused: true, rating: preflight.Slow},
+		{name: "used up at that moment, and no more", healthy: 3, try: cluster.Try{Refused: "no", Class: cluster.ClassBudget}, rating: preflight.Clear},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := New(Node("n1"), Pod("a", On("n1"), Of("ReplicaSet", "web"), Label("app", "web")), budget("web", 3, 2, tc.healthy))

@@ -89,11 +89,12 @@ func (r Report) Count(rating Rating) int {
 	return n
 }
 
-// Wrong is what stands in the way, for one line: the blocked nodes with what blocks each, and the budgets that can never be met.
+// Wrong is what stands in the way, for one line: the blocked nodes with what blocks each, and the budgets that can never be met. It stays the same while a
+// rollout goes on and nothing else has changed, so that nobody is told again.
 func (r Report) Wrong() []string {
 	var wrong []string
 	if n := r.Count(Blocked); n > 0 {
-		wrong = append(wrong, fmt.Sprintf("%d of %s can't be drained as things are", n, counted(len(r.Nodes), "node")))
+		wrong = append(wrong, counted(n, "node")+" can't be drained as things are")
 	}
 	const most = 5
 	for _, node := range r.Nodes {

@@ -56,7 +56,7 @@ type Options struct {
 	Alerts bool
 	// Drain are the rules by which pods count as hard to evict: their nodes come late.
 	Drain drain.Options
-	// Preflight is what a preflight may do (the flag's default is [PreflightTell]), and PreflightAhead how long before the window opens it first looks.
+	// Preflight is what a preflight may do, and PreflightAhead how long before the window opens it first looks.
 	Preflight      Preflight
 	PreflightAhead time.Duration
 	// TryEvictions lets a preflight have evictions tried, one for each budget: only where the daemon has the right to evict.
@@ -71,7 +71,7 @@ type Options struct {
 func Defaults() Options {
 	return Options{
 		NodeEstimate: 5 * time.Minute, RetryAfter: time.Hour, NativePatience: 90 * time.Minute, Overrun: 15 * time.Minute,
-		Preflight: PreflightOff, PreflightAhead: 72 * time.Hour, TryEvictions: true,
+		Preflight: PreflightTell, PreflightAhead: 72 * time.Hour, TryEvictions: true,
 		ControlPlane: true, ControlPlaneEstimate: 20 * time.Minute, Drain: drain.Defaults(),
 	}
 }
