@@ -45,7 +45,8 @@ func TestABurstIsGathered(t *testing.T) {
 		{"a moment that is yet to come, by a clock that went back, holds nothing", []any{grew(-time.Hour), many}, 12, 0},
 		{
 			"a growth that failed is none: the next best pool is asked at once",
-			[]any{grew(100 * time.Millisecond), ledger.Backoff{Pool: "small", Failed: Start.Add(-50 * time.Millisecond), Until: inMinutes(5)}, few, pool("other")}, 3, 0,
+			[]any{grew(100 * time.Millisecond), ledger.Backoff{Pool: "small", Failed: Start.Add(-50 * time.Millisecond), Until: inMinutes(5)}, few, pool("other")},
+			3, 0,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -70,8 +70,10 @@ func (o *Options) showPools(p *page, pools []report.PoolStatus) {
 	var rows [][]cell
 	for _, pool := range pools {
 		rows = append(rows, []cell{
-			{pool.Name, strong}, number(pool.Min), number(pool.Max), sized(pool.PoolLine), tinted(fmt.Sprint(pool.Ready), pool.Ready > 0, green), alarm(pool.Starting, yellow),
-			alarm(pool.Sick, red), alarm(pool.Leaving, yellow), text(pool.Version), alarm(pool.Behind, yellow), text(o.window(pool.Window)), {trouble(pool), red},
+			{pool.Name, strong},
+			number(pool.Min), number(pool.Max), sized(pool.PoolLine), tinted(fmt.Sprint(pool.Ready), pool.Ready > 0, green), alarm(pool.Starting, yellow),
+			alarm(pool.Sick, red), alarm(pool.Leaving, yellow), text(pool.Version), alarm(pool.Behind, yellow), text(o.window(pool.Window)),
+			{trouble(pool), red},
 		})
 	}
 	p.table([]string{"POOL", "MIN", "MAX", "TARGET", "READY", "STARTING", "SICK", "LEAVING", "VERSION", "BEHIND", "WINDOW", "TROUBLE"}, rows)

@@ -29,7 +29,8 @@ var failedTest = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 func hunters(seeds int) []hunter {
 	all := []hunter{
 		{
-			"random day", "test/faults", []string{"-test.run=EveryDayEndsAtRest", fmt.Sprintf("-seeds=%d", seeds), "-find"},
+			"random day", "test/faults",
+			[]string{"-test.run=EveryDayEndsAtRest", fmt.Sprintf("-seeds=%d", seeds), "-find"},
 			regexp.MustCompile(`(?m)(seed \d+: .*)$`),
 		},
 		{"scenario", "test/scenarios", []string{"-test.failfast"}, failedTest},
