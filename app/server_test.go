@@ -80,7 +80,7 @@ func TestRequestsThatAreTooBigAreRefused(t *testing.T) {
 		{"a body in chunks", "GET /status HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", http.StatusRequestEntityTooLarge},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			answer, err := ask(t, served(t), c.request)
+			answer, err := ask(t, served(t), c.request) //nolint:bodyclose // ask has closed it
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -140,7 +140,8 @@ func get(ctx context.Context, client *http.Client, address string) (code int, bo
 // fromKubernetes is the API server's own error; nil if the daemon behind it has answered.
 func fromKubernetes(body []byte) error {
 	var status metav1.Status
-	if json.Unmarshal(body, &status) != nil || status.Kind != "Status" || status.Status == metav1.StatusSuccess {
+	_ = json.Unmarshal(body, &status) // what is no JSON is no Status either
+	if status.Kind != "Status" || status.Status == metav1.StatusSuccess {
 		return nil
 	}
 	return apierrors.FromObject(&status)

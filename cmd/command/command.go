@@ -119,11 +119,11 @@ func grouped(id string, c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// Ended is the exit code of a command that has said all there is to say.
-type Ended int
+// ExitError is the exit code of a command that has said all there is to say.
+type ExitError int
 
 // Error implements error.
-func (e Ended) Error() string { return fmt.Sprintf("it ended with the exit code %d", int(e)) }
+func (e ExitError) Error() string { return fmt.Sprintf("it ended with the exit code %d", int(e)) }
 
 // Execute runs the program. It gives the exit code: 0 for a clean end, 1 for a fault, 2 for a command line that can't be used.
 func Execute(ctx context.Context, root *cobra.Command, args []string) int {
@@ -135,7 +135,7 @@ func Execute(ctx context.Context, root *cobra.Command, args []string) int {
 	if err == nil {
 		return 0
 	}
-	if ended := Ended(0); errors.As(err, &ended) {
+	if ended := ExitError(0); errors.As(err, &ended) {
 		return int(ended)
 	}
 	for line := range strings.SplitSeq(strings.TrimRight(err.Error(), "\n"), "\n") {

@@ -55,10 +55,9 @@ type cell struct {
 	is   colour
 }
 
-func text(s string) cell            { return cell{s, plain} }
-func textf(s string, a ...any) cell { return cell{fmt.Sprintf(s, a...), plain} }
-func number(n int) cell             { return cell{fmt.Sprint(n), plain} }
-func alarm(n int, is colour) cell   { return tinted(fmt.Sprint(n), n > 0, is) }
+func text(s string) cell          { return cell{s, plain} }
+func number(n int) cell           { return cell{fmt.Sprint(n), plain} }
+func alarm(n int, is colour) cell { return tinted(fmt.Sprint(n), n > 0, is) }
 func tinted(s string, yes bool, is colour) cell {
 	if yes {
 		return cell{s, is}

@@ -26,7 +26,7 @@ func own(name, short string, out, errs io.Writer, run func(ctx context.Context, 
 		Use: name, Short: short, DisableFlagParsing: true,
 		RunE: func(c *cobra.Command, args []string) error {
 			if code := run(c.Context(), args, out, errs); code != 0 {
-				return command.Ended(code)
+				return command.ExitError(code)
 			}
 			return nil
 		},

@@ -19,10 +19,14 @@ const (
 
 // The colours, readable on white, and apart for those who don't see red and green apart.
 const (
-	Ink, Faint, Grid = "#1f2933", "#6b7785", "#e4e8ec"
-	Blue, Pale       = "#2563a8", "#cfe0f3"
-	Orange, Grey     = "#d9762b", "#9aa5b1"
-	Rose             = "#fbe9e2"
+	Ink    = "#1f2933"
+	Faint  = "#6b7785"
+	Grid   = "#e4e8ec"
+	Blue   = "#2563a8"
+	Pale   = "#cfe0f3"
+	Orange = "#d9762b"
+	Grey   = "#9aa5b1"
+	Rose   = "#fbe9e2"
 )
 
 // Picture is what is to be drawn.

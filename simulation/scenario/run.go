@@ -139,8 +139,13 @@ func startDaemon(w *simulation.World, c *config.Config, m *meter) error {
 // idle stands in for a daemon that could not be made.
 type idle struct{}
 
+// Apply forgets what it is told.
 func (idle) Apply(time.Time, cluster.Event) {}
-func (idle) Due() time.Time                 { return time.Time{} }
+
+// Due is never.
+func (idle) Due() time.Time { return time.Time{} }
+
+// Run does nothing.
 func (idle) Run(context.Context, time.Time) {}
 
 // lines writes the daemon's decisions into the world's log, which has its own time.

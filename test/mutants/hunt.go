@@ -72,7 +72,7 @@ func hunt(ctx context.Context, root, folder string, h hunter, mutant string) (st
 	switch {
 	case err == nil:
 		return "", nil
-	case ctx.Err() != nil && context.Cause(ctx) == context.DeadlineExceeded:
+	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return fmt.Sprintf("%s: it did not end within %v", h.folder, limit), nil
 	case !errors.As(err, &exit):
 		return "", err

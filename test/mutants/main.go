@@ -92,10 +92,11 @@ func run(ctx context.Context, seeds int, only string, list bool, keep string) er
 
 // healthy makes sure that the build without a mutant passes: else the mutants would prove nothing.
 func healthy(ctx context.Context, root, folder string, all []hunter) error {
-	if _, what, err := caughtBy(ctx, root, folder, all, ""); err != nil || what != "" {
-		return fmt.Errorf("without a mutant something is noticed already: %s (%v)", what, err)
+	_, what, err := caughtBy(ctx, root, folder, all, "")
+	if err == nil && what != "" {
+		err = fmt.Errorf("without a mutant something is noticed already: %s", what)
 	}
-	return nil
+	return err
 }
 
 // caughtBy asks one hunter after the other.

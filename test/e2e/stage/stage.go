@@ -57,8 +57,11 @@ func (s *Stage) clear() {
 	_ = c.CoreV1().Nodes().DeleteCollection(ctx, now, all)
 	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, 5*time.Minute, true, func(ctx context.Context) (bool, error) {
 		pods, err := c.CoreV1().Pods(namespace).List(ctx, all)
-		if err != nil || len(pods.Items) == 0 {
-			return err == nil, nil // a server that is slow just now is asked again
+		if err != nil {
+			return false, nil //nolint:nilerr // a server that is slow just now is asked again
+		}
+		if len(pods.Items) == 0 {
+			return true, nil
 		}
 		_ = c.CoreV1().Pods(namespace).DeleteCollection(ctx, now, all)
 		return false, nil

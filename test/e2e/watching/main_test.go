@@ -18,11 +18,11 @@ func TestMain(m *testing.M) {
 	tree, err := controlplane.Tree()
 	if err == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-		defer cancel()
 		var out []byte
 		if out, err = exec.CommandContext(ctx, filepath.Join(tree, "tools", "need"), "promtool:prometheus", "prometheus:prometheus").CombinedOutput(); err != nil {
 			err = fmt.Errorf("%w\n%s", err, out)
 		}
+		cancel()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "Prometheus is not there:", err)
