@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,6 +19,9 @@ import (
 
 // quickLease are the flags of an election that changes hands within seconds.
 var quickLease = []string{"--leader-elect-lease-duration=6s", "--leader-elect-renew-deadline=4s", "--leader-elect-retry-period=1s"}
+
+// sickAgain lets replacements that fall sick too be repaired at once: these tests kill them on purpose, and a lineage of failures would wait longer and longer.
+var sickAgain = []string{"--heal-backoff=1s", "--heal-quarantine-after=0"}
 
 // times is a number from the environment, for runs by hand that are longer than CI's.
 func times(t *testing.T, variable string, inCI int) int {
@@ -82,7 +86,7 @@ func (r *replicas) fill() {
 		}
 	}
 	for len(running) < 2 {
-		running = append(running, r.Start(quickLease...))
+		running = append(running, r.Start(slices.Concat(quickLease, sickAgain)...))
 	}
 	r.running = running
 }
@@ -165,7 +169,7 @@ func TestADaemonThatIsKilledAtAnyMomentForgetsNothing(t *testing.T) {
 	kills := times(t, "KILLS", 4)
 	s := install(t, "act", pools(pool("web", 3, 10, "v1.36.3")))
 	web := s.KwokPool("web")
-	p := s.Start()
+	p := s.Start(sickAgain...)
 	web.Sized(3, 2*time.Minute)
 	s.Deploy("front", 3, "1500m")
 	killed, repairs := 0, 0
@@ -181,7 +185,7 @@ func TestADaemonThatIsKilledAtAnyMomentForgetsNothing(t *testing.T) {
 			if time.Now().After(next) && met < 5 && killed < kills {
 				met, killed = met+1, killed+1
 				p.Kill()
-				p = s.Start()
+				p = s.Start(sickAgain...)
 				next = time.Now().Add(moment(killed, 4*time.Second))
 			}
 			return fmt.Errorf("%s is not replaced yet", victim)

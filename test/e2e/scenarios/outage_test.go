@@ -143,14 +143,14 @@ func TestWhenTooManyNodesAreSickNoneIsRepairedUntilItIsCalm(t *testing.T) {
 }
 
 // Scenario 29 on a real control plane of its own: the API server is stopped, and the kubelets with it; it comes back, the kubelets don't yet, and Kubernetes calls every node Unknown;
-// then they do. Nothing is replaced, and nothing marked. (Kubernetes' grace is shortened as in all of these tests, so that two minutes are as long as ten.)
+// then they do. The daemon lost its Lease in between and is started again, as a kubelet would. Nothing is replaced, and nothing marked. (Kubernetes' grace is shortened as in all of these tests, so that two minutes are as long as ten.)
 func TestAnAPIServerThatWasAwayCostsNoNode(t *testing.T) {
 	own := controlplane.ForTest(t, controlplane.Options{})
 	s := &scene{Stage: stage.New(t, own), Installation: installation.New(t, own, daemon, installation.NameOf(t))}
 	s.Apply(&installation.Chart{Mode: "act", Provider: "kwok", CloudConfig: pools(inFleet(pool("web", 6, 12, "v1.36.3"))), Flags: installation.QuickTimers()})
 	web := s.KwokPool("web")
 	kubelets := kubelets(t, own)
-	s.Start()
+	leader := s.Start()
 	names := namesOf(web.Sized(6, 2*time.Minute))
 	s.Deploy("front", 6, "1500m")
 	s.Running("front", 6, time.Minute)
@@ -164,7 +164,12 @@ func TestAnAPIServerThatWasAwayCostsNoNode(t *testing.T) {
 		}
 		return nil
 	})
+	if leader.Running() {
+		t.Errorf("%s still runs, although it could not renew the Lease for two minutes", leader.Name)
+	}
+	leader.Kill() // it has ended by itself, which is no crash here: the kubelet starts it again
 	must(t, own.Restart(t.Context(), controlplane.APIServer))
+	s.Start()
 	s.allUnknown(web, 6)
 	s.Stays(15*time.Second, s.untouched(web, names))
 	must(t, own.Restart(t.Context(), kubelets.Name))
