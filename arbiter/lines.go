@@ -73,7 +73,7 @@ func (p *pass) enterInstance(line *plan.PoolLine, instance *cluster.Instance, no
 	}
 }
 
-// sweep takes our marks from nodes without a claim: a mark may land after its claim was undone, and a ledger may be lost.
+// sweep takes our marks from nodes that nobody is taking away: a mark may land after its claim was undone, and a ledger may be lost.
 func (p *pass) sweep() {
 	for _, row := range p.s.Rows {
 		node := row.Node
@@ -81,7 +81,7 @@ func (p *pass) sweep() {
 			continue
 		}
 		ref := cluster.Ref(node)
-		if _, claimed := p.ledger.ClaimOn(ref); claimed {
+		if _, claimed := p.ledger.ClaimOn(ref); claimed || p.isGivenBack(ref) {
 			continue
 		}
 		step := plan.Step{

@@ -205,6 +205,13 @@ func (p *pass) toGiveBack(op ledger.Operation, id string) bool {
 	return op.Reason == reason.StartupTimedOut && node != nil && p.waits(node) != "" && !p.serves(node)
 }
 
+// isGivenBack tells whether the node is one of a failed operation that is to be deleted.
+func (p *pass) isGivenBack(ref ledger.NodeRef) bool {
+	return slices.ContainsFunc(p.ledger.Operations(), func(op ledger.Operation) bool {
+		return op.State == ledger.Failed && slices.Contains(op.Instances, ref.ProviderID) && p.toGiveBack(op, ref.ProviderID)
+	})
+}
+
 // came tells whether the instance has ever been a ready node. One that was is no longer the operation's to give back: it may run pods.
 func (p *pass) came(id string) bool {
 	node := p.node(ledger.NodeRef{ProviderID: id})
@@ -309,13 +316,17 @@ func (p *pass) giveBack(op ledger.Operation) {
 		if atMin {
 			do = plan.ReplaceInstance
 		}
-		if node := p.node(ref); node != nil {
-			ref = cluster.Ref(node)
-		}
-		p.step(plan.Step{
+		step := plan.Step{
 			ID: "delete/" + op.ID + "/" + id, Do: do, Owner: op.Owner, Pool: op.Pool, Node: ref, Dead: true,
 			Operation: op.ID, Reason: op.Reason, Message: op.Message,
-		})
+		}
+		if node := p.node(ref); node != nil {
+			step.Node = cluster.Ref(node)
+			if lives := cluster.IsReady(node); lives && !(marked(node) && node.Spec.Unschedulable) {
+				step.ID, step.Do, step.Dead = "mark/"+op.ID+"/"+id, plan.Mark, false // so that no pod comes to it while it goes
+			}
+		}
+		p.step(step)
 	}
 	if left > 0 {
 		return

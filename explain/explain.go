@@ -39,6 +39,8 @@ type Word struct {
 	Text string `json:"text"`
 	// Remedy is what a person can do about it; empty where nothing is to be done.
 	Remedy string `json:"remedy,omitempty"`
+	// Since is since when that has been so, as far as the daemon saw; zero where nobody counted.
+	Since time.Time `json:"since,omitzero"`
 	// Due is when the answer may change by time alone; zero if it won't.
 	Due time.Time `json:"due,omitzero"`
 	// Details are a line each: the pods that hold a node, the pools that can't help a pod.
@@ -93,6 +95,7 @@ func (b book) words(kind plan.Kind, names ...string) []Word {
 			continue
 		}
 		word := b.word(v.Owner, v.Reason, v.Message, v.Due)
+		word.Since = v.Since
 		for _, pool := range v.Pools {
 			word.Details = append(word.Details, "pool "+pool.Pool+": "+because(pool.Reason, pool.Message))
 		}

@@ -18,6 +18,9 @@ func (a Answer) Text(w io.Writer) error {
 		for _, detail := range word.Details {
 			fmt.Fprintf(&b, "      %s\n", detail)
 		}
+		if !word.Since.IsZero() {
+			fmt.Fprintf(&b, "      since %s\n", word.Since.UTC().Format("2006-01-02 15:04:05 MST"))
+		}
 		if !word.Due.IsZero() {
 			fmt.Fprintf(&b, "      looks again at %s\n", word.Due.UTC().Format("15:04:05 MST"))
 		}

@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/poolkeeper/poolkeeper/ledger"
@@ -80,9 +79,7 @@ func (l *lines) ofSteps(p *plan.Plan) []line {
 
 // noted tells whether a note of the same plan says what the step does.
 func noted(p *plan.Plan, step plan.Step) bool {
-	return step.Do == plan.Increase && slices.ContainsFunc(p.Notes, func(n plan.Note) bool {
-		return n.Pool == step.Pool && n.Reason == step.Reason && len(n.Pods) > 0 && strings.HasSuffix(n.Message, step.Message)
-	})
+	return step.Do == plan.Increase && slices.ContainsFunc(p.Notes, func(n plan.Note) bool { return n.Message == step.String() })
 }
 
 func (l *lines) ofHeld(p *plan.Plan) []line {
