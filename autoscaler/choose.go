@@ -79,7 +79,7 @@ func actual(o option, packing scheduling.Packing) option {
 
 // mended is the option with what it would take to find room for the homeless as well.
 func (p *pass) mended(o option, packing scheduling.Packing, homeless []*cluster.Pod) option {
-	more := p.trial.Estimates(p.classesOf(homeless), [][]scheduling.Offer{p.offers(o.pools)}, packingMost)[0]
+	more := p.trial.Estimates(p.classesOf(homeless), []scheduling.Family{{Offers: p.offers(o.pools), Most: packingMost}})[0]
 	o = actual(o, packing)
 	o.Nodes += more.Nodes
 	for i := range o.Has {

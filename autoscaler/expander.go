@@ -36,6 +36,8 @@ type option struct {
 	// lot is the option's number if chance decides, size how large its smallest pool is to be without it.
 	lot  float64
 	size int
+	// cut says that it needs all nodes that bounds on the whole cluster leave it, if not more.
+	cut bool
 }
 
 // rejected is an option that was not chosen.
@@ -92,22 +94,23 @@ func (p *pass) options(classes []scheduling.Class, open []*cluster.Pool) []optio
 	offers := p.offers(open)
 	families := p.families(open, offers)
 	all := make([]option, len(families))
-	groups := make([][]scheduling.Offer, len(families))
+	groups := make([]scheduling.Family, len(families))
 	for i, family := range families {
 		o := &all[i]
 		o.size, o.lot = offers[family[0]].Size, 1<<32
 		for _, at := range family {
 			o.pools = append(o.pools, open[at])
-			groups[i] = append(groups[i], offers[at])
+			groups[i].Offers = append(groups[i].Offers, offers[at])
 			o.size = min(o.size, offers[at].Size)
 		}
 		if slices.Contains(p.a.names, Random) {
 			slices.SortStableFunc(o.pools, func(a, b *cluster.Pool) int { return cmp.Compare(lot(a, classes), lot(b, classes)) })
 			o.lot = lot(o.pools[0], classes)
 		}
+		groups[i].Most = p.roomOf(o.pools)
 	}
-	for i, estimate := range p.trial.Estimates(classes, groups, p.roomInCluster()) {
-		all[i].Estimate = estimate
+	for i, estimate := range p.trial.Estimates(classes, groups) {
+		all[i].Estimate, all[i].cut = estimate, estimate.Nodes == groups[i].Most
 	}
 	return slices.DeleteFunc(all, func(o option) bool { return o.Pods == 0 })
 }
@@ -122,13 +125,32 @@ func choose(options []option, judges []judge) option {
 	})
 }
 
-// judges are those of the expanders of the chain.
+// judges are those of the expanders of the chain. Before all but priorities, which people give, comes the one that leaves no pods out for nothing.
 func (p *pass) judges(options []option) []judge {
-	all := make([]judge, len(p.a.expanders))
+	var first, all []judge
 	for i, e := range p.a.expanders {
-		all[i] = e(p, options)
+		if p.a.names[i] == Priority && len(all) == 0 {
+			first = append(first, e(p, options))
+			continue
+		}
+		all = append(all, e(p, options))
 	}
-	return all
+	return slices.Concat(first, []judge{uncut(options)}, all)
+}
+
+// uncut finds worse what would use up a bound on the whole cluster and yet run fewer pods than something else does: large machines for pods that each want
+// a node to themselves.
+func uncut(options []option) judge {
+	most := 0
+	for i := range options {
+		most = max(most, options[i].Pods)
+	}
+	return func(o option) float64 {
+		if o.cut && o.Pods < most {
+			return 1
+		}
+		return 0
+	}
 }
 
 // best are the options with the lowest score.

@@ -207,3 +207,28 @@ func TestTheWholeClusterIsBounded(t *testing.T) {
 		})
 	}
 }
+
+func TestABoundOnTheClusterIsNotUsedUpByLargeMachinesForPodsThatNeedMany(t *testing.T) {
+	things := []any{
+		Pool("large", 0, 9, Template(Holds("16", "64Gi"))), Pool("small", 0, 9, Template(Holds("4", "16Gi"))),
+		Pods(4, "apart", Unschedulable(), Asks("1", "1Gi"), Label("app", "a"), Apart(corev1.LabelHostname, "app", "a")),
+	}
+	for _, test := range []struct {
+		expander     string
+		large, small int
+	}{
+		{autoscaler.LeastNodes, 0, 4}, // large needs no fewer, but for the one to which 20 cores would cut it short
+		{autoscaler.LeastWaste, 0, 4},
+		{autoscaler.LeastNodes + "," + autoscaler.LeastWaste, 0, 4},
+	} {
+		t.Run(test.expander, func(t *testing.T) {
+			d := decide(t, things, func(o *autoscaler.Options) {
+				o.CoresTotal, o.Expander = autoscaler.Total{Max: 20}, test.expander
+			})
+			wellFormed(t, d)
+			if got := grown(d); got["large"] != test.large || got["small"] != test.small {
+				t.Errorf("grown: %v, want large by %d and small by %d:\n%s", got, test.large, test.small, told(d))
+			}
+		})
+	}
+}

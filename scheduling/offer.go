@@ -19,6 +19,12 @@ type Offer struct {
 	Size int
 }
 
+// Family are offers that are taken together, and how many nodes they may bring among them at most.
+type Family struct {
+	Offers []Offer
+	Most   int
+}
+
 // Estimate is what some offers together could do for some classes, by resources and by what pods want of a node alone. What pods want of each other
 // counts only as far as some take a node to themselves, so the real packing may need more nodes.
 type Estimate struct {
@@ -117,13 +123,13 @@ func (t *trial) Families(offers []Offer) [][]int {
 }
 
 // Estimates implements [Trial].
-func (t *trial) Estimates(classes []Class, families [][]Offer, most int) []Estimate {
+func (t *trial) Estimates(classes []Class, families []Family) []Estimate {
 	k := t.packs()
 	all := k.demands(classes)
 	out := make([]Estimate, len(families))
-	for i, offers := range families {
-		if len(offers) > 0 {
-			out[i] = k.estimate(all, offers, most)
+	for i, family := range families {
+		if len(family.Offers) > 0 {
+			out[i] = k.estimate(all, family.Offers, family.Most)
 		}
 	}
 	return out

@@ -131,8 +131,36 @@ func (r *rehearsal) come(slots []int32) {
 		}
 		r.soft = r.soft || slices.ContainsFunc(r.trial.board.like(slot).Spec.Taints, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectPreferNoSchedule })
 	}
-	r.slots = append(r.slots, slots...)
+	r.slots = append(r.slots, r.aroundZones(slots)...)
 	r.used = append(r.used, make([]int, len(slots))...)
+}
+
+// aroundZones are the nodes in the order of the kube-scheduler's own list: one of each zone, in turn.
+func (r *rehearsal) aroundZones(slots []int32) []int32 {
+	byZone := map[string]int{}
+	var zones [][]int32
+	for _, slot := range slots {
+		labels := r.trial.board.like(slot).Labels
+		zone := labels[corev1.LabelTopologyRegion] + "\x00" + labels[corev1.LabelTopologyZone]
+		at, known := byZone[zone]
+		if !known {
+			at = len(zones)
+			byZone[zone], zones = at, append(zones, nil)
+		}
+		zones[at] = append(zones[at], slot)
+	}
+	if len(zones) < 2 {
+		return slots
+	}
+	turns := make([]int32, 0, len(slots))
+	for turn := 0; len(turns) < len(slots); turn++ {
+		for _, zone := range zones {
+			if turn < len(zone) {
+				turns = append(turns, zone[turn])
+			}
+		}
+	}
+	return turns
 }
 
 // wave lets each pod have its turn, and those that found no room again as long as that goes on and some of them look at others: the scheduler tries them

@@ -63,8 +63,8 @@ type Trial interface {
 	RemoveNode(name string)
 	// Families sorts offers into those whose new nodes hold the same and have the same taints, by their places.
 	Families(offers []Offer) [][]int
-	// Estimates tells, for each family of offers, what it alone could do for the classes with so many nodes at most, by arithmetic.
-	Estimates(classes []Class, families [][]Offer, most int) []Estimate
+	// Estimates tells, for each family of offers, what it alone could do for the classes, by arithmetic.
+	Estimates(classes []Class, families []Family) []Estimate
 	// Pack finds how many new nodes of the offers the classes need, first fit with the hardest and the largest pods first, and puts nodes and
 	// pods into the trial. Offers are taken in balance, and those that pods would like before others. Take it back with Undo.
 	Pack(classes []Class, offers []Offer, limits Limits) Packing

@@ -3,10 +3,12 @@ package bench
 import (
 	"fmt"
 	"math/rand/v2"
+	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	. "github.com/poolkeeper/poolkeeper/cluster/clustertest"
 )
 
@@ -102,3 +104,16 @@ func affinityOf(p *corev1.Pod) *corev1.Affinity {
 }
 
 func newQuantity(n int64) *resource.Quantity { return resource.NewQuantity(n, resource.DecimalSI) }
+
+// TestManyMixedPodsAreAnsweredAtOnce keeps the largest of the workloads whole: with the bounds on the cluster that hold by default, no pod is left to the next
+// pass, and no more nodes are asked for than pods keep apart.
+func TestManyMixedPodsAreAnsweredAtOnce(t *testing.T) {
+	d := mixed(20000)()
+	world, scaler := New(d.pools...), upScaler(t, d)
+	for _, pod := range d.pods {
+		world.Add(cluster.Set{Object: pod})
+	}
+	if got := answer(scaler.Decide(world.Snapshot(), world.Now)); got.left > 0 || got.asked > d.most {
+		t.Errorf("%d nodes are asked for and %d pods left over, want %d nodes and no pod left over", got.asked, got.left, d.most)
+	}
+}
