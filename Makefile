@@ -19,7 +19,7 @@ LINK_FLAGS ?=
 TEST_FLAGS ?=
 # What runs without a control plane; the rest is end to end. Evaluated only by the targets that need it.
 UNIT = $$(go list ./... | grep -vE '/test/e2e(/|$$)')
-E2E = $$(go list ./test/e2e/... | grep -vE '/test/e2e/(page|watching)$$')
+E2E = $$(go list ./test/e2e/... | grep -vE '/test/e2e/(page|watching|installed)$$')
 COMMANDS := $(notdir $(patsubst %/main.go,%,$(wildcard cmd/*/main.go)))
 # The modules below tools/ whose programs the tests run.
 TOOLS := etcd kubernetes-1.36 kwok helm helm-4
@@ -38,9 +38,9 @@ build: ## Build bin/poolkeeper
 	@for command in $(COMMANDS); do go build $(BUILD_FLAGS) -ldflags '$(LINK_FLAGS) -X main.version=$(VERSION)' -o bin/$$command ./cmd/$$command; done
 
 .PHONY: image
-image: ## Pack bin/poolkeeper.tar, the image, without Docker, and print its size (IMAGE=name:tag)
+image: ## Pack bin/poolkeeper.tar, the image, without Docker, and print its size (IMAGE=name:tag, ARCHIVE=file)
 	@$(MAKE) -s build LINK_FLAGS='-s -w'
-	@"$$(tools/tool image)/image" -out bin/poolkeeper.tar -name "$(or $(IMAGE),ghcr.io/poolkeeper/poolkeeper:$(VERSION))" -entrypoint /usr/local/bin/poolkeeper \
+	@"$$(tools/tool image)/image" -out "$(or $(ARCHIVE),bin/poolkeeper.tar)" -name "$(or $(IMAGE),ghcr.io/poolkeeper/poolkeeper:$(VERSION))" -entrypoint /usr/local/bin/poolkeeper \
 		/usr/local/bin/poolkeeper=bin/poolkeeper /etc/ssl/certs/ca-certificates.crt=/etc/ssl/certs/ca-certificates.crt /LICENSE=LICENSE
 
 .PHONY: test
@@ -58,7 +58,8 @@ test: ## Everything that CI checks: format, vet, lint, generated files, tests wi
 		"build"                                              "$(MAKE) -s build" \
 		"the web page in a real browser"                     "$(MAKE) -s page" \
 		"alerts and dashboard on a real Prometheus"          "$(MAKE) -s watching" \
-		"end-to-end tests on a real control plane"           "$(MAKE) -s e2e"
+		"end-to-end tests on a real control plane"           "$(MAKE) -s e2e" \
+		"the chart installed, in pods of a real kubelet"     "$(MAKE) -s e2e-installed"
 
 .PHONY: unit
 unit: ## The fast loop: unit, property and scenario tests, without the race detector and without a control plane
@@ -71,6 +72,11 @@ race: race-tool ## The same tests with the race detector
 .PHONY: e2e
 e2e: tools ## The tests on a real control plane: etcd, Kubernetes and kwok as processes
 	@go test -count=1 -p 1 -timeout 40m $(TEST_FLAGS) $(E2E)
+
+.PHONY: e2e-installed
+e2e-installed: tools ## The chart really installed: the project's image in a real kubelet's pods beside kwok pools (needs root)
+	@tools/need containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins ip:iproute2
+	@go test -count=1 -timeout 15m $(TEST_FLAGS) ./test/e2e/installed
 
 .PHONY: page
 page: ## The web page in a real Chromium, by mouse and keyboard, checked with axe-core (pictures in bin/screenshots)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -23,6 +24,9 @@ const (
 	Kubelets          = "kwok"
 )
 
+// ServiceAddress is what pods call the API server by: the first address of the range of Services. Whoever runs real pods leads it to [ControlPlane.Address].
+const ServiceAddress = "10.96.0.1"
+
 //go:embed stages/*.yaml
 var stages embed.FS
 
@@ -39,14 +43,17 @@ rules:
   userGroups: ["system:serviceaccounts:kube-system"]
   verbs: [get, list, watch]
 - level: None
-  users: ["kwok"]
+  users: ["system:node:machine"]
+  verbs: [get, list, watch]
+- level: None
+  users: ["kwok", "system:node:machine"]
   resources: [{group: coordination.k8s.io, resources: [leases]}]
 - level: Metadata
 `
 
 // writeFiles writes everything that the components read: keys, tokens, kubeconfigs, the audit policy and kwok's stages.
 func (c *ControlPlane) writeFiles() error {
-	certificate, key, err := certutil.GenerateSelfSignedCertKey("127.0.0.1", nil, []string{"localhost", "kubernetes.default.svc"})
+	certificate, key, err := certutil.GenerateSelfSignedCertKey("127.0.0.1", []net.IP{net.ParseIP(ServiceAddress)}, []string{"localhost", "kubernetes.default.svc"})
 	if err != nil {
 		return fmt.Errorf("making the API server's certificate: %w", err)
 	}

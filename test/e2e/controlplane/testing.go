@@ -19,7 +19,7 @@ import (
 //	}
 //
 // It returns the exit code. A component that ended by itself fails the run. After a failure the ends of all logs are shown and the logs kept.
-func Main(m *testing.M, options Options, share func(*ControlPlane)) int {
+func Main(m interface{ Run() int }, options Options, share func(*ControlPlane)) int {
 	began := time.Now()
 	c, err := Start(context.Background(), options)
 	if err != nil {

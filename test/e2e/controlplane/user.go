@@ -22,8 +22,16 @@ const (
 	Admin = "admin"
 	// Kwok is the kubelets' stand-in.
 	Kwok              = "kwok"
+	// Kubelet is the real kubelet of the node [Machine]; see the package machine.
+	Kubelet           = "system:node:" + Machine
 	controllerManager = "system:kube-controller-manager"
 	scheduler         = "system:kube-scheduler"
+)
+
+// Machine is the name of the one node that can be real, and MachineLabel a label and a taint that it has: nothing that a test does to all nodes is for it.
+const (
+	Machine      = "machine"
+	MachineLabel = "poolkeeper.io/e2e-machine"
 )
 
 // ServiceAccountUser is the user name under which a ServiceAccount appears, in the audit log for instance.
@@ -37,6 +45,7 @@ func tokenFile() string {
 		token(Kwok) + "," + Kwok + "," + Kwok + ",system:masters",
 		token(controllerManager) + "," + controllerManager + "," + controllerManager,
 		token(scheduler) + "," + scheduler + "," + scheduler,
+		token(Kubelet) + "," + Kubelet + "," + Kubelet + ",system:nodes",
 	}
 	return strings.Join(lines, "\n") + "\n"
 }
@@ -50,7 +59,7 @@ func (c *ControlPlane) Kubeconfig(user string) string {
 }
 
 func (c *ControlPlane) writeKubeconfigs() error {
-	for _, user := range []string{Admin, Kwok, controllerManager, scheduler} {
+	for _, user := range []string{Admin, Kwok, controllerManager, scheduler, Kubelet} {
 		if err := c.writeKubeconfig(c.Kubeconfig(user), user, token(user), ""); err != nil {
 			return err
 		}
@@ -103,3 +112,6 @@ func (c *ControlPlane) RESTConfig() *rest.Config {
 
 // URL is where the API server listens.
 func (c *ControlPlane) URL() string { return c.apiPort.url("https") }
+
+// Address is the same without the scheme: a host and a port.
+func (c *ControlPlane) Address() string { return strings.TrimPrefix(c.URL(), "https://") }

@@ -33,7 +33,7 @@ type Stage struct {
 	Plane *controlplane.ControlPlane
 }
 
-// New takes the control plane for the test, and takes its workloads and all nodes away with it.
+// New takes the control plane for the test, and takes its workloads and all nodes but a real one away with it.
 func New(t testing.TB, plane *controlplane.ControlPlane) *Stage {
 	t.Helper()
 	s := &Stage{T: t, Plane: plane}
@@ -54,7 +54,7 @@ func (s *Stage) clear() {
 	_ = c.AppsV1().ReplicaSets(namespace).DeleteCollection(ctx, usual, all)
 	_ = c.CoreV1().Events(namespace).DeleteCollection(ctx, usual, all)
 	_ = c.CoreV1().Pods(namespace).DeleteCollection(ctx, now, all)
-	_ = c.CoreV1().Nodes().DeleteCollection(ctx, now, all)
+	_ = c.CoreV1().Nodes().DeleteCollection(ctx, now, metav1.ListOptions{LabelSelector: "!" + controlplane.MachineLabel})
 	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, 5*time.Minute, true, func(ctx context.Context) (bool, error) {
 		pods, err := c.CoreV1().Pods(namespace).List(ctx, all)
 		if err != nil {
