@@ -60,6 +60,8 @@ type process struct {
 	reporter                    *report.Reporter
 	// dashboard is nil where nobody wants the page.
 	dashboard *dashboard.Dashboard
+	// told are those who are told of decisions beside the loop: they run until the process closes.
+	told []func(context.Context)
 	// fence is nil without leader election: then nobody else may act.
 	fence    *fence
 	loop     *loop
@@ -99,9 +101,13 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: p.eventClient.CoreV1().Events("")})
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	audit, decided, err := p.tellers()
+	if err != nil {
+		return nil, &UsageError{err}
+	}
 	p.reporter, err = report.New(report.Options{
-		Passed: p.passed,
-		Now:    p.clock.Now, Registry: metrics, Gatherer: metrics, Version: version, Identity: identity(),
+		Passed: p.passed, Audit: audit, Decided: decided,
+		Now: p.clock.Now, Registry: metrics, Gatherer: metrics, Version: version, Identity: identity(),
 		Log: klog.Background(), Events: p.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: Component}),
 		ConfigMaps: p.door, Namespace: c.Namespace, Drain: c.Arbiter.Drain, Stuck: p.loop.stuck, Ready: p.ready,
 	})
@@ -129,6 +135,7 @@ func (p *process) run(ctx context.Context) error {
 	go func() { serving <- server.Serve(p.listener) }()
 	defer func() { _ = server.Close() }() // the process ends; nobody is left to tell
 
+	defer p.tell(ctx)()
 	looping, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLoop()
 	looped := make(chan struct{})

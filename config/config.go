@@ -36,6 +36,12 @@ type Config struct {
 	Address string
 	// Dashboard serves the web page there too.
 	Dashboard bool
+	// AuditLog is the file of the audit log, "-" for standard output, empty for none. It is turned over at AuditLogMaxSize MiB, and AuditLogMaxBackups
+	// older files are kept.
+	AuditLog                            string
+	AuditLogMaxSize, AuditLogMaxBackups int
+	// NotifyURLFile is the file with the address that notifications are sent to; empty if nobody is notified. NotifyAbout is what of.
+	NotifyURLFile, NotifyAbout string
 	// UserAgent is how the daemon introduces itself to the API server and to clouds.
 	UserAgent string
 	// KubeClientQPS and KubeClientBurst bound the requests to the API server: a second, and at once. KubeAPIContentType is how objects are encoded on

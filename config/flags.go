@@ -58,6 +58,7 @@ func newFlags() *flags {
 	f.section("Disruptions", f.addDisruptions)
 	f.section("Breakers", f.addBreakers)
 	f.section("Leader election", f.addElection)
+	f.section("Audit log and notifications", f.addTelling)
 	f.section("Logs", f.addLogs)
 	f.addForeign(f.all)
 	return f
@@ -298,6 +299,15 @@ func (f *flags) addElection(fs *pflag.FlagSet) {
 	fs.DurationVar(&e.LeaseDuration, "leader-elect-lease-duration", 15*time.Second, "how long others wait after a renewal before they take over")
 	fs.DurationVar(&e.RenewDeadline, "leader-elect-renew-deadline", 10*time.Second, "how long the leader acts without a renewal")
 	fs.DurationVar(&e.RetryPeriod, "leader-elect-retry-period", 2*time.Second, "the time between two tries to get or renew the Lease")
+}
+
+func (f *flags) addTelling(fs *pflag.FlagSet) {
+	c := f.config
+	fs.StringVar(&c.AuditLog, "audit-log", "", "the `file` that every plan which decides something, and every step's end, is written to as a line of JSON; - is standard output")
+	fs.IntVar(&c.AuditLogMaxSize, "audit-log-max-size", 100, "the size in MiB at which the file is kept as an older one, and a new one begun")
+	fs.IntVar(&c.AuditLogMaxBackups, "audit-log-max-backups", 5, "how many older files are kept")
+	fs.StringVar(&c.NotifyURLFile, "notify-url-file", "", "the `file` with the address of a webhook, Slack's or one like it, that is told of decisions; it is read anew for every message")
+	fs.StringVar(&c.NotifyAbout, "notify-about", NotifyWarnings, "what it is told of: warnings, which a person should look at, or all decisions")
 }
 
 // addLogs takes over those flags of Kubernetes components that need no feature gate.

@@ -36,6 +36,7 @@ func (f *flags) settle(p *problems) {
 	f.checkDurations(p)
 	f.settleTotals(p)
 	f.settleHeadroom(p)
+	f.checkTelling(p)
 	p.add(c.Autoscaler.Validate())
 	c.Autoscaler.Startup.Taints = slices.Concat(f.startupTaints, f.ignoreTaints)
 	c.Arbiter.Startup, c.Autoscaler.BackoffReset = c.Autoscaler.Startup, c.Arbiter.BackoffReset
@@ -60,6 +61,26 @@ func (f *flags) settle(p *problems) {
 	c.flags = layerOf(f.all, p)
 	if !f.all.Changed("drain-timeout") { // and if it is, the other two have nothing to say
 		c.flags.drainTimeout.is = time.Duration(f.gracefulSeconds)*time.Second + f.evictionTime
+	}
+}
+
+// What the notified are told of (--notify-about).
+const (
+	NotifyWarnings  = "warnings"
+	NotifyDecisions = "decisions"
+)
+
+// checkTelling checks the audit log and the notifications. That the files can be used is found when they are opened.
+func (f *flags) checkTelling(p *problems) {
+	c := f.config
+	if c.AuditLogMaxSize < 1 {
+		p.addf("--audit-log-max-size=%d: want a number of MiB from 1", c.AuditLogMaxSize)
+	}
+	if c.AuditLogMaxBackups < 0 {
+		p.addf("--audit-log-max-backups=%d: want a number of files from 0", c.AuditLogMaxBackups)
+	}
+	if c.NotifyAbout != NotifyWarnings && c.NotifyAbout != NotifyDecisions {
+		p.addf("--notify-about=%q: want %s or %s", c.NotifyAbout, NotifyWarnings, NotifyDecisions)
 	}
 }
 

@@ -55,7 +55,8 @@ func TestAFlagWithAnUpstreamNameIsInTheTable(t *testing.T) {
 		"mode": true, "dry-run": true, "config": true, "version": true, "autoscale": true, "autoheal": true, "auto-upgrade": true,
 		"drain-timeout": true, "drain-retry-after": true, "drain-load-balancer-delay": true, "drain-completion-timeout": true, "drain-volume-timeout": true, "drain-wait-for-jobs": true,
 		"max-disruptions": true, "max-disruptions-per-pool": true, "pass-budget": true, "burst-limit": true, "consolidate": true,
-		"headroom": true, "headroom-pods": true, "dashboard": true,
+		"headroom": true, "headroom-pods": true, "dashboard": true, "audit-log": true, "audit-log-max-size": true, "audit-log-max-backups": true,
+		"notify-url-file": true, "notify-about": true,
 		"max-repairs": true, "max-repairs-per-pool": true, "max-repairs-per-hour": true, "repair-cool-down": true,
 		"consolidate-min-saving": true, "consolidate-min-node-age": true, "consolidate-max-moves": true,
 	}

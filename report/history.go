@@ -35,9 +35,11 @@ type history struct {
 	ring []Decision
 }
 
-func (h *history) add(now time.Time, lines []line) {
+// add keeps the lines that matter, and gives them as decisions.
+func (h *history) add(now time.Time, lines []line) []Decision {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var added []Decision
 	for _, l := range lines {
 		if l.Minor {
 			continue
@@ -51,7 +53,9 @@ func (h *history) add(now time.Time, lines []line) {
 		} else {
 			h.ring[(h.next-1)%historyMost] = d
 		}
+		added = append(added, d)
 	}
+	return added
 }
 
 // after are the decisions after the given one, oldest first.

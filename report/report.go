@@ -49,6 +49,10 @@ type Options struct {
 	StatusInterval time.Duration
 	// Spawn runs work that may take long beside the loop; nil starts a goroutine.
 	Spawn func(work func(ctx context.Context))
+	// Audit takes the audit log, a line of JSON at a time. It may not keep the writer waiting; an error is reported as a trouble.
+	Audit io.Writer
+	// Decided hears of the decisions of every pass that makes some; nil if nobody wants to. It may not keep the pass waiting.
+	Decided func([]Decision)
 	// Passed hears of every pass after it was told; nil if nobody wants to.
 	Passed func(now time.Time, p *plan.Plan, s *cluster.Snapshot)
 	// Stuck tells, for /livez, whether the loop has been at one thing for too long; nil never is.
@@ -66,6 +70,7 @@ type Reporter struct {
 	status  *statusWriter
 	delays  *delays
 	history history
+	audit   audit
 	between between
 	sinces  sinces
 
@@ -94,6 +99,7 @@ func New(options Options) (*Reporter, error) {
 	r := &Reporter{options: options, lines: newLines(), delays: newDelays(), sinces: sinces{answers: map[subject]answer{}}}
 	r.events = newEvents(options.Events, statusRef(options.Namespace))
 	r.status = &statusWriter{options: options}
+	r.audit.options = options
 	r.metrics = newMetrics(r.View, options.Version)
 	if options.Registry != nil {
 		if err := options.Registry.Register(r.metrics); err != nil {
@@ -113,8 +119,14 @@ func (r *Reporter) Pass(_ context.Context, now time.Time, p plan.Plan, s *cluste
 
 	groups := waitingPods(&p)
 	lines := r.lines.of(&p, groups)
-	r.history.add(now, lines)
+	decisions := r.history.add(now, lines)
 	r.say(now, lines)
+	if err := r.audit.pass(now, &p, len(lines) > 0, decisions); err != nil {
+		r.Trouble(now, auditing, err)
+	}
+	if r.options.Decided != nil && len(decisions) > 0 {
+		r.options.Decided(decisions)
+	}
 	r.events.tell(now, &p, s, groups)
 	r.status.pass(now, leader, &p, s)
 	for _, delay := range r.delays.pass(&p, s) {
@@ -170,6 +182,9 @@ func (r *Reporter) Step(step plan.Step, result cluster.Result, took time.Duratio
 		for _, delay := range r.delays.increased(step.Operation, result.At) {
 			r.metrics.observe(scaleUpDelay, delay.Seconds())
 		}
+	}
+	if err := r.audit.step(&step, &result, took); err != nil {
+		r.Trouble(result.At, auditing, err)
 	}
 	keys := []any{"step", step.ID, "owner", step.Owner, "pool", step.Pool, "node", step.Node.String(), "reason", step.Reason, "took", took.String()}
 	switch {

@@ -116,6 +116,7 @@ func TestTyposAreRefusedByName(t *testing.T) {
 		"mod=act": "mod", "mode=active": "mode", "provider=": "provider", "provider=scalway": "provider", "image.tags=v1": "tags", "replicas=0": "replicas",
 		"replicas=two": "replicas", "extraArgs[0]=scan-interval=1s": "extraArgs", "metrics.discovery=operator": "discovery", "alerts.enable=true": "enable",
 		"networkPolicy.egressPorts[0]=0": "egressPorts", "resources.request.cpu=1": "request", "cloudConfigs.aws=x": "aws", "serviceAccount.create=true": "create",
+		"notify.about=all": "about", "notify.url=https://x": "url", "auditLog=stdout": "auditLog",
 	} {
 		for _, module := range helms {
 			_, err := helm(t, module, "template", "poolkeeper", folder(t), "--set", set)

@@ -41,7 +41,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	code := controlplane.Main(withNode{m, archives}, controlplane.Options{}, func(c *controlplane.ControlPlane) { plane = c })
+	options := controlplane.Options{APIServerFlags: []string{"--kubelet-preferred-address-types=InternalIP"}} // nobody can resolve the node's name
+	code := controlplane.Main(withNode{m, archives}, options, func(c *controlplane.ControlPlane) { plane = c })
 	_ = os.RemoveAll(folder)
 	os.Exit(code)
 }

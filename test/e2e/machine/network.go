@@ -112,6 +112,10 @@ func sweep() error {
 		err = errors.Join(err, os.RemoveAll(folder))
 	}
 	errs = append(errs, err)
+	cgroups, _ := filepath.Glob("/sys/fs/cgroup/*/k8s.io")
+	for _, cgroup := range cgroups {
+		_ = os.Remove(cgroup) // goes only where it is empty
+	}
 	if _, err := net.InterfaceByName(bridge); err == nil {
 		_, err := run(context.Background(), "ip", "link", "delete", bridge)
 		errs = append(errs, err)
