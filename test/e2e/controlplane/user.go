@@ -21,7 +21,7 @@ const (
 	// Admin may do everything; tests and people are admins.
 	Admin = "admin"
 	// Kwok is the kubelets' stand-in.
-	Kwok              = "kwok"
+	Kwok = "kwok"
 	// Kubelet is the real kubelet of the node [Machine]; see the package machine.
 	Kubelet           = "system:node:" + Machine
 	controllerManager = "system:kube-controller-manager"
