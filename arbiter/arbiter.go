@@ -67,8 +67,6 @@ type Options struct {
 	RebootTimeout time.Duration
 	// QuarantineAfter is how many replacements in a row fail before a pool is quarantined; 0 never does. How long that lasts is the healer's to say.
 	QuarantineAfter int
-	// CompletionTimeout is how long a drain waits for pods that have to end by themselves, where that is longer than the pool's own time for a drain.
-	CompletionTimeout time.Duration
 	// VolumeTimeout is how long a node without pods waits for the volumes of those that left to be detached.
 	VolumeTimeout time.Duration
 	// Fencing bounds the repair of a machine whose kubelet is dead.
@@ -93,7 +91,7 @@ func Defaults() Options {
 		UnreadyCount: 3, UnreadyPercentage: 45, Breakers: DefaultBreakers(), Repairs: DefaultRepairs(),
 		ViewMaxAge: 2 * time.Minute, DeleteDelay: 5 * time.Second, DeletionDelayTimeout: 2 * time.Minute, SoftMarks: 10,
 		RebootTimeout: 5 * time.Minute, QuarantineAfter: 3,
-		RetryAfter: 10 * time.Second, DrainRetryAfter: 10 * time.Minute, CompletionTimeout: time.Hour, VolumeTimeout: 5 * time.Minute,
+		RetryAfter: 10 * time.Second, DrainRetryAfter: 10 * time.Minute, VolumeTimeout: 5 * time.Minute,
 		Fencing:        DefaultFencing(),
 		BackoffInitial: 5 * time.Minute, BackoffMax: 30 * time.Minute, BackoffReset: 3 * time.Hour,
 		Drain: drain.Defaults(),
@@ -150,6 +148,10 @@ type pass struct {
 	breakers map[string]ledger.Breaker
 	// spare is what the PodDisruptionBudgets still allow in this pass, shared by all nodes that are drained; nil before the first of them.
 	spare drain.Budgets
+	// inUse are the budgets over the pods of nodes whose drains have had their turn in this pass: the older ones.
+	inUse map[string]bool
+	// rules are those of each job's drains.
+	rules map[ledger.Owner]*drain.Rules
 	// byPool are the instances of each pool; see instancesOf.
 	byPool map[string][]*cluster.Instance
 }

@@ -215,7 +215,7 @@ func (p *pass) drainNode(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 	if len(left) == 0 {
 		return p.leaveTaking(c, pool, node)
 	}
-	c = p.extend(c, left)
+	c = p.inLine(p.extend(c, left), node)
 	switch {
 	case p.now.Before(c.Until), !c.Deadline.IsZero(): // what the cloud takes is drained until it is gone
 	case p.mayForce(c):
@@ -299,9 +299,8 @@ func deletionDelay(node *corev1.Node) (mark string, asked bool) {
 // evict evicts the pods that may go now. Those that can't are waited for: what holds them, a budget or a pod that has to end first, changes in
 // the snapshot, so that no refused eviction is tried over and over.
 func (p *pass) evict(c ledger.Claim, node *corev1.Node) {
-	opts := p.drainRules(c)
 	var wave drain.Wave
-	wave, p.spare = drain.Next(p.s, node.Name, opts, p.now, p.spare)
+	wave, p.spare = p.rulesFor(c).Next(node.Name, p.spare)
 	for _, v := range wave.Waiting {
 		p.verdict(c, v.Reason, fmt.Sprintf("%s waits for %s: %s", c.Node, cluster.Key(v.Pod), v.Message), c.Until)
 	}

@@ -22,17 +22,28 @@ func (p *pass) drainRules(c ledger.Claim) drain.Options {
 	return opts
 }
 
+// rulesFor are the rules of a claim's drain, opened once for all claims of its owner.
+func (p *pass) rulesFor(c ledger.Claim) *drain.Rules {
+	if p.rules == nil {
+		p.rules = map[ledger.Owner]*drain.Rules{}
+	}
+	if p.rules[c.Owner] == nil {
+		p.rules[c.Owner] = drain.Open(p.s, p.drainRules(c), p.now)
+	}
+	return p.rules[c.Owner]
+}
+
 // extend gives a drain as much time again when it is over while pods are waited for that have to end by themselves, as long as the longer limit for those
 // is not over; nothing but the order may keep the other pods.
 func (p *pass) extend(c ledger.Claim, left []*cluster.Pod) ledger.Claim {
-	longest := c.PhaseSince.Add(p.opts.CompletionTimeout)
+	longest := c.PhaseSince.Add(p.opts.Drain.CompletionTimeout)
 	if p.now.Before(c.Until) || !p.now.Before(longest) {
 		return c
 	}
-	rules, waits := drain.Open(p.s, p.drainRules(c), p.now), false
+	rules, waits := p.rulesFor(c), false
 	for _, pod := range left {
 		switch rules.Classify(pod).Class {
-		case drain.Wait:
+		case drain.Wait, drain.Ending:
 			waits = true
 		case drain.Block:
 			return c
@@ -43,6 +54,45 @@ func (p *pass) extend(c ledger.Claim, left []*cluster.Pod) ledger.Claim {
 		p.remember(ledger.Put(c))
 	}
 	return c
+}
+
+// inLine gives a drain its time anew while its node waits for nothing but budgets that the drains before it are using up: that is no fault of the node. It never
+// does so for the oldest drain, so that each comes to its end; and a budget by which a drain has failed a short while ago is broken rather than busy.
+// Deadlines and windows hold all the same.
+func (p *pass) inLine(c ledger.Claim, node *corev1.Node) ledger.Claim {
+	if p.spare == nil {
+		p.spare = drain.Spare(p.s)
+	}
+	if p.inUse == nil {
+		p.inUse = map[string]bool{}
+	}
+	rules, timeout := p.rulesFor(c), p.drainTimeout(c)
+	if c.Deadline.IsZero() && c.Until.Sub(p.now) < timeout*3/4 {
+		broken := p.brokenBudgets(c.Pool, rules, timeout)
+		busy := func(budget string) bool { return p.inUse[budget] && !broken[budget] }
+		if rules.WaitsOnlyFor(node.Name, p.spare, busy) {
+			c.Until = p.drainUntil(c)
+			p.remember(ledger.Put(c))
+		}
+	}
+	for _, budget := range rules.Asked(node.Name) {
+		p.inUse[budget] = true
+	}
+	return c
+}
+
+// brokenBudgets are those over pods of nodes of the pool whose drains were given up within that time.
+func (p *pass) brokenBudgets(pool string, rules *drain.Rules, within time.Duration) map[string]bool {
+	broken := map[string]bool{}
+	r, _ := p.ledger.Rollout(pool)
+	for _, b := range r.Blocked {
+		if p.now.Sub(b.At) < within {
+			for _, budget := range rules.Asked(b.Node.Name) {
+				broken[budget] = true
+			}
+		}
+	}
+	return broken
 }
 
 // mayForce tells whether pods that are left when the time of the drain is over are deleted past their budgets: only where it was asked for, and never for

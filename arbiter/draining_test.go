@@ -58,6 +58,7 @@ func TestADrainThatIsOverIsUndoneExtendedOrForced(t *testing.T) {
 		{name: "undone when a budget holds a pod", things: []any{web, Budget("web", "app", "web", 0)}, phase: ledger.Aborting},
 		{name: "undone when an annotation holds a pod", things: []any{held}, phase: ledger.Aborting},
 		{name: "extended when a pod is to end by itself", things: []any{batch}, phase: ledger.Draining},
+		{name: "extended when its last pod is ending", things: []any{Pod("last", On("n1"), Of("ReplicaSet", "web"), Ending(Start.Add(time.Minute)))}, phase: ledger.Draining},
 		{name: "undone when such a pod takes too long", over: time.Hour, things: []any{batch}, phase: ledger.Aborting},
 		{name: "undone when another pod is held besides", things: []any{batch, held}, phase: ledger.Aborting},
 		{name: "forced where that was asked for", change: force, things: []any{web, held, Budget("web", "app", "web", 0)}, phase: ledger.Draining, forced: 2},
@@ -100,6 +101,58 @@ func TestAnEmptyNodeWaitsForItsVolumes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			if _, c := arbitrate(nil, test.things...); c.Phase != test.phase {
 				t.Errorf("the claim is %s, want %s", c.Phase, test.phase)
+			}
+		})
+	}
+}
+
+// busy is a budget that lets one of two pods go, when both are healthy.
+func busy(healthy int32) any {
+	b := Budget("web", "app", "web", 0)
+	b.Status.ExpectedPods, b.Status.CurrentHealthy, b.Status.DisruptionsAllowed = 2, healthy, healthy-1
+	return b
+}
+
+// Two drains want what only one budget gives; the one of n1 is over its time.
+func TestADrainThatWaitsForOlderDrainsIsNotOver(t *testing.T) {
+	web := func(name, node string) any {
+		return Pod(name, On(node), Of("ReplicaSet", "web"), Label("app", "web"))
+	}
+	other := func(since time.Time) ledger.Claim {
+		c := claim(ledger.Upgrader, "web", "n3", ledger.Draining)
+		c.Surge, c.Replacement, c.Since, c.Until = true, ref("web", "n4"), since, Start.Add(time.Hour)
+		return c
+	}
+	older, younger := other(Start.Add(-time.Hour)), other(Start.Add(time.Hour))
+	held := Pod("held", On("n1"), Of("ReplicaSet", "held"), Annotate(drain.DoNotDisruptMark, "true"))
+	setAside := func(ago time.Duration) any {
+		return ledger.Rollout{Pool: "web", State: ledger.Rolling, Blocked: []ledger.BlockedNode{{Node: ref("web", "n2"), At: Start.Add(-ago)}}}
+	}
+	for _, test := range []struct {
+		name   string
+		things []any
+		phase  ledger.Phase
+	}{
+		{"behind an older one, whose pod is ending", []any{older, busy(1)}, ledger.Draining},
+		{"behind an older one, which takes what there is", []any{older, busy(2)}, ledger.Draining},
+		{"before a younger one", []any{younger, busy(1)}, ledger.Aborting},
+		{"alone, when a pod of others is not healthy", []any{busy(1)}, ledger.Aborting},
+		{"behind an older one, and held by a pod besides", []any{older, busy(1), held}, ledger.Aborting},
+		{"behind an older one, under a budget that is never met", []any{older, Budget("web", "app", "web", 0)}, ledger.Aborting},
+		{"behind an older one, when a drain has failed by the budget", []any{older, busy(1), setAside(time.Minute), web("web-2", "n2")}, ledger.Aborting},
+		{"behind an older one, when one had failed long ago", []any{older, busy(1), setAside(time.Hour), web("web-2", "n2")}, ledger.Draining},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			things := append(test.things, drained(time.Minute), web("web-1", "n1"), web("web-3", "n3"), Node("n4", In("web")), marked("n3"))
+			w := New(append(things, Pool("web", 0, 5), Node("n2", In("web")), marked("n1"))...)
+			s := w.Snapshot()
+			_, changes := arbiter.Arbitrate(s, decisions(roll("web", "n1"), roll("web", "n3")), arbiter.Defaults(), w.Now)
+			c, _ := s.Ledger.With(changes...).Claim("upgrader-n1")
+			if c.Phase != test.phase {
+				t.Errorf("the claim is %s, want %s", c.Phase, test.phase)
+			}
+			if c.Phase == ledger.Draining && !c.Until.Equal(w.Now.Add(15*time.Minute)) {
+				t.Errorf("it may go on until %s, want all of its time again", c.Until)
 			}
 		})
 	}

@@ -251,7 +251,7 @@ func (f *flags) addDisruptions(fs *pflag.FlagSet) {
 		"how long one node's drain may take before it is undone; where it isn't given, it is the sum of --max-graceful-termination-sec and --max-pod-eviction-time")
 	fs.IntVar(&f.gracefulSeconds, "max-graceful-termination-sec", 600, "the part of a drain that is for pods to end; none is cut short by it")
 	fs.DurationVar(&f.evictionTime, "max-pod-eviction-time", 2*time.Minute, "the part of a drain that is for budgets to allow its evictions")
-	fs.DurationVar(&a.CompletionTimeout, "drain-completion-timeout", a.CompletionTimeout,
+	fs.DurationVar(&d.CompletionTimeout, "drain-completion-timeout", d.CompletionTimeout,
 		"how long an upgrade's drain waits for pods that have to end by themselves, where that is longer than its own time")
 	fs.DurationVar(&a.VolumeTimeout, "drain-volume-timeout", a.VolumeTimeout, "how long a drained node waits for the volumes of its former pods to be detached")
 	fs.BoolVar(&d.WaitForJobs, "drain-wait-for-jobs", false, "wait for the pods of Jobs to end by themselves, as if they were annotated safe-to-evict: on-completion")

@@ -76,6 +76,9 @@ type Options struct {
 	Marks bool
 	// WaitForJobs waits for pods of Jobs to end by themselves, wherever annotations count.
 	WaitForJobs bool
+	// CompletionTimeout is how long a drain waits for pods that have to end by themselves, where that is longer than the pool's own time for a drain
+	// (--drain-completion-timeout).
+	CompletionTimeout time.Duration
 	// Own is the daemon's own pod, as namespace/name: it leaves its node last. Empty where it is not known.
 	Own string
 }
@@ -93,7 +96,7 @@ type Turn struct {
 func Defaults() Options {
 	return Options{
 		BlockingSystemPodTimeout: time.Hour, SkipNodesWithCustomControllerPods: true, SkipNodesWithBarePods: true, DaemonSetsOfOccupied: true,
-		ExpendablePodsPriorityCutoff: -10, Voluntary: true,
+		ExpendablePodsPriorityCutoff: -10, CompletionTimeout: time.Hour, Voluntary: true,
 	}
 }
 

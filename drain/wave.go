@@ -90,6 +90,35 @@ func (r *Rules) spend(pod *cluster.Pod, left Budgets) (refusal Verdict, refused 
 	return Verdict{}, false
 }
 
+// Asked are the budgets, by namespace/name, over the pods that have to leave the node.
+func (r *Rules) Asked(node string) []string {
+	var keys []string
+	for _, c := range r.charges(node) {
+		if c.key != "" {
+			keys = append(keys, c.key)
+		}
+	}
+	return keys
+}
+
+// WaitsOnlyFor tells whether a pod of the node waits for a budget that is busy and has nothing left, and whether that, and what ends by itself, is all that keeps
+// the node's pods.
+func (r *Rules) WaitsOnlyFor(node string, left Budgets, busy func(budget string) bool) bool {
+	waits := false
+	for _, v := range r.Of(node) {
+		if v.Class == Block && !v.Passing {
+			return false
+		}
+		if !r.evictable(v) {
+			continue
+		}
+		for _, g := range r.guardsOver(v.Pod) {
+			waits = waits || left[g.key] < 1 && busy(g.key) && !g.free(v.Pod)
+		}
+	}
+	return waits
+}
+
 // turn is when, among the pods of its node, a pod leaves.
 type turn int
 

@@ -73,7 +73,7 @@ func Of(s *cluster.Snapshot, rollout plan.Rollout, opts drain.Options, now time.
 	var open, blocked []string
 	takes := map[string]time.Duration{}
 	for _, name := range rollout.Nodes {
-		node := inspect(rules, budgets, name)
+		node := inspect(rules, opts, budgets, name)
 		node.Takes += rollout.NodeEstimate
 		takes[name] = node.Takes
 		r.Nodes = append(r.Nodes, node)
@@ -96,7 +96,7 @@ func Of(s *cluster.Snapshot, rollout plan.Rollout, opts drain.Options, now time.
 }
 
 // inspect rates one node.
-func inspect(rules *drain.Rules, budgets map[string]*Budget, name string) Node {
+func inspect(rules *drain.Rules, opts drain.Options, budgets map[string]*Budget, name string) Node {
 	node := Node{Name: name, Rating: Clear}
 	grace := time.Duration(0)
 	for _, v := range rules.Of(name) {
@@ -130,6 +130,9 @@ func inspect(rules *drain.Rules, budgets map[string]*Budget, name string) Node {
 	node.Takes = time.Duration(rounds) * (grace + drain.PodStart)
 	if rounds == 1 {
 		node.Takes = grace
+	}
+	if node.Wait > 0 {
+		node.Takes = max(node.Takes, opts.CompletionTimeout)
 	}
 	return node
 }

@@ -39,7 +39,9 @@ func (p *pass) inWindow(ledger.Rollout) *hold {
 func (p *pass) inTime(c candidate) *hold { return p.fits("the node", p.need(c)) }
 
 // need is about how long the node takes.
-func (p *pass) need(c candidate) time.Duration { return p.opts.NodeEstimate + p.drainTime(c) }
+func (p *pass) need(c candidate) time.Duration {
+	return p.opts.NodeEstimate + max(c.waits, 0) + p.drainTime(c)
+}
 
 // fits holds what would take longer than the window is open.
 func (p *pass) fits(what string, need time.Duration) *hold {
@@ -85,7 +87,8 @@ func (p *pass) overrun(c ledger.Claim) (message string, over bool) {
 	return "", false
 }
 
-// drainTime estimates how long the node's pods take to leave: the longest grace period, and, where a budget lets only so many go at a time, as many
+// drainTime estimates how long the node's pods take to leave: the longest grace period, for pods that have to end by themselves all the time that they are given,
+// and, where a budget lets only so many go at a time, as many
 // rounds as that makes, each with the time for the replacements to come up.
 func (p *pass) drainTime(c candidate) time.Duration {
 	longest := time.Duration(0)
@@ -103,6 +106,9 @@ func (p *pass) drainTime(c candidate) time.Duration {
 			grace = time.Duration(*seconds) * time.Second
 		}
 		longest = max(longest, grace)
+		if v.Class == drain.Wait {
+			longest = max(longest, p.opts.Drain.CompletionTimeout)
+		}
 		for _, key := range p.rules.BudgetsOver(v.Pod) {
 			b := budgets[key]
 			budgets[key] = over{b.pods + 1, max(b.longest, grace)}

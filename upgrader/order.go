@@ -24,6 +24,8 @@ type candidate struct {
 	self, failed bool
 	// single says that it runs the only pod of a workload, which is away while it moves.
 	single bool
+	// waits is how long its drain would wait for budgets that the drains before it keep busy; it is known of the first few.
+	waits time.Duration
 	// leaving and stuck count the pods that have to leave, and those of them that can't be evicted, or have to end by themselves.
 	leaving, stuck int
 }
@@ -150,6 +152,7 @@ func inTurn(all []candidate, inZone map[string]int, f foresight, few int) []cand
 				next, shortest = i, w
 			}
 		}
+		all[next].waits = shortest
 		f.times.Add(all[next].node.Name, f.begins)
 		ordered = append(ordered, all[next])
 		inZone[all[next].zone]--

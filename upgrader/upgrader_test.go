@@ -12,6 +12,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/cluster/clustertest"
+	"github.com/poolkeeper/poolkeeper/drain"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
@@ -136,6 +137,15 @@ func TestOnlyInTheWindow(t *testing.T) {
 		seconds := int64(3600)
 		p.Spec.TerminationGracePeriodSeconds = &seconds
 	})
+	job := clustertest.Pod("job", clustertest.On("n1"), clustertest.Annotate(drain.SafeToEvict, "on-completion"))
+	// n0 is being drained, and each of its three pods keeps the budget for half a minute.
+	crowded := func(pods int) []any {
+		app := []clustertest.PodOption{clustertest.Of("StatefulSet", "db"), clustertest.Label("app", "db")}
+		return []any{
+			old("n0"), claimOn(old("n0"), ledger.Upgrader, ledger.Draining), clustertest.StatefulSet("db", 9), clustertest.Budget("db", "app", "db", 1),
+			clustertest.Pods(pods, "first", append(app, clustertest.On("n0"))...), clustertest.Pod("second", append(app, clustertest.On("n1"))...),
+		}
+	}
 	for _, tc := range []struct {
 		name, window string
 		pods         []any
@@ -149,10 +159,13 @@ func TestOnlyInTheWindow(t *testing.T) {
 		{name: "too little for a pod that ends slowly", window: "any 11:00 2h", pods: []any{clustertest.Pod("p", clustertest.On("n1"), slow)}, want: []string{"n1: OutsideWindow"}, due: 23 * time.Hour},
 		{name: "enough for it", window: "any 11:00 3h", pods: []any{clustertest.Pod("p", clustertest.On("n1"), slow)}, want: []string{"Replace n1, new one first"}},
 		{name: "a DaemonSet's pod is not waited for", window: "any 11:00 2h", pods: []any{clustertest.Pod("p", clustertest.On("n1"), slow, clustertest.Of("DaemonSet", "d"))}, want: []string{"Replace n1, new one first"}},
+		{name: "too little for a pod that has to end by itself", window: "any 11:00 2h", pods: []any{job}, want: []string{"n1: OutsideWindow"}, due: 23 * time.Hour},
+		{name: "too little behind a drain that uses up its budget", window: "any 11:00 67m", pods: crowded(16), want: []string{"Replace n0, new one first", "n1: OutsideWindow"}, due: 23 * time.Hour},
+		{name: "enough behind one that soon doesn't", window: "any 11:00 67m", pods: crowded(1), want: []string{"Replace n0, new one first", "Replace n1, new one first"}},
 		{name: "no window is ever long enough", window: "any 12:00 1h", pods: []any{clustertest.Pod("p", clustertest.On("n1"), slow)}, want: []string{"n1: WindowTooShort"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			settings := []func(*cluster.Settings){func(s *cluster.Settings) { s.Window = nil }}
+			settings := []func(*cluster.Settings){func(s *cluster.Settings) { s.Window, s.MaxSurge = nil, intstr.FromInt32(2) }}
 			if tc.window != "" {
 				settings = append(settings, open(t, tc.window))
 			}

@@ -38,6 +38,8 @@ type Size struct {
 	Seed  uint64
 	// DrainTimeout is how long one drain may take; 0 is the daemon's default.
 	DrainTimeout time.Duration
+	// Unmet is for how long a budget over a pod on each fifth node lets nothing go; 0 makes none.
+	Unmet time.Duration
 	// Log takes the course of events, line by line; nil for nobody.
 	Log io.Writer
 }
@@ -49,6 +51,7 @@ const (
 	grace  = 30 * time.Second // all of it is used by each pod
 	start  = 4 * time.Second  // of a pod
 	probe  = 1 * time.Second  // of a started pod, until it is ready
+	held   = "held"           // the workload whose budget is not met for a while
 	before = "v1.35.4"
 	after  = "v1.36.3"
 )
@@ -126,8 +129,16 @@ func Measure(size Size, engine scheduling.Engine) (Cost, error) {
 	if err := m.bound(); err != nil {
 		return m.Cost, err
 	}
+	if size.Unmet > 0 {
+		m.world.Deploy(simulation.Workload{Name: held, Replicas: size.Nodes / 5, CPU: "10m", Memory: "16Mi", MaxUnavailable: "0", Shape: shape})
+		m.world.Run(time.Minute)
+	}
 	m.began = m.world.Now()
 	m.world.SetVersion("general", after)
+	if size.Unmet > 0 {
+		m.world.Run(size.Unmet)
+		m.world.DeleteBudget("default", held)
+	}
 	err := m.world.RunUntil(func() bool { return m.current(d) }, longest)
 	m.Took = m.world.Now().Sub(m.began)
 	m.Violations = m.world.Violations()
