@@ -120,8 +120,8 @@ func Arbitrate(
 	}
 
 	p.settle()       // how the steps of earlier passes ended
-	p.track()        // which instances came of the operations
 	p.watch()        // whether too much is wrong at once
+	p.track()        // which instances came of the operations
 	p.judge()        // new proposals through the gates: claims and operations are opened
 	p.advance()      // every claim to its next phase and step
 	p.pursue()       // every operation to its next step

@@ -251,6 +251,12 @@ func (p *pass) over(pool string, node ledger.NodeRef) []ledger.Breaker {
 	return all
 }
 
+// inOutage tells whether a breaker is open over a pool or one of its zones. One that thaws is no outage: its thaw waits for the claims that it has let through, so
+// that what these wait for must go on.
+func (p *pass) inOutage(pool string) bool {
+	return slices.ContainsFunc(p.over(pool, ledger.NodeRef{}), ledger.Breaker.Holds)
+}
+
 // openBreakers are all breakers, open or thawing, in the order of their scopes.
 func (p *pass) openBreakers() []ledger.Breaker {
 	var all []ledger.Breaker

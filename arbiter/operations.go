@@ -99,7 +99,7 @@ func (p *pass) assign(op ledger.Operation, taken map[string]bool) {
 	case p.now.Before(op.Until):
 		p.due(op.Until)
 		p.due(next)
-	case len(p.over(op.Pool, ledger.NodeRef{})) > 0:
+	case p.inOutage(op.Pool):
 		// In an outage no new node can come up: its time begins anew when that is over.
 		op.Until = p.now.Add(p.pool(op.Pool).Settings.MaxNodeProvisionTime)
 		p.remember(ledger.Put(op))
@@ -297,8 +297,8 @@ func (p *pass) giveBack(op ledger.Operation) {
 	if pool == nil || pool.Problem != "" || !pool.Observed.After(op.Accepted) {
 		return // by a view this old it can't be told what came
 	}
-	if len(p.over(op.Pool, ledger.NodeRef{})) > 0 {
-		return // in an outage a node may look as if it had never come
+	if p.inOutage(op.Pool) {
+		return // a node may look as if it had never come
 	}
 	left := 0
 	for _, id := range op.Instances {

@@ -117,6 +117,34 @@ func TestANodeThatServedIsNotGivenBackForASecondOfSickness(t *testing.T) {
 	}
 }
 
+func TestWhatTheThawWaitsForGoesOnInTheThaw(t *testing.T) {
+	open := ledger.Breaker{Scope: ledger.ScopeLeases, Opened: Start.Add(-time.Hour)}
+	thawing := open
+	thawing.Thawing, thawing.Stage, thawing.Let = Start.Add(-time.Minute), 1, []string{"c"}
+	for _, test := range []struct {
+		name    string
+		breaker ledger.Breaker
+		want    string
+	}{
+		{"an outage: its time begins anew, and nothing is given back", open, "0 deleted, 0 decreased, lately renewed"},
+		{"the thaw, which waits for the claim and so for its new nodes: what has not come in time is given back", thawing, "1 deleted, 0 decreased, Failed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			op := growth(2, "b")
+			op.Until = Start
+			w := New(Pool("web", 0, 9, Target(2)), op, Instance("web", "b", cloudprovider.InstanceRunning), test.breaker)
+			p, _ := arbiter.Arbitrate(w.Snapshot(), nil, arbiter.Defaults(), Start)
+			became := string(p.Operations[0].State)
+			if p.Operations[0].Until.After(Start) {
+				became = "lately renewed"
+			}
+			if got := fmt.Sprintf("%d deleted, %d decreased, %s", len(steps(p, plan.DeleteInstance)), len(steps(p, plan.Decrease)), became); got != test.want {
+				t.Errorf("%s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
 func TestWhatDidNotComeIsNotTakenBackBelowMin(t *testing.T) {
 	op := growth(2)
 	op.State = ledger.Failed

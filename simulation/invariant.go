@@ -108,6 +108,9 @@ func (c *checker) deleting(pool string, nodes []*corev1.Node) {
 			if node.Spec.ProviderID != asked.Spec.ProviderID || c.w.IsDark(node.Name) {
 				continue
 			}
+			if readyStatus(node) == corev1.ConditionUnknown {
+				continue // its machine is back, and has told nobody yet
+			}
 			for _, pod := range c.w.Store.podsOnNode(node.Name) {
 				if c.shouldBeGone(pod) {
 					c.violated("the daemon lets instance %s of pool %s go while pod %s is on it", node.Name, pool, cluster.Key(pod))

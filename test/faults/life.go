@@ -153,6 +153,15 @@ func (l *life) rest() string {
 	for _, h := range l.daemon.Plan().Held {
 		l.Log.Add("  held: %+v", h)
 	}
+	for _, c := range l.daemon.Plan().Claims {
+		l.Log.Add("  claim: %+v", c)
+	}
+	for _, op := range l.daemon.Plan().Operations {
+		l.Log.Add("  operation: %+v", op)
+	}
+	for _, b := range l.daemon.Plan().Breakers {
+		l.Log.Add("  breaker: %+v", b)
+	}
 	return fmt.Sprintf("no rest %v after the last fault: %s", restLimit, why)
 }
 

@@ -2,5 +2,5 @@
 
 package faults
 
-// daysInCI is how many days a run of this package lives by itself, such as in make unit; make faults, which CI runs too, lives 120.
+// daysInCI is how many days a run of this package lives by itself, such as in make unit; make faults, which CI runs too, lives 300.
 const daysInCI = 12
