@@ -17,6 +17,11 @@ func (p *pass) sumUp() {
 	if len(p.breakers) > 0 {
 		p.plan.WritesPerMinute = p.opts.Breakers.Writes
 	}
+	for _, change := range p.changes() {
+		if e := change.Entry; e != nil && e.Incident != nil && (e.Incident.Detected.Equal(p.now) || e.Incident.Ended.Equal(p.now)) {
+			p.plan.Incidents = append(p.plan.Incidents, *e.Incident)
+		}
+	}
 	lines := make([]plan.PoolLine, 0, p.s.Pools.Len())
 	at := make(map[string]*plan.PoolLine, p.s.Pools.Len())
 	for pool := range p.s.Pools.Values() {

@@ -23,6 +23,9 @@ func (b book) node(name string) (Answer, error) {
 			}
 			return b.stray(instance), nil
 		}
+		if a, is := b.formerNode(name); is {
+			return a, nil
+		}
 		return Answer{}, &NotFoundError{plan.Node, name, alike(name, func(yield func(string) bool) {
 			for key := range b.snapshot.Nodes.All() {
 				if !yield(key) {
@@ -166,6 +169,45 @@ func (b book) illness(ref ledger.NodeRef) []string {
 			text += fmt.Sprintf("; %s before it failed too", count(i.Lineage, "replacement", "replacements"))
 		}
 		facts = append(facts, strings.TrimSuffix(text, ".")+".")
+		facts = append(facts, record(i)...)
+	}
+	for _, i := range b.snapshot.Ledger.Records() {
+		switch ref.Key() {
+		case i.Node.Key():
+			facts = append(facts, "It was ill before, until "+moment(i.Ended)+": "+plan.Story(i)+".")
+		case i.Replacement.Key():
+			facts = append(facts, fmt.Sprintf("It came in place of %s at %s: %s.", i.Node, moment(i.Ended), plan.Story(i)))
+		}
 	}
 	return facts
 }
+
+// formerNode answers about a node that is gone, while its incident is open or its record is kept.
+func (b book) formerNode(name string) (Answer, bool) {
+	a := b.answer(plan.Node, name)
+	for _, i := range b.snapshot.Ledger.Incidents() {
+		if i.Node.Name == name {
+			a.Facts = append(a.Facts, "It is no more, and belonged to pool "+i.Pool+".")
+			a.Facts = append(a.Facts, b.taken(i.Node)...)
+			a.Facts = append(a.Facts, b.illness(i.Node)...)
+		}
+	}
+	for _, i := range b.snapshot.Ledger.Records() {
+		if i.Node.Name == name || i.Node.ProviderID == name {
+			a.Facts = append(a.Facts, fmt.Sprintf("It is no more, and belonged to pool %s. At %s: %s.", i.Pool, moment(i.Ended), plan.Story(i)))
+			a.Facts = append(a.Facts, record(i)...)
+		}
+	}
+	return a, len(a.Facts) > 0
+}
+
+// record is what was seen and done in an incident, a line each.
+func record(i ledger.Incident) []string {
+	var facts []string
+	for _, step := range i.Steps {
+		facts = append(facts, fmt.Sprintf("%s  %s", moment(step.At), because(step.Reason, step.Message)))
+	}
+	return facts
+}
+
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }

@@ -53,7 +53,7 @@ func (p *pass) sicken(x subject, f finding, incident ledger.Incident, open bool)
 		if f.sign == reason.Flapping {
 			incident.Sign = f.sign
 		}
-		incident = p.detected(incident, f)
+		incident = p.detected(incident, f, expires)
 	}
 	if ours {
 		incident = p.trace(incident, claim)
@@ -93,13 +93,14 @@ func (p *pass) count(x subject, f finding, i ledger.Incident, open bool) ledger.
 	return i
 }
 
-// detected is the incident with the moment at which its threshold passed.
-func (p *pass) detected(i ledger.Incident, f finding) ledger.Incident {
+// detected is the incident with the moment at which it is seen that its threshold has passed.
+func (p *pass) detected(i ledger.Incident, f finding, expired time.Time) ledger.Incident {
 	if !i.Detected.IsZero() {
 		return i
 	}
 	i.Detected, i.Limit = p.now, f.limit
 	if f.taken.IsZero() {
+		i.Late = max(0, p.now.Sub(expired))
 		return i.Note(p.now, f.sign, fmt.Sprintf("sick for longer than %s", f.limit))
 	}
 	return i.Note(p.now, f.sign, f.message)

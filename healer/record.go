@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 )
 
@@ -16,12 +17,12 @@ func (p *pass) trace(i ledger.Incident, c ledger.Claim) ledger.Incident {
 	if c.Owner != ledger.Healer || c.Incident != i.ID {
 		return i
 	}
+	message := fmt.Sprintf("its replacement is in phase %s", c.Phase)
+	i.Rung = ledger.Renew
 	if c.Reboot {
+		message = fmt.Sprintf("its reboot is in phase %s", c.Phase)
 		i.Rung = ledger.Restart
-	} else {
-		i.Rung = ledger.Renew
 	}
-	message := fmt.Sprintf("%s: %s", i.Rung, c.Phase)
 	if c.Replacement != (ledger.NodeRef{}) {
 		message += ", the new node is " + c.Replacement.String()
 	}
@@ -41,16 +42,6 @@ func (p *pass) end(i ledger.Incident, how ledger.Outcome) {
 		p.change(ledger.Drop(i))
 		return
 	}
-	message := map[ledger.Outcome]string{
-		ledger.CameBack:  "the node is well again by itself",
-		ledger.Restarted: "the node is well again after a reboot",
-		ledger.Renewed:   "its replacement is there",
-		ledger.Vanished:  "its machine is gone, and nothing of ours took it",
-		ledger.LeftAlone: "the node is no longer healed",
-	}[how]
-	if how == ledger.Renewed && i.Replacement != (ledger.NodeRef{}) {
-		message = i.Replacement.String() + " is there in its place"
-	}
 	why := reason.Recovered
 	switch how {
 	case ledger.Renewed:
@@ -62,10 +53,10 @@ func (p *pass) end(i ledger.Incident, how ledger.Outcome) {
 	case ledger.Vanished:
 		why = reason.InstanceGone
 	}
-	i = i.Note(p.now, why, message)
 	i.State, i.Ended, i.Outcome = ledger.Closed, p.now, how
 	i.Ill, i.Well, i.Flaps = ledger.Stopwatch{}, ledger.Stopwatch{}, nil
-	p.change(ledger.Put(i))
+	p.change(ledger.Put(i.Note(p.now, why, plan.HowItEnded(i))))
+	p.decision.Notes = append(p.decision.Notes, plan.Note{Owner: ledger.Healer, Pool: i.Pool, Node: i.Node, Reason: reason.IncidentClosed, Message: plan.Story(i)})
 }
 
 // recordsByReplacement are the closed incidents by the node that came of them.

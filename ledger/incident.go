@@ -65,8 +65,9 @@ type Incident struct {
 	// Began is when the first sign was seen, Detected when the threshold passed; zero while it has not.
 	Began    time.Time `json:"began"`
 	Detected time.Time `json:"detected,omitzero"`
-	// Limit is the threshold that Detected passed.
+	// Limit is the threshold that Detected passed, and Late how long after it had passed that was seen.
 	Limit time.Duration `json:"limit,omitempty"`
+	Late  time.Duration `json:"late,omitempty"`
 	// Ill and Well are how long the node was seen to be sick, and to be healthy again.
 	Ill  Stopwatch `json:"ill"`
 	Well Stopwatch `json:"well,omitzero"`
@@ -125,7 +126,7 @@ func (i Incident) Note(at time.Time, why reason.Reason, message string) Incident
 func (i Incident) Same(o Incident) bool {
 	return i.ID == o.ID && i.Pool == o.Pool && i.Node == o.Node && i.State == o.State && i.Sign == o.Sign &&
 		i.Condition == o.Condition && i.Evidence == o.Evidence &&
-		i.Began.Equal(o.Began) && i.Detected.Equal(o.Detected) && i.Limit == o.Limit && i.Rung == o.Rung && i.Rebooted.Equal(o.Rebooted) &&
+		i.Began.Equal(o.Began) && i.Detected.Equal(o.Detected) && i.Limit == o.Limit && i.Late == o.Late && i.Rung == o.Rung && i.Rebooted.Equal(o.Rebooted) &&
 		i.Replacement == o.Replacement && i.Lineage == o.Lineage && i.Before == o.Before && i.NotBefore.Equal(o.NotBefore) &&
 		slices.Equal(i.Steps, o.Steps) && i.Ended.Equal(o.Ended) && i.Outcome == o.Outcome && slices.Equal(i.Flaps, o.Flaps)
 }

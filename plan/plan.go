@@ -310,6 +310,8 @@ type Plan struct {
 	Claims     []ledger.Claim     `json:"claims,omitempty"`
 	Operations []ledger.Operation `json:"operations,omitempty"`
 	Breakers   []ledger.Breaker   `json:"breakers,omitempty"`
+	// Incidents are those whose threshold was found to have passed in this pass, and those that were closed in it, as they are now.
+	Incidents []ledger.Incident `json:"incidents,omitempty"`
 	// WritesPerMinute is how many steps may be begun in a minute while a breaker is open or thaws; 0 means that nothing limits them.
 	WritesPerMinute int `json:"writesPerMinute,omitempty"`
 	// Notes are what happened since the last plan: claims opened and closed, operations that failed.

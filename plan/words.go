@@ -3,6 +3,9 @@ package plan
 import (
 	"fmt"
 	"strings"
+	"time"
+
+	"github.com/poolkeeper/poolkeeper/ledger"
 )
 
 // podsShown is how many pods a sentence names before it counts the rest.
@@ -66,6 +69,39 @@ func (s Step) String() string {
 	}
 	return string(s.Do) + " " + s.Pool + " " + s.Node.String()
 }
+
+// Story says of an incident that is over what it was, how long it took to be found, and how it ended: "the incident of small-1 is over after 6m12s:
+// Unreachable, found sick after 5m0s (Ready is Unknown, lease stale, instance here); small-4 is there in its place".
+func Story(i ledger.Incident) string {
+	text := fmt.Sprintf("the incident of %s is over after %s: %s, found sick after %s", i.Node, Seconds(i.Ended.Sub(i.Began)), i.Sign, Seconds(i.Detected.Sub(i.Began)))
+	if i.Evidence != "" {
+		text += " (" + i.Evidence + ")"
+	}
+	return text + "; " + HowItEnded(i)
+}
+
+// HowItEnded is the outcome of an incident that is over, in words.
+func HowItEnded(i ledger.Incident) string {
+	switch i.Outcome {
+	case ledger.CameBack:
+		return "the node is well again by itself"
+	case ledger.Restarted:
+		return "the node is well again after a reboot"
+	case ledger.Renewed:
+		if i.Replacement != (ledger.NodeRef{}) {
+			return i.Replacement.String() + " is there in its place"
+		}
+		return "its replacement is there"
+	case ledger.Vanished:
+		return "its machine is gone, and nothing of ours took it"
+	case ledger.LeftAlone:
+		return "the node is no longer healed"
+	}
+	return "it is not over"
+}
+
+// Seconds is a time as people say it, without fractions of a second.
+func Seconds(d time.Duration) string { return d.Round(time.Second).String() }
 
 func countOf(n int, what string) string {
 	if n == 1 {

@@ -69,6 +69,7 @@ func (m *metrics) gauges(v View) []series {
 
 func (g *gauges) ofPools(v View) {
 	for _, pool := range v.Plan.Pools {
+		g.most(quarantined, oneIf(!pool.Quarantined.IsZero()), pool.Name)
 		g.add(poolMin, float64(pool.Min), pool.Name)
 		g.add(poolMax, float64(pool.Max), pool.Name)
 		g.add(poolTarget, float64(pool.Target), pool.Name)
@@ -134,6 +135,9 @@ func (g *gauges) ofPlan(v View) {
 	for _, h := range v.Plan.Held {
 		g.add(heldProposed, 1, string(h.Proposal.Owner), h.Proposal.Pool, h.Gate, string(h.Reason))
 	}
+	for _, b := range blocked(v.Plan, v.Snapshot) {
+		g.add(blockedRepairs, 1, b.pool, string(b.reason))
+	}
 	for _, c := range v.Plan.Claims {
 		g.add(openClaims, 1, string(c.Owner), c.Pool, string(c.Phase))
 	}
@@ -150,7 +154,7 @@ func (g *gauges) ofPlan(v View) {
 
 func (g *gauges) ofLedger(v View) {
 	for _, i := range v.Snapshot.Ledger.Incidents() {
-		g.add(openIncidents, 1, i.Pool, string(i.State))
+		g.add(openIncidents, 1, i.Pool, string(i.State), string(i.Sign), string(i.Rung))
 	}
 	for _, r := range v.Snapshot.Ledger.Rollouts() {
 		g.flag(openRollouts, r.Pool, string(r.State))

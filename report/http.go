@@ -21,6 +21,7 @@ import (
 //	/dump     the pools and workloads as JSON, for a simulation
 //	/preflight what the drain of one node would meet: ?node=..., as JSON
 //	/history  the decisions of this leader, oldest first, as JSON; ?after=SEQ gives those after one
+//	/incidents the illnesses of nodes, open ones first, with what was seen and done, as JSON; ?node=NAME and ?pool=NAME choose
 //	/status   the status as YAML, or as JSON with ?format=json
 //	/metrics  for Prometheus
 //	/livez    500 if the loop is stuck, else 200; never fails because something else is away
@@ -30,6 +31,7 @@ func (r *Reporter) Handler() http.Handler {
 	mux.HandleFunc("GET /plan", r.servePlan)
 	mux.HandleFunc("GET /status", r.serveStatus)
 	mux.HandleFunc("GET /history", r.serveHistory)
+	mux.HandleFunc("GET /incidents", r.serveIncidents)
 	mux.HandleFunc("GET /explain", r.serveExplain)
 	mux.HandleFunc("GET /dump", r.serveDump)
 	mux.HandleFunc("GET /preflight", r.servePreflight)

@@ -61,6 +61,13 @@ const (
 	openClaims     = "claims"
 	openOperations = "operations"
 	openIncidents  = "incidents"
+	foundIncidents = "incidents_detected_total"
+	overIncidents  = "incidents_closed_total"
+	timeToDetect   = "time_to_detect_seconds"
+	timeToRepair   = "time_to_repair_seconds"
+	detectionLag   = "detection_lag_seconds"
+	blockedRepairs = "repairs_blocked"
+	quarantined    = "pool_quarantined"
 	openRollouts   = "rollouts"
 	breakerOpen    = "breaker_open"
 	stepsTotal     = "steps_total"
@@ -72,6 +79,9 @@ const (
 	troublesTotal  = "troubles_total"
 	prefix         = "poolkeeper_"
 )
+
+// illnesses are buckets for times of illness, in seconds: around the thresholds of the defaults, up to an hour.
+var illnesses = []float64{5, 15, 30, 60, 120, 180, 240, 300, 330, 360, 420, 480, 600, 900, 1200, 1800, 2700, 3600}
 
 // definitions are all metrics, in the order of the docs. Gauges are made anew from the last plan at each scrape, so a series whose pool,
 // claim or reason is gone vanishes; only the leader has those of the plan.
@@ -105,12 +115,19 @@ var definitions = []definition{
 	{heldProposed, gauge, []string{"owner", "pool", "gate", "reason"}, "Proposals that are held, by the gate that holds them and its reason.", nil},
 	{openClaims, gauge, []string{"owner", "pool", "phase"}, "Disruptions under way.", nil},
 	{openOperations, gauge, []string{"pool", "state"}, "Size changes under way.", nil},
-	{openIncidents, gauge, []string{"pool", "state"}, "Illnesses of nodes that are not closed.", nil},
+	{openIncidents, gauge, []string{"pool", "state", "reason", "step"}, "Illnesses of nodes that are not closed, by their sign, and by how far up the ladder their repair has got: LookOn, Reboot or Replace.", nil},
+	{blockedRepairs, gauge, []string{"pool", "reason"}, "Nodes that look sick and are not being repaired, by what stands against it; those that wait for their threshold are not among them.", nil},
+	{quarantined, gauge, []string{"pool"}, "1 while nothing is repaired in the pool because its new nodes fell sick too, else 0.", nil},
 	{openRollouts, gauge, []string{"pool", "state"}, "1 while the pool is being upgraded; the series is gone otherwise.", nil},
 	{rolloutBlocked, gauge, []string{"pool"}, "Nodes of the rollout that could not be drained and were set aside.", nil},
 	{breakerOpen, gauge, []string{"scope"}, "1 while the breaker is open or thaws, else 0; those of pools and zones are gone while closed.", nil},
 
 	{disruptions, counter, []string{"owner", "pool", "reason"}, "Disruptions of nodes that were begun, by the job that wanted them and its reason.", nil},
+	{foundIncidents, counter, []string{"pool", "reason"}, "Illnesses whose threshold has passed, by their sign.", nil},
+	{overIncidents, counter, []string{"pool", "reason", "step", "outcome"}, "Illnesses that are over after their threshold had passed, by their sign, the last step of the ladder that was taken, and how they ended.", nil},
+	{timeToDetect, histogram, []string{"reason"}, "Time from the first sign of an illness until its threshold had passed.", illnesses},
+	{timeToRepair, histogram, []string{"reason", "outcome"}, "Time from the first sign of an illness until its incident was closed: the new node is ready and the old one gone, or the node was well again for long enough.", illnesses},
+	{detectionLag, histogram, nil, "Time from the passing of an illness's threshold until that was seen.", []float64{.05, .1, .25, .5, 1, 2, 5, 10, 30, 60}},
 	{nodeSeconds, counter, []string{"pool"}, "Seconds that the pool's instances have existed, added up; a node-hour is 3600.", nil},
 	{roomDelay, histogram, nil, "Time from the creation of a pod that the scheduler found unschedulable until it was bound to a node.", []float64{1, 2.5, 5, 10, 20, 30, 60, 90, 120, 180, 300, 600, 1800, 3600}},
 	{providerCalls, counter, []string{"provider", "call", "result"}, "Calls of the provider: reads in bulk, and steps by what they do; result is done, error or the class of the error.", nil},

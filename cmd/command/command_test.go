@@ -53,6 +53,24 @@ var busy = report.Status{
 	Pods: []report.PodsStatus{{Reason: reason.NoPoolFits, Count: 12, Pods: []string{"ml/train-0", "ml/train-1", "ml/train-2", "ml/train-3"}, Pools: []string{"general: MisfitsPool (Insufficient nvidia.com/gpu)"}}},
 }
 
+// ill is one node that is ill, and one that was.
+var ill = []report.Incident{
+	{
+		Node: "general-3", Pool: "general", State: ledger.Sick, Sign: reason.NotReady, Evidence: "Ready is False, lease fresh, instance here", Began: before(7 * time.Minute),
+		Detected: before(2 * time.Minute), Threshold: 300, Step: ledger.Renew, Waits: "RepairLimit: 5 of at most 5 nodes of the cluster are being repaired",
+		Record: []ledger.IncidentStep{{At: before(7 * time.Minute), Reason: reason.NotReady, Message: "Ready is False, lease fresh, instance here"}},
+	},
+	{
+		Node: "general-1", Pool: "general", State: ledger.Closed, Sign: reason.Unreachable, Began: before(3 * time.Hour), Detected: before(3*time.Hour - 5*time.Minute),
+		Step: ledger.Renew, Replacement: "general-9", Ended: before(3*time.Hour - 6*time.Minute), Outcome: ledger.Renewed,
+		Story: "the incident of general-1 is over after 6m0s: Unreachable, found sick after 5m0s (Ready is Unknown, lease stale, instance here); general-9 is there in its place",
+		Record: []ledger.IncidentStep{
+			{At: before(3 * time.Hour), Reason: reason.Unreachable, Message: "Ready is Unknown, lease stale, instance here"},
+			{At: before(3*time.Hour - 6*time.Minute), Reason: reason.Replaced, Message: "general-9 is there in its place"},
+		},
+	},
+}
+
 // pages are those of a leader.
 var pages = map[string]reply{
 	"/status?format=json": {200, busy},
@@ -80,6 +98,9 @@ var pages = map[string]reply{
 		{Seq: 1, Time: before(2 * time.Minute), Owner: ledger.Autoscaler, Text: "pool general 7→9: 2 nodes for 11 pods of default/web", Reason: reason.Unschedulable, Pool: "general"},
 		{Seq: 2, Time: before(time.Minute), Owner: ledger.Healer, Text: "repair of general-3 failed", Reason: reason.NotReady, Pool: "general", Node: "general-3", Warning: true},
 	}},
+	"/incidents":                {200, ill},
+	"/incidents?node=general-1": {200, ill[1:]},
+	"/incidents?node=general-2": {200, []report.Incident{}},
 	"/preflight?node=general-3": {200, preflight.Report{
 		Rollout: plan.Rollout{Pool: "general"},
 		Nodes: []preflight.Node{{
@@ -95,7 +116,7 @@ var pages = map[string]reply{
 func TestWhatIsSeenReadsWell(t *testing.T) {
 	for name, line := range map[string]string{
 		"status.txt": "status", "status.json": "status -o json", "status.yaml": "status -o=yaml", "plan.txt": "plan", "plan-pool.txt": "plan --pool other", "plan-upgrade.txt": "plan --upgrade",
-		"explain-node.txt": "explain node general-3", "explain-node.json": "explain NODE general-3 -o json", "incidents.txt": "incidents", "history.txt": "history",
+		"explain-node.txt": "explain node general-3", "explain-node.json": "explain NODE general-3 -o json", "incidents.txt": "incidents", "incidents-node.txt": "incidents general-1", "incidents-none.txt": "incidents general-2", "history.txt": "history",
 		"history-node.txt": "history --node general-3", "drain.txt": "drain --preflight general-3", "help.txt": "--help", "help-pause.txt": "pause --help",
 	} {
 		t.Run(line, func(t *testing.T) {
@@ -111,7 +132,7 @@ func TestWhatIsSeenReadsWell(t *testing.T) {
 func TestACalmClusterIsToldInFewWords(t *testing.T) {
 	calm := map[string]reply{
 		"/status": {200, report.Status{Time: now, Mode: "observe", Version: "v1", Pools: []report.PoolStatus{{PoolLine: plan.PoolLine{Name: "web", Max: 3, Target: 2, Desired: 2, Ready: 2}}}}},
-		"/plan":   {200, map[string]any{"time": now, "mode": "observe"}}, "/history": {200, []report.Decision{}},
+		"/plan":   {200, map[string]any{"time": now, "mode": "observe"}}, "/history": {200, []report.Decision{}}, "/incidents": {200, []report.Incident{}},
 	}
 	for name, line := range map[string]string{"calm-status.txt": "status", "calm-plan.txt": "plan", "calm-incidents.txt": "incidents", "calm-history.txt": "history"} {
 		code, out, errs := run(t, newFake(t, calm), line)
@@ -216,7 +237,7 @@ func TestEveryFaultIsToldWithWhatWhereAndTheRemedy(t *testing.T) {
 }
 
 func TestTheLeaderIsFoundThroughAStandby(t *testing.T) {
-	f := newFake(t, map[string]reply{"/status": {503, `{"standby":true,"leader":"keeper-1","message":"this replica stands by"}`}})
+	f := newFake(t, map[string]reply{"/incidents": {503, `{"standby":true,"leader":"keeper-1","message":"this replica stands by"}`}})
 	f.replicas["pods/ops/keeper-1"] = pages
 	if code, out, errs := run(t, f, "incidents"); code != 0 || !strings.Contains(out, "general-3") {
 		t.Errorf("exit code %d: %s%s", code, out, errs)
@@ -226,7 +247,7 @@ func TestTheLeaderIsFoundThroughAStandby(t *testing.T) {
 func TestTheInstallationThatLeadsIsFoundAmongTwo(t *testing.T) {
 	f := newFake(t, pages)
 	f.services = []string{"a/keeper", "ops/keeper"}
-	f.replicas["services/a/keeper"] = map[string]reply{"/status": {503, `{"standby":true,"leader":"keeper-1","message":"this replica stands by"}`}}
+	f.replicas["services/a/keeper"] = map[string]reply{"/incidents": {503, `{"standby":true,"leader":"keeper-1","message":"this replica stands by"}`}}
 	if code, out, errs := run(t, f, "incidents"); code != 0 || !strings.Contains(out, "general-3") {
 		t.Errorf("exit code %d: %s%s", code, out, errs)
 	}

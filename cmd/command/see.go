@@ -139,40 +139,6 @@ func (r *reach) explain(ctx context.Context, kind, name string) (explain.Answer,
 	return a, err
 }
 
-func incidents(o *Options) *cobra.Command {
-	var output string
-	c := &cobra.Command{Use: "incidents", Short: "Which nodes are ill, since when, and what is done about it", Args: noArgs}
-	r := addReach(o, c).addAddress(c)
-	addOutput(c.Flags(), &output)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := checkOutput(c, output); err != nil {
-			return err
-		}
-		s, err := r.status(c)
-		if err != nil {
-			return err
-		}
-		return o.print(output, s.Incidents, func(p *page) {
-			if len(s.Incidents) == 0 {
-				p.linef("No node is ill.")
-				return
-			}
-			p.table(incidentHeads, o.incidentRows(s.Incidents))
-		})
-	}
-	return c
-}
-
-var incidentHeads = []string{"NODE", "POOL", "STATE", "SIGN", "SINCE"}
-
-func (o *Options) incidentRows(all []report.IncidentStatus) [][]cell {
-	var rows [][]cell
-	for _, i := range all {
-		rows = append(rows, []cell{{i.Node, strong}, text(i.Pool), text(string(i.State)), {string(i.Sign), red}, text(o.ago(i.Since) + " ago")})
-	}
-	return rows
-}
-
 func history(o *Options) *cobra.Command {
 	var output, pool, node string
 	var last int

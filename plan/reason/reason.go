@@ -143,6 +143,7 @@ const (
 	Rebooting          Reason = "Rebooting"
 	RebootFailed       Reason = "RebootFailed"
 	Rebooted           Reason = "Rebooted"
+	IncidentClosed     Reason = "IncidentClosed"
 )
 
 // Upgrading.

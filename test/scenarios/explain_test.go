@@ -9,6 +9,7 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/explain"
+	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/simulation"
 	"github.com/poolkeeper/poolkeeper/simulation/golden"
 )
@@ -113,6 +114,11 @@ func TestWhatAPersonAsksIsAnsweredInSentences(t *testing.T) {
 	s.until("it is being replaced", 10*time.Minute, func() bool { return s.draining(victim) })
 	a.ask("The same node, being replaced.", "node", victim)
 	a.ask("Its pool.", "pool", "general")
+	s.until("it is gone", 10*time.Minute, func() bool { return !s.there(victim) })
+	a.ask("The same node, gone before its replacement is there.", "node", victim)
+	s.until("it is replaced", 10*time.Minute, func() bool { return s.records()[victim].Outcome == ledger.Renewed })
+	a.ask("The same node, which is no more.", "node", victim)
+	a.ask("The node that came in its place.", "node", s.records()[victim].Replacement.Name)
 
 	golden.Equal(t, a.text.String())
 }
