@@ -115,6 +115,7 @@ func TestWhatAPersonAsksIsAnsweredInSentences(t *testing.T) {
 	a.ask("The same node, being replaced.", "node", victim)
 	a.ask("Its pool.", "pool", "general")
 	s.until("it is gone", 10*time.Minute, func() bool { return !s.there(victim) })
+	s.Run(10 * time.Second)
 	a.ask("The same node, gone before its replacement is there.", "node", victim)
 	s.until("it is replaced", 10*time.Minute, func() bool { return s.records()[victim].Outcome == ledger.Renewed })
 	a.ask("The same node, which is no more.", "node", victim)
