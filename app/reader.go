@@ -25,6 +25,7 @@ type reader struct {
 	settings SettingsFunc
 	defaults DefaultsFunc // nil if there are none
 	timeout  time.Duration
+	prices   prices
 
 	mutex sync.Mutex
 	// looked is the last instance that each provider was asked directly about, so that the next read goes on after it.
@@ -48,6 +49,7 @@ func (r *reader) read(ctx context.Context, provider cloudprovider.CloudProvider,
 		}
 		pool, instances := r.readGroup(ctx, provider.Name(), group)
 		pool.GPULabel = provider.GPULabel()
+		r.prices.fill(ctx, provider, pool, at)
 		if pool.Problem == "" {
 			pool.Observed = at
 		}

@@ -41,6 +41,8 @@ type Autoscaler struct {
 	// passedOver are the candidates that the last decision had no time for, and how often in a row. Which come first when time is short is all that this
 	// decides.
 	passedOver map[string]int
+	// comparisons are how each pool's template and its newest node were found to differ.
+	comparisons map[string]comparison
 	// consolidated is when a move was last looked for.
 	consolidated time.Time
 	last         memory
@@ -65,7 +67,7 @@ func New(opts Options, engine scheduling.Engine) (*Autoscaler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Autoscaler{opts: opts, engine: engine, expanders: expanders, names: names, askings: map[*cluster.PodTemplate]asking{}, busyness: map[busyness]string{}, passedOver: map[string]int{}}, nil
+	return &Autoscaler{opts: opts, engine: engine, expanders: expanders, names: names, askings: map[*cluster.PodTemplate]asking{}, busyness: map[busyness]string{}, passedOver: map[string]int{}, comparisons: map[string]comparison{}}, nil
 }
 
 // Decide says what should become of the sizes. The snapshots of all calls have to be those of one [cluster.Cluster]. The decision's verdicts are good
@@ -91,6 +93,7 @@ func (m memory) holds(s *cluster.Snapshot, now time.Time) bool {
 func (a *Autoscaler) decide(s *cluster.Snapshot, now time.Time) plan.Decision {
 	p := newPass(a, s, now)
 	p.furnish()         // the picture of now, and of what is on its way
+	p.compare()         // what providers say of their nodes
 	p.fillToMin()       // pools below their min
 	wanted := p.wants() // pods that wait
 	if len(wanted) > 0 || p.keepsHeadroom() {
@@ -237,6 +240,8 @@ type poolFacts struct {
 	shutSaid bool
 	// devices says that its nodes have devices that plugins bring.
 	devices bool
+	// model is its newest node that pods can have; nil if it has none.
+	model *corev1.Node
 }
 
 // lacks tells whether a node of the pool has not got a device yet that it should have.

@@ -28,7 +28,7 @@ func TestRoomIsKeptFreeForPodsOfAShape(t *testing.T) {
 		want   string
 	}{
 		{"nodes come for it", []any{pool}, `grow small by 3 (HeadroomShort): 3 nodes to keep room for 10 pods of headroom/web free`},
-		{"not where there is room", []any{pool, Node("a", In("small"), Holds("16", "64Gi"))}, ``},
+		{"not where there is room", []any{pool, Node("a", In("small"), Holds("4", "16Gi")), Node("b", In("small"), Holds("4", "16Gi")), Node("c", In("small"), Holds("4", "16Gi"))}, ``},
 		{"only for what is missing", []any{pool, Node("a", In("small"), Holds("4", "16Gi"))}, `grow small by 2 (HeadroomShort): 2 nodes to keep room for 6 pods of headroom/web free`},
 		{"pods that exist come first", []any{pool, Node("a", In("small"), Holds("4", "16Gi")), web(4)}, `grow small by 3 (HeadroomShort): 3 nodes to keep room for 10 pods of headroom/web free`},
 		{

@@ -85,6 +85,9 @@ func (p *pass) furnish() {
 			p.expectStarted(row)
 		case m.ready:
 			p.usable.add(m, i)
+			if facts := p.pools[row.Pool]; facts != nil && !claimed && (facts.model == nil || facts.model.CreationTimestamp.Before(&node.CreationTimestamp)) {
+				facts.model = node
+			}
 		}
 	}
 	for instance := range p.s.Strays.Values() {
@@ -150,7 +153,7 @@ func (p *pass) open() error {
 // shape is what new nodes of a pool look like; ok is false if nobody tells.
 func (p *pass) shape(pool string) (shape scheduling.Shape, ok bool) {
 	if p.shapes == nil {
-		p.shapes = scheduling.Shapes(p.s, func(t corev1.Taint) bool { return p.opts.Startup.Has(t) || slices.Contains(p.opts.StatusTaints, t.Key) })
+		p.shapes = scheduling.Shapes(p.s, p.opts.passes)
 	}
 	shape, ok = p.shapes[pool]
 	return shape, ok
@@ -276,6 +279,11 @@ var bootTaints = []string{
 // boots tells whether a taint goes by itself when the node is ready for pods.
 func (o *Options) boots(t corev1.Taint) bool {
 	return slices.Contains(bootTaints, t.Key) || o.Startup.Has(t)
+}
+
+// passes tells whether a taint says something about a node as it is now, so that a new node has none like it.
+func (o *Options) passes(t corev1.Taint) bool {
+	return o.Startup.Has(t) || slices.Contains(o.StatusTaints, t.Key)
 }
 
 // bootSlack is how long after a node became ready the node controller may take to remove its taints.

@@ -10,6 +10,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
+	"github.com/poolkeeper/poolkeeper/scheduling"
 )
 
 // pool says how large, healthy and current a pool is, what happens in it, and why its nodes stay.
@@ -30,9 +31,10 @@ func (b book) pool(name string) (Answer, error) {
 	if pool.Problem != "" {
 		a.Facts = append(a.Facts, "The provider "+pool.Provider+" can't be asked about it: "+pool.Problem+".")
 	}
+	a.Facts = append(a.Facts, b.newNodes(pool)...)
 	a.Facts = append(a.Facts, b.underWay(pool)...)
 	a.Facts = append(a.Facts, b.steps(func(step plan.Step) bool { return step.Pool == name && step.Node == (ledger.NodeRef{}) })...)
-	a.Words = append(b.words(plan.Pool, name), b.held(func(p plan.Proposal) bool { return p.Pool == name && p.Node == (ledger.NodeRef{}) })...)
+	a.Words = append(append(b.words(plan.Pool, name), b.words(plan.Setting, name)...), b.held(func(p plan.Proposal) bool { return p.Pool == name && p.Node == (ledger.NodeRef{}) })...)
 	a.Words = append(a.Words, b.nodesOf(pool)...)
 	return a, nil
 }
@@ -54,6 +56,31 @@ func (b book) size(pool *cluster.Pool) []string {
 			text += fmt.Sprintf("; %s older", count(l.Behind, "node is", "nodes are"))
 		}
 		facts = append(facts, text+".")
+	}
+	return facts
+}
+
+// newNodes says what is known of the pool's new nodes, by where it comes from.
+func (b book) newNodes(pool *cluster.Pool) []string {
+	var sources []string
+	known := map[string][]string{}
+	for _, field := range scheduling.Fields(b.snapshot, pool) {
+		source := fmt.Sprintf("by the provider, as read %s ago", b.ago(field.At))
+		if field.Node != "" {
+			source = fmt.Sprintf("as on node %s, made %s ago", field.Node, b.ago(field.At))
+		}
+		if known[source] == nil {
+			sources = append(sources, source)
+		}
+		text := field.Name
+		if field.Value != "" {
+			text += " " + field.Value
+		}
+		known[source] = append(known[source], text)
+	}
+	var facts []string
+	for _, source := range sources {
+		facts = append(facts, fmt.Sprintf("A new node has, %s: %s.", source, strings.Join(known[source], ", ")))
 	}
 	return facts
 }

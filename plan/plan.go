@@ -83,7 +83,7 @@ const (
 	Pod  Kind = "Pod"
 	Node Kind = "Node"
 	Pool Kind = "Pool"
-	// Setting is a part of the configuration that is read from the cluster, by its name.
+	// Setting is a part of the configuration that is read from the cluster, or a pool's template at its provider, by its name.
 	Setting Kind = "Setting"
 )
 

@@ -16,19 +16,28 @@ import (
 // Shapes are the shapes of the new nodes of all pools, by the providers' templates, with the DaemonSet pods that would run there. A pool is left out
 // if nobody tells what a new node looks like. Taints that one of the functions says yes to belong to a node's state, and are none that a new node keeps.
 func Shapes(s *cluster.Snapshot, passes ...func(corev1.Taint) bool) map[string]Shape {
-	models, daemons := modelsOf(s), daemonPods(s)
+	samples, daemons := samplesOf(s), daemonPods(s)
 	out := make(map[string]Shape, s.Pools.Len())
 	for name, pool := range s.Pools.All() {
-		if shape, ok := shapeBy(s, pool, models[name], daemons, passes...); ok {
+		if shape, ok := shapeBy(s, pool, samples[name], daemons, passes...); ok {
 			out[name] = shape
 		}
 	}
 	return out
 }
 
-// modelsOf are nodes that show what new ones are like: of each pool the newest that is ready and that nobody is taking away.
-func modelsOf(s *cluster.Snapshot) map[string]*corev1.Node {
-	out := map[string]*corev1.Node{}
+// sample is what the live nodes of a pool show of new ones.
+type sample struct {
+	// node is the newest that is ready and that nobody is taking away.
+	node *corev1.Node
+	// labels and taints are those that all such nodes have: what one of them has alone was put there by hand, or is its own.
+	labels map[string]string
+	taints []corev1.Taint
+}
+
+// samplesOf are what the live nodes show, by pool.
+func samplesOf(s *cluster.Snapshot) map[string]*sample {
+	out := map[string]*sample{}
 	for node := range s.Nodes.Values() {
 		pool := s.PoolOf(node)
 		if pool == nil || !cluster.IsReady(node) || node.Spec.Unschedulable || node.DeletionTimestamp != nil {
@@ -37,9 +46,16 @@ func modelsOf(s *cluster.Snapshot) map[string]*corev1.Node {
 		if slices.ContainsFunc(node.Spec.Taints, leaving) {
 			continue
 		}
-		if best := out[pool.Name]; best == nil || best.CreationTimestamp.Before(&node.CreationTimestamp) {
-			out[pool.Name] = node
+		m := out[pool.Name]
+		if m == nil {
+			out[pool.Name] = &sample{node: node, labels: maps.Clone(node.Labels), taints: slices.Clone(node.Spec.Taints)}
+			continue
 		}
+		if m.node.CreationTimestamp.Before(&node.CreationTimestamp) {
+			m.node = node
+		}
+		maps.DeleteFunc(m.labels, func(key, value string) bool { return node.Labels[key] != value })
+		m.taints = slices.DeleteFunc(m.taints, func(t corev1.Taint) bool { return !hasTaint(node, t) })
 	}
 	return out
 }
@@ -47,25 +63,26 @@ func modelsOf(s *cluster.Snapshot) map[string]*corev1.Node {
 // leaving is a taint of a node that is on its way out.
 func leaving(t corev1.Taint) bool { return t.Key == cluster.TaintDisruption || t.Key == toBeDeleted }
 
-// shapeBy puts a shape together. The provider's word comes first; a live node corrects how much of each resource pods can have, since that
-// depends on what the kubelet and the system keep for themselves. Without a template the live node is copied.
-func shapeBy(s *cluster.Snapshot, pool *cluster.Pool, model *corev1.Node, daemons []daemon, passes ...func(corev1.Taint) bool) (Shape, bool) {
+// shapeBy puts a shape together. The provider's word comes first. Live nodes correct how much of each resource pods can have, since that depends on what the kubelet and
+// the system keep for themselves, and add labels and taints that the template doesn't name and all of them have. Without a template the newest is copied.
+func shapeBy(s *cluster.Snapshot, pool *cluster.Pool, live *sample, daemons []daemon, passes ...func(corev1.Taint) bool) (Shape, bool) {
 	shape := Shape{Pool: pool.Name}
 	switch template := pool.Template; {
 	case template != nil && template.Node != nil:
 		shape.Node = template.Node.DeepCopy()
 		shape.Pods = cluster.PodsOf(template.Pods)
-	case model != nil:
-		shape.Node = model.DeepCopy()
-		shape.Node.Labels = maps.Clone(model.Labels)
-		maps.DeleteFunc(shape.Node.Labels, func(key, value string) bool {
-			return key == corev1.LabelHostname || value == model.Name || value == model.Labels[corev1.LabelHostname]
-		})
+		if live != nil {
+			add(shape.Node, live)
+		}
+	case live != nil:
+		shape.Node = live.node.DeepCopy()
+		shape.Node.Labels = maps.Clone(live.node.Labels)
+		maps.DeleteFunc(shape.Node.Labels, func(key, value string) bool { return ofOneNode(key, value, live.node) })
 	default:
 		return Shape{}, false
 	}
-	if model != nil {
-		learn(&shape, s, model)
+	if live != nil {
+		learn(&shape, s, live.node)
 	}
 	asNew(shape.Node, pool.Name+"-new")
 	for _, also := range passes {
@@ -79,15 +96,38 @@ func shapeBy(s *cluster.Snapshot, pool *cluster.Pool, model *corev1.Node, daemon
 	return shape, true
 }
 
-// learn takes from a live node what a template may not know.
-func learn(shape *Shape, s *cluster.Snapshot, model *corev1.Node) {
-	shape.Node.Status.Allocatable = corrected(shape.Node.Status.Allocatable, model.Status.Allocatable)
-	shape.Node.Status.Capacity = corrected(shape.Node.Status.Capacity, model.Status.Capacity)
-	shape.Node.Status.DeclaredFeatures = model.Status.DeclaredFeatures
-	if shape.Pods == nil {
-		shape.Pods = mirrorPods(s.PodsOn(model.Name))
+// ofOneNode tells whether a label of a node is its own alone.
+func ofOneNode(key, value string, node *corev1.Node) bool {
+	return key == corev1.LabelHostname || value == node.Name || value == node.Labels[corev1.LabelHostname]
+}
+
+// add adds what live nodes have and the template doesn't name.
+func add(template *corev1.Node, live *sample) {
+	for key, value := range live.labels {
+		if _, said := template.Labels[key]; said || ofOneNode(key, value, live.node) {
+			continue
+		}
+		if template.Labels == nil {
+			template.Labels = map[string]string{}
+		}
+		template.Labels[key] = value
 	}
-	if node, ok := s.CSINodes.Get(model.Name); ok {
+	for _, taint := range live.taints {
+		if !hasTaint(template, taint) {
+			template.Spec.Taints = append(template.Spec.Taints, taint)
+		}
+	}
+}
+
+// learn takes from a live node what a template may not know.
+func learn(shape *Shape, s *cluster.Snapshot, live *corev1.Node) {
+	shape.Node.Status.Allocatable = corrected(shape.Node.Status.Allocatable, live.Status.Allocatable)
+	shape.Node.Status.Capacity = corrected(shape.Node.Status.Capacity, live.Status.Capacity)
+	shape.Node.Status.DeclaredFeatures = live.Status.DeclaredFeatures
+	if shape.Pods == nil {
+		shape.Pods = mirrorPods(s.PodsOn(live.Name))
+	}
+	if node, ok := s.CSINodes.Get(live.Name); ok {
 		shape.CSINode = &storagev1.CSINode{Spec: node.Spec}
 	}
 }

@@ -50,6 +50,7 @@ var list = []Entry{
 	{ProbingPool, Holds, "The pool failed to grow a while ago, and is tried with one node before it gets more.", ""},
 	{AllOrNothing, Holds, "The pool has either no node or all up to its max, and a limit forbids all.", "Raise the limit that the message names."},
 	{StartupTimedOut, Acts, "The node registered, but did not get ready for pods within the startup time: a taint or a device is what it waits for.", "Look at the DaemonSet that takes the taint away or brings the device."},
+	{TemplateDiffers, Reports, "The pool's newest node is not what the provider's template says. Amounts are the node's; labels and taints that all its nodes have and the template doesn't name are added.", "Mend the template at the provider, or what changes the nodes."},
 	{PriorityInvalid, Reports, "The ConfigMap of the priority expander can't be read; the expander decides nothing until it can.", "Write it as a map of whole numbers to lists of regular expressions, under the key priorities."},
 	{PriorityNoPool, Reports, "No pool matches the ConfigMap of the priority expander; the expander decides nothing.", "Add an expression that matches the pools."},
 	{PriorityUnmatched, Reports, "The pool matches nothing in the ConfigMap of the priority expander, and comes after all that do.", "Add an expression that matches it."},

@@ -93,6 +93,7 @@ const (
 	ProbingPool       Reason = "ProbingPool"
 	AllOrNothing      Reason = "AllOrNothing"
 	StartupTimedOut   Reason = "StartupTimedOut"
+	TemplateDiffers   Reason = "TemplateDiffers"
 	PriorityInvalid   Reason = "PriorityConfigMapInvalid"
 	PriorityNoPool    Reason = "PriorityConfigMapNoGroupMatched"
 	PriorityUnmatched Reason = "PriorityConfigMapNotMatchedGroup"
