@@ -33,7 +33,9 @@ func TestTheClusterKeepsTheLeastOfItsTotals(t *testing.T) {
 		{"of less than is in use", func(o *autoscaler.Options) { o.CoresTotal = autoscaler.Total{Min: 4} }, 3, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			node := func(name string) any { return small(name, Holds("4", "16Gi"), OnNode(func(n *corev1.Node) { n.Status.Capacity["nvidia.com/gpu"] = resource.MustParse("2") })) }
+			node := func(name string) any {
+				return small(name, Holds("4", "16Gi"), OnNode(func(n *corev1.Node) { n.Status.Capacity["nvidia.com/gpu"] = resource.MustParse("2") }))
+			}
 			d := decide(t, []any{
 				Pool("small", 0, 9), Deployed("web", 9), node("keep"), running("kept", "keep", Asks("3", "8Gi")), node("n1"), node("n2"), node("n3"),
 				unneeded(10*time.Minute, "n1", "n2", "n3"),

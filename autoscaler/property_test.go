@@ -382,3 +382,27 @@ func TestNothingIsDueInThePast(t *testing.T) {
 		}
 	})
 }
+
+func TestNoNodeIsSilent(t *testing.T) {
+	e := engine(t)
+	rapid.Check(t, func(t *rapid.T) {
+		s := Snapshot(anyWorld(t)...)
+		d := newFor(t, e).Decide(s, Start)
+		told := map[string]int{}
+		for _, p := range d.Proposals {
+			told[p.Node.Name]++
+		}
+		for _, v := range d.Verdicts {
+			if v.Kind == plan.Node {
+				told[v.Name]++
+			}
+		}
+		for name, node := range s.Nodes.All() {
+			c, claimed := s.Ledger.ClaimOn(cluster.Ref(node))
+			goes := claimed && c.Owner == ledger.Autoscaler && !c.Reversible()
+			if n := told[name]; n > 1 || n == 0 && !goes {
+				t.Fatalf("node %s has %d answers (claim: %v)", name, n, c)
+			}
+		}
+	})
+}

@@ -15,11 +15,14 @@ var upstreamNames = []string{
 	"cluster-autoscaler.kubernetes.io/template-node", "k8s.io/cluster-autoscaler/fake-node-reason", "k8s.io/cluster-autoscaler/enabled",
 	"k8s.io/cluster-autoscaler/node-template/", "capacity.cluster-autoscaler.kubernetes.io/", "cluster-autoscaler.kwok.nodegroup/",
 	"autoscaling.x-k8s.io/consume-provisioning-request", "autoscaling.x-k8s.io/provisioning-class-name",
+	"cluster-autoscaler.kubernetes.io/consume-provisioning-request", "cluster-autoscaler.kubernetes.io/provisioning-class-name",
+	"node.kubernetes.io/not-ready", "node.cloudprovider.kubernetes.io/uninitialized", "cloud.google.com/impending-node-termination", "NodeWithImpairedVolumes",
 	"ToBeDeletedByClusterAutoscaler", "DeletionCandidateOfClusterAutoscaler", "startup-taint.cluster-autoscaler.kubernetes.io/",
 	"ignore-taint.cluster-autoscaler.kubernetes.io/", "status-taint.cluster-autoscaler.kubernetes.io/",
 	"TriggeredScaleUp", "NotTriggerScaleUp", "ScaleDown", "ScaleDownFailed", "ClusterAutoscalerCleanup", "ScaledUpGroup", "FailedToScaleUpGroup",
 	"ScaleUpFailed", "ScaleUpTimedOut", "FailedToRevertScaleUp", "MaxNodesTotalReached", "ScaleDownEmpty", "ClusterUnhealthy", "DeleteUnregistered",
 	"DeleteUnregisteredFailed", "GracefulDegradationStarted", "GracefulDegradationStopped",
+	"PriorityConfigMapInvalid", "PriorityConfigMapNotMatchedGroup", "PriorityConfigMapNoGroupMatched",
 }
 
 func TestEveryNameOfTheClusterAutoscalerHasItsAnswer(t *testing.T) {

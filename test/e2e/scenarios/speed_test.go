@@ -106,6 +106,7 @@ func TestABurstOfAThousandPodsIsAnsweredAsAWhole(t *testing.T) {
 		return nil
 	})
 	took := time.Since(began)
+	t.Log("by the API server's clock: " + course(s, began))
 	increases := map[string]int{}
 	for _, found := range grown.FindAllStringSubmatch(p.Tail(1<<20), -1) {
 		increases[found[1]]++
@@ -128,6 +129,42 @@ func TestABurstOfAThousandPodsIsAnsweredAsAWhole(t *testing.T) {
 	if len(increases) == 0 {
 		t.Error("the log tells of no increase: the count is blind")
 	}
+}
+
+// course is who did what from when to when, by the audit log, in seconds since the beginning.
+func course(s *scene, began time.Time) string {
+	var said []string
+	for _, part := range []struct {
+		what string
+		is   func(q controlplane.Request) bool
+	}{
+		{"pods made", func(q controlplane.Request) bool {
+			return q.Resource == "pods" && q.Subresource == "" && q.Verb == "create"
+		}},
+		{"called unschedulable", func(q controlplane.Request) bool {
+			return q.Resource == "pods" && q.Subresource == "status" && strings.HasPrefix(q.UserAgent, "kube-scheduler")
+		}},
+		{"the cloud's state written", func(q controlplane.Request) bool {
+			return q.Resource == "configmaps" && strings.HasPrefix(q.Name, "poolkeeper-kwok") && (q.Verb == "update" || q.Verb == "create")
+		}},
+		{"nodes made", func(q controlplane.Request) bool { return q.Resource == "nodes" && q.Subresource == "" && q.Verb == "create" }},
+		{"nodes' status written", func(q controlplane.Request) bool { return q.Resource == "nodes" && q.Subresource == "status" }},
+		{"pods bound", func(q controlplane.Request) bool { return q.Resource == "pods" && q.Subresource == "binding" }},
+		{"pods' status written by the kubelets", func(q controlplane.Request) bool {
+			return q.Resource == "pods" && q.Subresource == "status" && strings.HasPrefix(q.UserAgent, "kwok")
+		}},
+	} {
+		all, err := plane.Requests(func(q controlplane.Request) bool { return q.Received.After(began) && part.is(q) })
+		must(s.T, err)
+		if len(all) == 0 {
+			said = append(said, part.what+" never")
+			continue
+		}
+		slices.SortFunc(all, func(a, b controlplane.Request) int { return a.Received.Compare(b.Received) })
+		at := func(q controlplane.Request) float64 { return q.Received.Sub(began).Seconds() }
+		said = append(said, fmt.Sprintf("%s %.1f to %.1f (%d, half by %.1f)", part.what, at(all[0]), at(all[len(all)-1]), len(all), at(all[len(all)/2])))
+	}
+	return strings.Join(said, "; ")
 }
 
 // isEmpty is 1 for a node without a pod.
