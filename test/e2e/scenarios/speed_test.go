@@ -147,7 +147,9 @@ func course(s *scene, began time.Time) string {
 		{"the cloud's state written", func(q controlplane.Request) bool {
 			return q.Resource == "configmaps" && strings.HasPrefix(q.Name, "poolkeeper-kwok") && (q.Verb == "update" || q.Verb == "create")
 		}},
-		{"nodes made", func(q controlplane.Request) bool { return q.Resource == "nodes" && q.Subresource == "" && q.Verb == "create" }},
+		{"nodes made", func(q controlplane.Request) bool {
+			return q.Resource == "nodes" && q.Subresource == "" && q.Verb == "create"
+		}},
 		{"nodes' status written", func(q controlplane.Request) bool { return q.Resource == "nodes" && q.Subresource == "status" }},
 		{"pods bound", func(q controlplane.Request) bool { return q.Resource == "pods" && q.Subresource == "binding" }},
 		{"pods' status written by the kubelets", func(q controlplane.Request) bool {
