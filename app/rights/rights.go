@@ -79,7 +79,7 @@ var rules = []rule{
 	{group: "cluster.x-k8s.io", resources: "machines", verbs: "patch delete", why: "delete chosen machines", provider: "clusterapi", acting: true},
 	{resources: "configmaps", verbs: "get create update", namespace: Own, why: "keep the ledger and the status, and read what people ask for"},
 	{resources: "configmaps", verbs: "list watch", namespace: Own, name: "cluster-autoscaler-priority-expander", why: "read the priorities of pools"},
-	{group: "coordination.k8s.io", resources: "leases", verbs: "list watch", namespace: "kube-node-lease", why: "see the kubelets' heartbeats"},
+	{group: "coordination.k8s.io", resources: "leases", verbs: "list", namespace: "kube-node-lease", why: "see the kubelets' heartbeats"},
 	{group: "coordination.k8s.io", resources: "leases", verbs: "create", namespace: "kube-system", why: "agree on the one replica that acts"},
 	{group: "coordination.k8s.io", resources: "leases", verbs: "get update", namespace: "kube-system", name: "poolkeeper", why: "agree on the one replica that acts"},
 }

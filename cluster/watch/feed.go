@@ -88,6 +88,12 @@ func (f *feed) Replace(objects []any, _ string) error {
 		}
 		all = append(all, trimmed)
 	}
+	f.put(all)
+	return nil
+}
+
+// put hands on all objects that there are, trimmed.
+func (f *feed) put(all []cluster.Object) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	f.forget(all)
@@ -95,7 +101,6 @@ func (f *feed) Replace(objects []any, _ string) error {
 		f.set(object)
 	}
 	f.synced.Store(true)
-	return nil
 }
 
 // forget tells of the objects that are not among those given.

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -37,6 +38,8 @@ type kind struct {
 	optional bool
 	// many says that there may be so many objects that a list of them in one piece takes too much memory.
 	many bool
+	// pace says how long to wait until the objects are listed again, instead of watching them; nil watches.
+	pace func(all []cluster.Object) time.Duration
 }
 
 // client is what the typed clients of all kinds have in common.
@@ -61,7 +64,7 @@ func kinds(c kubernetes.Interface, namespace string) []kind {
 	pods := many(of(corev1.SchemeGroupVersion, "pods", &corev1.Pod{}, core.Pods("")))
 	pods.selector = unfinished()
 	leases := of(coordinationv1.SchemeGroupVersion, "leases", &coordinationv1.Lease{}, c.CoordinationV1().Leases(nodeLeases))
-	leases.namespace = nodeLeases
+	leases.namespace, leases.pace = nodeLeases, pace
 	rivals := named(of(coordinationv1.SchemeGroupVersion, "leases", &coordinationv1.Lease{}, c.CoordinationV1().Leases("")), cluster.RivalLease)
 	all := []kind{
 		many(of(corev1.SchemeGroupVersion, "nodes", &corev1.Node{}, core.Nodes())),
@@ -120,13 +123,36 @@ func unfinished() string {
 // String is the kind as kubectl takes it: resource.group.
 func (k kind) String() string { return k.resource.GroupResource().String() }
 
+// How often leases are listed: four times in the shortest of them, as kubelets renew them, but no more than so many leases in a second, and at least every
+// ten seconds: the lease of a node that lives is never seen to be older than half of what it lasts.
+const (
+	fastest         = time.Second
+	slowest         = 10 * time.Second
+	leasesPerSecond = 500
+)
+
+// pace is how long to wait until leases are listed again. Each is renewed every ten seconds: a watch wakes the server, and us, for each renewal, which on a
+// cluster at rest is most of all that either does, and nobody decides by a single one.
+func pace(all []cluster.Object) time.Duration {
+	pause := slowest
+	for _, object := range all {
+		if lease, ok := object.(*coordinationv1.Lease); ok && lease.Spec.LeaseDurationSeconds != nil {
+			pause = min(pause, time.Duration(*lease.Spec.LeaseDurationSeconds)*time.Second/4)
+		}
+	}
+	return min(max(pause, fastest, time.Duration(len(all))*time.Second/leasesPerSecond), slowest)
+}
+
 // rule is the line that the role has to have.
 func (k kind) rule() string {
-	names := ""
+	names, verbs := "", `"list", "watch"`
+	if k.pace != nil {
+		verbs = `"list"`
+	}
 	if k.name != "" {
 		names = `resourceNames: ["` + k.name + `"], `
 	}
-	rule := `{apiGroups: ["` + k.resource.Group + `"], resources: ["` + k.resource.Resource + `"], ` + names + `verbs: ["list", "watch"]}`
+	rule := `{apiGroups: ["` + k.resource.Group + `"], resources: ["` + k.resource.Resource + `"], ` + names + `verbs: [` + verbs + `]}`
 	if k.namespace != "" {
 		rule += " in the namespace " + k.namespace
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -53,8 +54,12 @@ func pauses() wait.DelayFunc {
 	return backoff.DelayWithReset(clock.RealClock{}, 2*time.Minute)
 }
 
-// run lists and watches until the context ends.
+// run lists and watches, or lists again and again, until the context ends.
 func (s *source) run(ctx context.Context) {
+	if s.kind.pace != nil {
+		s.poll(ctx)
+		return
+	}
 	// What ends it is the context alone, and then there is nothing to be told.
 	_ = pauses().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		if err := s.reflector.ListAndWatchWithContext(ctx); err != nil {
@@ -62,6 +67,43 @@ func (s *source) run(ctx context.Context) {
 		}
 		return false, nil
 	})
+}
+
+// poll lists at the kind's pace, from the server's cache.
+func (s *source) poll(ctx context.Context) {
+	afterFailure := pauses()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		all, err := s.all(ctx)
+		if err != nil {
+			failed(ctx, s.reflector, err)
+			timer.Reset(afterFailure())
+			continue
+		}
+		s.feed.put(all)
+		timer.Reset(s.kind.pace(all))
+	}
+}
+
+// all are the objects that there are, as what the picture keeps of them.
+func (s *source) all(ctx context.Context) ([]cluster.Object, error) {
+	list, err := s.list(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		return nil, err
+	}
+	all := make([]cluster.Object, 0, meta.LenList(list))
+	err = meta.EachListItem(list, func(object runtime.Object) error {
+		trimmed, err := s.feed.trim(object)
+		all = append(all, trimmed)
+		return err
+	})
+	return all, err
 }
 
 // list gives a page as what the picture keeps of it, so that the next page finds room.

@@ -261,6 +261,64 @@ func TestOnlyTheLeasesOfNodesAndOfOtherAutoscalersAreRead(t *testing.T) {
 	}
 }
 
+func TestHeartbeatsAreListedAgainAndAgain(t *testing.T) {
+	lease := func(name string, second int64) *coordinationv1.Lease {
+		renewed, lasts := metav1.NewMicroTime(time.Unix(second, 0)), int32(4)
+		return &coordinationv1.Lease{
+			ObjectMeta: metav1.ObjectMeta{Namespace: nodeLeases, Name: name, UID: types.UID(name)},
+			Spec:       coordinationv1.LeaseSpec{RenewTime: &renewed, LeaseDurationSeconds: &lasts},
+		}
+	}
+	client := server("", lease("a", 900), lease("b", 900))
+	w, p := watching(t, client)
+	synced(t, w)
+	if n := p.now().Heartbeats.Len(); n != 2 {
+		t.Errorf("there are %d heartbeats, want 2", n)
+	}
+	leases := client.CoordinationV1().Leases(nodeLeases)
+	if _, err := leases.Update(t.Context(), lease("a", 903), metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := leases.Delete(t.Context(), "b", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "a has been renewed, and b is gone", func() bool {
+		beats := p.now().Heartbeats
+		a, _ := beats.Get("a")
+		return a.Renewed.Equal(time.Unix(903, 0)) && beats.Len() == 1
+	})
+	for _, action := range client.Actions() {
+		if action.GetVerb() == "watch" && action.GetNamespace() == nodeLeases {
+			t.Error("heartbeats are watched, which costs an event for each renewal")
+		}
+	}
+}
+
+func TestThePaceOfHeartbeatsFollowsTheShortestLease(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		n       int
+		seconds int32
+		want    time.Duration
+	}{
+		{"none is known", 0, 0, 10 * time.Second},
+		{"as kubelets have them", 100, 40, 10 * time.Second},
+		{"shorter", 100, 16, 4 * time.Second},
+		{"very short", 100, 1, time.Second},
+		{"very short, and many of them", 2000, 1, 4 * time.Second},
+		{"more than a cluster should have", 50000, 40, 10 * time.Second},
+		{"long", 100, 400, 10 * time.Second},
+	} {
+		var all []cluster.Object
+		for range test.n {
+			all = append(all, &coordinationv1.Lease{Spec: coordinationv1.LeaseSpec{LeaseDurationSeconds: &test.seconds}})
+		}
+		if got := pace(all); got != test.want {
+			t.Errorf("%s: leases are listed every %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
 func TestAKindThatTheServerDoesNotServeIsLeftOut(t *testing.T) {
 	client := server("resource.k8s.io")
 	w, _ := watching(t, client)
@@ -390,7 +448,7 @@ func TestTheRuleForLeasesNamesTheirNamespace(t *testing.T) {
 		if k.resource.Resource != "leases" {
 			continue
 		}
-		want := `{apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["list", "watch"]} in the namespace kube-node-lease`
+		want := `{apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["list"]} in the namespace kube-node-lease`
 		if k.name != "" {
 			want = `{apiGroups: ["coordination.k8s.io"], resources: ["leases"], resourceNames: ["cluster-autoscaler"], verbs: ["list", "watch"]}`
 		}

@@ -145,9 +145,12 @@ func (a *apiServer) page(w http.ResponseWriter, r *http.Request, kind servedKind
 	if limit > 0 && query.Get("resourceVersion") != "0" { // a server that answers from its cache answers with all
 		to = min(from+limit, kind.many)
 	}
+	a.mutex.Lock()
+	minute := a.minute
+	a.mutex.Unlock()
 	items := make([]runtime.Object, 0, to-from)
 	for i := from; i < to; i++ {
-		items = append(items, kind.object(i, 0))
+		items = append(items, kind.object(i, minute))
 	}
 	list := kind.list.DeepCopyObject()
 	a.must(setItems(list, items))
