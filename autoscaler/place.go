@@ -93,7 +93,7 @@ func (p *pass) takeBack(classes []scheduling.Class) []scheduling.Class {
 			continue
 		}
 		before := p.trial.Mark()
-		p.expect(unmarked(node, claim), p.s.PodsOn(name), fmt.Sprintf("node %s is taken back for it", name))
+		p.expect(unmarked(node, claim), p.s.PodsOn(name), scheduling.Shape{}, fmt.Sprintf("node %s is taken back for it", name))
 		left := p.placeOn(classes, p.trial.Set(name))
 		if pods(left) == pods(classes) {
 			p.trial.Undo(before)

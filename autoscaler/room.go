@@ -78,7 +78,7 @@ func (p *pass) furnish() {
 		claim, claimed := p.claimed(node)
 		switch {
 		case claimed && claim.Phase == ledger.Aborting && m.ready:
-			p.expect(unmarked(node, claim), row.Pods, fmt.Sprintf("node %s will take it once our marks are gone", node.Name))
+			p.expect(unmarked(node, claim), row.Pods, scheduling.Shape{}, fmt.Sprintf("node %s will take it once our marks are gone", node.Name))
 		case claimed && claim.Phase != ledger.Surging:
 		case node.Spec.Unschedulable || node.DeletionTimestamp != nil:
 		case p.starting(m):
@@ -122,6 +122,8 @@ func (p *pass) isLeaving(i *cluster.Instance) bool {
 type expectation struct {
 	node *corev1.Node
 	pods []*cluster.Pod
+	// like is what it will have beside; empty for what the snapshot shows.
+	like scheduling.Shape
 }
 
 // open opens the trial, unless it is open, and furnishes it. In a pass in which no pod wants room and no node may leave nobody needs it.
@@ -141,6 +143,7 @@ func (p *pass) open() error {
 	}
 	for _, e := range p.later {
 		trial.AddNode(e.node, e.pods)
+		trial.Equip(e.node.Name, e.like)
 	}
 	for pod := range p.s.Pending.Values() {
 		if node := pod.NominatedNodeName; p.isUsable(node) && pod.DeletionTimestamp == nil {
@@ -160,16 +163,17 @@ func (p *pass) shape(pool string) (shape scheduling.Shape, ok bool) {
 }
 
 // expect puts a node into the trial as it will be, without the pods in whose place others may come. What is said is what a pod that finds room there is told.
-func (p *pass) expect(node *corev1.Node, pods []*cluster.Pod, said string) {
+func (p *pass) expect(node *corev1.Node, pods []*cluster.Pod, like scheduling.Shape, said string) {
 	p.coming[node.Name] = said
 	if slices.ContainsFunc(pods, p.givesWay) {
 		pods = slices.DeleteFunc(slices.Clone(pods), p.givesWay)
 	}
 	if p.trial == nil {
-		p.later = append(p.later, expectation{node, pods})
+		p.later = append(p.later, expectation{node, pods, like})
 		return
 	}
 	p.trial.AddNode(node, pods)
+	p.trial.Equip(node.Name, like)
 }
 
 // expectStarted puts a starting node into the trial as it will be once it is ready, with the pods of DaemonSets that will be there.
@@ -180,14 +184,15 @@ func (p *pass) expectStarted(row *cluster.Row) {
 	said := fmt.Sprintf("node %s is starting, and will take it", node.Name)
 	pool := p.s.PoolAt(row)
 	if pool == nil {
-		p.expect(ready, on, said)
+		p.expect(ready, on, scheduling.Shape{}, said)
 		return
 	}
 	p.awaited[node.Name] = pool.Name
 	if p.reservedFor(pool, node.Spec.ProviderID) {
 		return
 	}
-	if shape, ok := p.shape(pool.Name); ok {
+	shape, ok := p.shape(pool.Name)
+	if ok {
 		if ready.Status.Allocatable.Cpu().IsZero() {
 			ready.Status.Capacity, ready.Status.Allocatable = shape.Node.Status.Capacity, shape.Node.Status.Allocatable
 		}
@@ -198,7 +203,7 @@ func (p *pass) expectStarted(row *cluster.Row) {
 		}
 		on = append(slices.Clip(on), missingFrom(on, shape, node.Name)...)
 	}
-	p.expect(ready, on, said)
+	p.expect(ready, on, shape, said)
 }
 
 // missingFrom are the pods of the shape whose controllers have none on the node yet.
@@ -235,7 +240,7 @@ func (p *pass) expectInstances(pool *cluster.Pool) {
 // expectNew puts a node that has no Node object yet into the trial.
 func (p *pass) expectNew(shape scheduling.Shape, name string) {
 	p.awaited[name] = shape.Pool
-	p.expect(nodeOf(shape, name), copies(shape.Pods, name), fmt.Sprintf("a node that pool %s was asked for will take it", shape.Pool))
+	p.expect(nodeOf(shape, name), copies(shape.Pods, name), shape, fmt.Sprintf("a node that pool %s was asked for will take it", shape.Pool))
 }
 
 // willRegister tells whether an instance without a node is expected to become a node that pods can have.

@@ -168,6 +168,7 @@ func (p *Pod) Unbound() *Pod {
 	fresh.PodStatus = PodStatus{Phase: corev1.PodPending}
 	if t := p.PodTemplate; !isEmpty(&t.Allotted) {
 		fresh.PodTemplate = &PodTemplate{Namespace: t.Namespace, Labels: t.Labels, Annotations: t.Annotations, Spec: t.Spec}
+		fresh.Allotted.ResourceClaimStatuses = t.Allotted.ResourceClaimStatuses // its claims are made anew, and are the like of these
 	}
 	return &fresh
 }

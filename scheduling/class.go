@@ -12,8 +12,8 @@ import (
 
 // Classes groups equal pods. The classes are in the order of their first pods' keys, whatever the order of the pods given. Pods of one template
 // are equal; of two templates all of the spec is compared but for fields that are known to mean nothing to the kube-scheduler: a field that nobody
-// thought of makes more classes, not wrong ones. Neither the node of a pod that has one counts, nor its controller. A pod with a volume of its own
-// (ephemeral) is a class of its own: its claim may be in another state than those of its siblings.
+// thought of makes more classes, not wrong ones. Neither the node of a pod that has one counts, nor its controller. A pod with a claim of its own
+// (an ephemeral volume, devices by a template) is a class of its own: its claim may be in another state than those of its siblings.
 func Classes(pods []*cluster.Pod) []Class {
 	sorted := slices.Clone(pods)
 	slices.SortFunc(sorted, func(a, b *cluster.Pod) int { return strings.Compare(a.Key(), b.Key()) })
@@ -21,7 +21,7 @@ func Classes(pods []*cluster.Pod) []Class {
 	byTemplate := map[*cluster.PodTemplate]int{}
 	byContent := map[string]int{}
 	for _, pod := range sorted {
-		if hasEphemeral(&pod.Spec) {
+		if hasOwnClaim(&pod.Spec) {
 			out = append(out, Class{Pods: []*cluster.Pod{pod}})
 			continue
 		}
@@ -46,8 +46,9 @@ func contentOf(t *cluster.PodTemplate) string {
 	return t.Namespace + "\x00" + labels.Set(t.Labels).String() + "\x00" + marshalled(&spec)
 }
 
-func hasEphemeral(spec *corev1.PodSpec) bool {
-	return slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Ephemeral != nil })
+func hasOwnClaim(spec *corev1.PodSpec) bool {
+	return slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Ephemeral != nil }) ||
+		slices.ContainsFunc(spec.ResourceClaims, func(c corev1.PodResourceClaim) bool { return c.ResourceClaimTemplateName != nil })
 }
 
 // needsOf is the spec without what the kube-scheduler doesn't read. Much of that is left out of a template anyway.

@@ -3,8 +3,6 @@ package scheduling
 import (
 	"context"
 
-	corev1 "k8s.io/api/core/v1"
-	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/workqueue"
@@ -29,7 +27,7 @@ func (h handle) SharedInformerFactory() informers.SharedInformerFactory { return
 func (h handle) SharedCSIManager() fwk.CSIManager { return h.view }
 
 // SharedDRAManager implements the scheduler's Handle.
-func (h handle) SharedDRAManager() fwk.SharedDRAManager { return deviceManager{view: h.view} }
+func (h handle) SharedDRAManager() fwk.SharedDRAManager { return deviceManager{h.view} }
 
 // ClientSet implements the scheduler's Handle. The volume plugin keeps it for binding.
 func (h handle) ClientSet() kubernetes.Interface { return nil }
@@ -45,18 +43,4 @@ func (oneByOne) Until(_ context.Context, pieces int, do workqueue.DoWorkPieceFun
 	for i := range pieces {
 		do(i)
 	}
-}
-
-// deviceManager tells the resource plugin which extended resources device classes stand for.
-type deviceManager struct {
-	fwk.SharedDRAManager
-	view *view
-}
-
-// DeviceClassResolver implements the scheduler's SharedDRAManager.
-func (m deviceManager) DeviceClassResolver() fwk.DeviceClassResolver { return m }
-
-// GetDeviceClass implements the scheduler's DeviceClassResolver.
-func (m deviceManager) GetDeviceClass(name corev1.ResourceName) *resourcev1.DeviceClass {
-	return m.view.deviceClass(name)
 }

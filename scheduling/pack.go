@@ -312,11 +312,7 @@ func (p *packing) add(o *offered) int32 {
 		p.k.models[o.Shape.Node] = m
 	}
 	slot := p.trial.board.addLike(m, name)
-	if o.Shape.CSINode != nil {
-		csi := *o.Shape.CSINode
-		csi.Name = name
-		p.trial.setCSINode(&csi)
-	}
+	p.trial.equip(name, &o.Shape)
 	return slot
 }
 

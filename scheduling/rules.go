@@ -27,13 +27,20 @@ type rules struct {
 	gates   []fwk.PreEnqueuePlugin
 	before  []fwk.PreFilterPlugin
 	filters []fwk.FilterPlugin
+	// devices is the plugin that allocates them; see devices.go.
+	devices allocator
 }
 
-// unused are the plugins of the default profile that have no say in whether a pod fits (order of the queue, scores, binding, preemption),
-// and the one for dynamic resources; see devices.go.
+// allocator is a plugin that finds out on which nodes a pod can have what it claims, and then takes it.
+type allocator interface {
+	fwk.FilterPlugin
+	fwk.ReservePlugin
+}
+
+// unused are the plugins of the default profile that have no say in whether a pod fits: order of the queue, scores, binding, preemption.
 var unused = map[string]bool{
 	names.PrioritySort: true, names.ImageLocality: true, names.NodeResourcesBalancedAllocation: true, names.DefaultBinder: true,
-	names.DefaultPreemption: true, names.DynamicResources: true,
+	names.DefaultPreemption: true,
 }
 
 // newRules builds the plugins of the default profile. The second result is the volume plugin's binder.
@@ -63,6 +70,11 @@ func newRules(v *view) (*rules, volumebinding.SchedulerVolumeBinder, error) {
 			return nil, nil, fmt.Errorf("building the kube-scheduler's plugin %s: %w", enabled.Name, err)
 		}
 		r.add(plugin)
+		if enabled.Name == names.DynamicResources {
+			if r.devices, ok = plugin.(allocator); !ok {
+				return nil, nil, fmt.Errorf("the kube-scheduler's plugin %s allocates nothing: it is a %T", enabled.Name, plugin)
+			}
+		}
 		if volumes, ok := plugin.(*volumebinding.VolumeBinding); ok {
 			binder = volumes.Binder
 		}
@@ -93,8 +105,6 @@ type question struct {
 	outside *refusal
 	// filters are those that have something to say about the pod.
 	filters []fwk.FilterPlugin
-	// devices are the resources that may be had as devices of a class.
-	devices []corev1.ResourceName
 	// spoken is the pod's form if the fast path speaks for all but its volumes; nil if the plugins are asked about everything.
 	spoken *form
 }
@@ -117,10 +127,6 @@ func (r *rules) ask(pod *corev1.Pod, spoken *form) *question {
 			return q
 		}
 	}
-	if q.refused = claimsDevices(pod); q.refused != nil {
-		return q
-	}
-	q.devices = r.view.asDevices(pod)
 	skipped := make(map[string]bool, len(r.before))
 	r.view.nodes.showsWhole = spoken == nil
 	var infos []fwk.NodeInfo // The plugins for volumes do without.
@@ -191,7 +197,7 @@ func (r *rules) answer(q *question, slot int32) *refusal {
 	if q.spoken != nil {
 		return b.words(q.spoken, b.late(q.spoken, slot))
 	}
-	return lacksDevices(q.devices, info)
+	return nil
 }
 
 // refusal is a misfit with its reasons one by one, as the scheduler counts them in its events.

@@ -11,7 +11,7 @@
 // for volumes. Scheduling gates hold a pod back, too. What is not simulated, and what that means:
 //
 //   - Preemption, and the nominations that it leaves behind: a pod that could only run in the place of another fits nowhere.
-//   - Dynamic resources: a pod that needs them fits nowhere, with the message "not simulated yet: …".
+//   - Dynamic resources that nobody has claimed yet: a pod whose claims have not been made fits nowhere, and new nodes have the devices of a live node of their pool.
 //   - Scores: [Trial.Place] takes the first node that fits, not the one that the scheduler would like best.
 //   - Storage that a driver makes for a claim: room that is published as CSIStorageCapacity doesn't get less, as for the scheduler itself;
 //     and a node that does not exist has none published for it alone.
@@ -22,6 +22,7 @@ import (
 	"math/rand/v2"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -60,6 +61,8 @@ type Trial interface {
 	Take(pod *cluster.Pod)
 	// AddNode adds a node with its pods, RemoveNode takes one away with the pods on it.
 	AddNode(node *corev1.Node, pods []*cluster.Pod)
+	// Equip gives a node that comes what new nodes of the shape have beside the Node object, as far as the snapshot doesn't show it: room for volumes, and devices.
+	Equip(node string, shape Shape)
 	RemoveNode(name string)
 	// Families sorts offers into those whose new nodes hold the same and have the same taints, by their places.
 	Families(offers []Offer) [][]int
@@ -98,6 +101,8 @@ type Shape struct {
 	Pods []*cluster.Pod
 	// CSINode says how many volumes of each driver the node takes; nil if nobody knows, and then there is no limit.
 	CSINode *storagev1.CSINode
+	// Slices are the devices of a live node that a new one will have the like of.
+	Slices []*resourcev1.ResourceSlice
 }
 
 // Limits are what a packing has to keep to.

@@ -16,10 +16,13 @@ import (
 // Shapes are the shapes of the new nodes of all pools, by the providers' templates, with the DaemonSet pods that would run there. A pool is left out
 // if nobody tells what a new node looks like. Taints that one of the functions says yes to belong to a node's state, and are none that a new node keeps.
 func Shapes(s *cluster.Snapshot, passes ...func(corev1.Taint) bool) map[string]Shape {
-	samples, daemons := samplesOf(s), daemonPods(s)
+	samples, daemons, devices := samplesOf(s), daemonPods(s), slicesByNode(s)
 	out := make(map[string]Shape, s.Pools.Len())
 	for name, pool := range s.Pools.All() {
 		if shape, ok := shapeBy(s, pool, samples[name], daemons, passes...); ok {
+			if sample := samples[name]; sample != nil {
+				shape.Slices = devices[sample.Name]
+			}
 			out[name] = shape
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -16,7 +17,10 @@ type trial struct {
 	board    *board
 	snapshot *cluster.Snapshot
 	// csi are the CSINodes of new nodes.
-	csi      map[string]*storagev1.CSINode
+	csi map[string]*storagev1.CSINode
+	// claims are those that the trial has changed, by key; nil if one is gone. Slices are the devices of new nodes, by node.
+	claims   map[string]*resourcev1.ResourceClaim
+	slices   map[string][]*resourcev1.ResourceSlice
 	reserved []*reservation
 	// The last question to the plugins is kept: callers ask about one pod and many nodes.
 	last        *question
@@ -25,7 +29,10 @@ type trial struct {
 }
 
 func newTrial(e *engine, s *cluster.Snapshot) *trial {
-	return &trial{engine: e, board: e.board, snapshot: s, csi: map[string]*storagev1.CSINode{}}
+	return &trial{
+		engine: e, board: e.board, snapshot: s, csi: map[string]*storagev1.CSINode{}, claims: map[string]*resourcev1.ResourceClaim{},
+		slices: map[string][]*resourcev1.ResourceSlice{},
+	}
 }
 
 // Fits implements [Trial].
@@ -203,6 +210,9 @@ func (t *trial) put(pod *cluster.Pod, slot int32) {
 	if f.volumes || f.plugins {
 		t.reserve(pod.Object(), t.board.node(slot))
 	}
+	if t.wantsDevices(pod) && t.stale() == nil {
+		t.allocate(pod, f, slot)
+	}
 	t.board.put(f, pod, slot)
 }
 
@@ -211,6 +221,14 @@ func (t *trial) Take(pod *cluster.Pod) {
 	if t.stale() != nil {
 		return
 	}
+	if t.wantsDevices(pod) {
+		t.deallocate(pod)
+	}
+	t.lift(pod)
+}
+
+// lift takes the pod off its node, but what it claims stays its own.
+func (t *trial) lift(pod *cluster.Pod) {
 	slot, at := t.board.find(pod)
 	if slot == none {
 		return
@@ -228,12 +246,36 @@ func (t *trial) AddNode(node *corev1.Node, pods []*cluster.Pod) {
 	}
 	t.RemoveNode(node.Name)
 	for _, pod := range pods {
-		t.Take(pod)
+		t.lift(pod)
 	}
 	slot := t.board.addNode(node)
 	for _, pod := range pods {
 		t.board.put(t.board.formOf(pod), pod, slot)
 	}
+}
+
+// Equip implements [Trial].
+func (t *trial) Equip(node string, shape Shape) {
+	if t.stale() != nil {
+		return
+	}
+	for slice := range t.snapshot.ResourceSlices.Values() {
+		if slice.Spec.NodeName != nil && *slice.Spec.NodeName == node {
+			shape.Slices = nil // its drivers have told of its devices already
+		}
+	}
+	t.equip(node, &shape)
+}
+
+// equip is Equip of a node that the snapshot doesn't have.
+
+func (t *trial) equip(node string, shape *Shape) {
+	if _, known := t.csiNode(node); shape.CSINode != nil && !known {
+		csi := *shape.CSINode
+		csi.Name = node
+		t.setCSINode(&csi)
+	}
+	t.bring(shape.Slices, node)
 }
 
 // RemoveNode implements [Trial].

@@ -13,10 +13,10 @@ import (
 // view is what the plugins look at: the nodes of the open trial, and the snapshot that it stands on. The plugins keep what they are given
 // when they are built, so there is one view for the life of an engine.
 type view struct {
-	trial   *trial
-	nodes   *nodes
-	objects *objects
-	devices devices
+	trial    *trial
+	nodes    *nodes
+	objects  *objects
+	extended extended
 }
 
 func newView() *view {
@@ -29,7 +29,7 @@ func newView() *view {
 // show lets the plugins see another trial.
 func (v *view) show(t *trial) {
 	v.trial = t
-	v.devices = devices{}
+	v.extended = extended{}
 	if v.objects != nil {
 		v.objects.forget()
 	}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -265,40 +264,6 @@ func TestNewNodesHoldAsManyVolumesAsThoseThatAreThere(t *testing.T) {
 	packing = trial.Pack(scheduling.Classes(cluster.PodsOf(pods)), of(shape), scheduling.Limits{Most: 9})
 	if len(packing.Nodes) != 1 || len(packing.Left) != 0 {
 		t.Errorf("five volumes on nodes without a limit took %v and left %v", packing.Nodes, packing.Left)
-	}
-}
-
-func TestPodsThatNeedDynamicResourcesFitNowhere(t *testing.T) {
-	gpu := &resourcev1.DeviceClass{ObjectMeta: metav1.ObjectMeta{Name: "gpu"}}
-	named := "example.com/gpu"
-	gpu.Spec.ExtendedResourceName = &named
-	trial := open(t, Node("n1"), Node("plugged", room("example.com/gpu", "2")), gpu)
-
-	claiming := Pod("claiming")
-	claiming.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}}
-	wanting, implying := Pod("wanting", wants("example.com/gpu", "1")), Pod("implying", wants("deviceclass.resource.kubernetes.io/gpu", "1"))
-	tests := []struct {
-		name string
-		pod  *corev1.Pod
-		node string
-		want *scheduling.Misfit
-	}{
-		{"a claim", claiming, "n1", &scheduling.Misfit{Plugin: "DynamicResources", Message: "not simulated yet: the pod's resource claims"}},
-		{"a resource that a class stands for", wanting, "n1", &scheduling.Misfit{
-			Plugin: "DynamicResources", Message: "not simulated yet: example.com/gpu by dynamic resource allocation",
-		}},
-		{"the same where a device plugin offers it", wanting, "plugged", nil},
-		{"a resource with the name of a class", implying, "plugged", &scheduling.Misfit{
-			Plugin: "DynamicResources", Message: "not simulated yet: deviceclass.resource.kubernetes.io/gpu by dynamic resource allocation",
-		}},
-		{"a pod that wants none", Pod("plain"), "n1", nil},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, trial.Fits(cluster.PodOf(test.pod), test.node)); diff != "" {
-				t.Errorf("Fits (-want +got):\n%s", diff)
-			}
-		})
 	}
 }
 

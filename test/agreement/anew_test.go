@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -61,7 +62,7 @@ func (w whereabouts) add(node *corev1.Node, pods []*corev1.Pod) {
 }
 
 // anew asks about a snapshot in which nodes and pods are where the steps have left them in the trials: what a trial says must follow from the picture
-// that it shows, however it came about. Both engines share much of what keeps that picture, so that they could be wrong together. Volumes are
+// that it shows, however it came about. Both engines share much of what keeps that picture, so that they could be wrong together. Volumes and devices are
 // left out: what a pod that was put somewhere takes of them is nowhere in a snapshot.
 func (a *arena) anew(step int) *disagreement {
 	if slices.ContainsFunc(a.picture.Others, isClaim) {
@@ -98,6 +99,9 @@ func (a *arena) anew(step int) *disagreement {
 }
 
 func isClaim(o metav1.Object) bool {
-	_, is := o.(*corev1.PersistentVolumeClaim)
-	return is
+	switch o.(type) {
+	case *corev1.PersistentVolumeClaim, *resourcev1.ResourceSlice:
+		return true
+	}
+	return false
 }

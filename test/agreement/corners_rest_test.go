@@ -34,10 +34,21 @@ func otherCorners() []corner {
 		{name: "a disk for one pod of a node", by: names.VolumeRestrictions, pod: func(p *corev1.Pod) bool {
 			return slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.GCEPersistentDisk != nil })
 		}},
-		{name: "a claim of a device", by: names.DynamicResources, only: refused, pod: func(p *corev1.Pod) bool { return len(p.Spec.ResourceClaims) > 0 }},
+		{name: "a claim of a device", by: names.DynamicResources, pod: claimsDevice("one")},
+		{name: "a claim of a device by its attributes", by: names.DynamicResources, pod: claimsDevice("large")},
+		{name: "a claim of two devices", by: names.DynamicResources, pod: claimsDevice("two")},
+		{name: "a claim of a device that another pod has", by: names.DynamicResources, pod: claimsDevice("held", "shared")},
+		{name: "a claim of a class that does not exist", by: names.DynamicResources, only: refused, pod: claimsDevice("classless")},
+		{name: "a claim of a device that was not made", by: names.DynamicResources, only: refused, pod: claimsDevice("nobody")},
 		{name: "a resource that a device class may stand for", by: names.DynamicResources, pod: asksFor(mapped)},
-		{name: "a resource named after a device class", by: names.DynamicResources, only: refused, pod: asksFor(byName)},
+		{name: "a resource named after a device class", by: names.DynamicResources, pod: asksFor(byName)},
 	})
+}
+
+func claimsDevice(names ...string) func(p *corev1.Pod) bool {
+	return func(p *corev1.Pod) bool {
+		return slices.ContainsFunc(p.Spec.ResourceClaims, func(c corev1.PodResourceClaim) bool { return slices.Contains(names, *c.ResourceClaimName) })
+	}
 }
 
 func taintCorners() []corner {

@@ -130,11 +130,3 @@ func (d dice) namespaces() []metav1.Object {
 	}
 	return out
 }
-
-// deviceClasses let one extended resource be had as devices, too.
-func (d dice) deviceClasses() []metav1.Object {
-	a := &resourcev1.DeviceClass{ObjectMeta: metav1.ObjectMeta{Name: "class-a"}}
-	name := string(mapped)
-	a.Spec.ExtendedResourceName = &name
-	return []metav1.Object{a, &resourcev1.DeviceClass{ObjectMeta: metav1.ObjectMeta{Name: "class-b"}}}
-}

@@ -18,7 +18,7 @@ type picture struct {
 	Pods []*corev1.Pod
 	// Strangers are pods that are asked about and that no snapshot has, such as those that a new node would bring.
 	Strangers []*corev1.Pod
-	// Others are namespaces, what volumes need, and device classes.
+	// Others are namespaces, and what volumes and devices need.
 	Others []metav1.Object
 	Script []step
 }
@@ -94,7 +94,7 @@ func draw(seed, number uint64) *picture {
 		c.Others = append(c.Others, d.storage(m.names)...)
 	}
 	if m.devices {
-		c.Others = append(c.Others, d.deviceClasses()...)
+		c.Others = append(c.Others, d.deviceObjects(m.names)...)
 	}
 	c.Pods = d.pods("p", pods, m)
 	c.Strangers = d.pods("s", d.between(0, 3), m)
@@ -206,7 +206,7 @@ func (d dice) open(c *picture, m mood, number int) step {
 	case 1:
 		s.Gone = some(d, 1, 2, slices.Clone(c.Others)...)
 	case 2:
-		s.Others = some(d, 1, 2, d.deviceClasses()...)
+		s.Others = some(d, 1, 2, d.deviceObjects(m.names)...)
 	}
 	s.Anew = d.one(6)
 	if len(c.Pods) > 0 && d.one(2) {

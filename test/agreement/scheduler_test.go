@@ -2,25 +2,26 @@ package agreement
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/poolkeeper/poolkeeper/test/kubescheduler"
 )
 
 // What the fast path is compared with are the kube-scheduler's plugins, but what runs them is ours, and they are shown what we keep of a pod and no more. So the
-// kube-scheduler's own framework, with its own snapshot, client-go's own indexers and whole pods, is asked about some of the cases. Pods that want devices are
-// left out: those are not simulated.
+// kube-scheduler's own framework, with its own snapshot, its own manager of devices, client-go's own indexers and whole pods, is asked about some of the cases.
+// It has no gates before the queue: pods with one, and pods whose claims can't be found, are left out.
 func TestTheKubeSchedulersFrameworkSaysTheSame(t *testing.T) {
 	verdicts := 0
 	for number := range uint64(enough / 5000) {
 		c := draw(3, number)
 		c.Script = nil
-		forget := func(p *corev1.Pod) bool { return len(p.Spec.ResourceClaims) > 0 || len(p.Spec.SchedulingGates) > 0 }
-		c.Pods, c.Others = slices.DeleteFunc(c.Pods, forget), slices.DeleteFunc(c.Others, isDevice)
+		c.Pods = slices.DeleteFunc(c.Pods, func(p *corev1.Pod) bool {
+			return len(p.Spec.SchedulingGates) > 0 || len(p.Spec.ResourceClaims) > 0 && !c.has(p.Namespace, *p.Spec.ResourceClaims[0].ResourceClaimName)
+		})
 		a := &arena{picture: c}
 		a.plugins, a.fast = both()
 		a.begin()
@@ -48,4 +49,10 @@ func TestTheKubeSchedulersFrameworkSaysTheSame(t *testing.T) {
 	t.Logf("%d verdicts compared", verdicts)
 }
 
-func isDevice(o metav1.Object) bool { return strings.HasPrefix(o.GetName(), "class-") }
+// has tells whether the picture has the claim.
+func (c *picture) has(namespace, claim string) bool {
+	return slices.ContainsFunc(c.Others, func(o metav1.Object) bool {
+		_, is := o.(*resourcev1.ResourceClaim)
+		return is && o.GetNamespace() == namespace && o.GetName() == claim
+	})
+}

@@ -96,12 +96,3 @@ func volumes(d dice, p *corev1.Pod) {
 	}
 	p.Spec.Volumes = append(slices.Clone(p.Spec.Volumes), corev1.Volume{Name: "data", VolumeSource: source})
 }
-
-// devices makes the pod want devices, by claim or by an extended resource that a class stands for.
-func devices(d dice, p *corev1.Pod) {
-	if d.one(3) {
-		p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "device", ResourceClaimName: ptr.To("some-claim")}}
-		return
-	}
-	p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{pick(d, mapped, mapped, byName, gpu): amount(pick(d, "0", "1", "1"))}
-}

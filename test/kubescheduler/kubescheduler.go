@@ -11,25 +11,27 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/dynamic-resource-allocation/resourceslice/tracker"
 	"k8s.io/klog/v2"
 	fwk "k8s.io/kube-scheduler/framework"
-	schedulerconfig "k8s.io/kubernetes/pkg/scheduler/apis/config"
 	"k8s.io/kubernetes/pkg/scheduler/apis/config/latest"
 	schedulercache "k8s.io/kubernetes/pkg/scheduler/backend/cache"
 	"k8s.io/kubernetes/pkg/scheduler/framework"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins"
-	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/names"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/dynamicresources"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/nodevolumelimits"
 	"k8s.io/kubernetes/pkg/scheduler/framework/runtime"
 	"k8s.io/kubernetes/pkg/scheduler/metrics"
+	"k8s.io/kubernetes/pkg/scheduler/util/assumecache"
 
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
 
-// Scheduler is the default profile's framework over one cluster. Devices are not simulated: DynamicResources is left out.
+// Scheduler is the default profile's framework over one cluster.
 type Scheduler struct {
 	ctx       context.Context
 	snapshot  *schedulercache.Snapshot
@@ -55,15 +57,40 @@ func New[T any](ctx context.Context, nodes []*corev1.Node, pods []*corev1.Pod, o
 		return nil, err
 	}
 	profile := config.Profiles[0]
-	profile.Plugins.MultiPoint.Enabled = slices.DeleteFunc(profile.Plugins.MultiPoint.Enabled, func(p schedulerconfig.Plugin) bool {
-		return p.Name == names.DynamicResources
-	})
+	devices, err := devicesOf(ctx, factory, others)
+	if err != nil {
+		return nil, err
+	}
 	s := &Scheduler{ctx: ctx, snapshot: schedulercache.NewEmptySnapshot()}
 	s.Look(nodes, pods)
 	s.framework, err = runtime.NewFramework(ctx, plugins.NewInTreeRegistry(), &profile,
 		runtime.WithSnapshotSharedLister(s.snapshot), runtime.WithInformerFactory(factory),
-		runtime.WithSharedCSIManager(nodevolumelimits.NewCSIManager(factory.Storage().V1().CSINodes().Lister())))
+		runtime.WithSharedDRAManager(devices), runtime.WithSharedCSIManager(nodevolumelimits.NewCSIManager(factory.Storage().V1().CSINodes().Lister())))
 	return s, err
+}
+
+// devicesOf is the kube-scheduler's own manager of devices. It learns of claims and of classes by events.
+func devicesOf[T any](ctx context.Context, factory informers.SharedInformerFactory, objects []T) (*dynamicresources.DefaultDRAManager, error) {
+	logger := klog.FromContext(ctx)
+	claims := assumecache.NewAssumeCache(logger, nil, "claims", "", nil)
+	tracker, err := tracker.StartTracker(ctx, tracker.Options{SliceInformer: factory.Resource().V1().ResourceSlices()})
+	if err != nil {
+		return nil, err
+	}
+	manager := dynamicresources.NewDRAManager(ctx, claims, tracker, factory)
+	classes, hears := manager.DeviceClassResolver().(cache.ResourceEventHandler)
+	if !hears {
+		return nil, fmt.Errorf("the resolver of device classes, a %T, takes no events", manager.DeviceClassResolver())
+	}
+	for _, o := range objects {
+		switch o := any(o).(type) {
+		case *resourcev1.ResourceClaim:
+			assumecache.AddTestObject(claims, o)
+		case *resourcev1.DeviceClass:
+			classes.OnAdd(o, true)
+		}
+	}
+	return manager, nil
 }
 
 // Look shows another picture of nodes and pods; all else stays.
@@ -154,7 +181,8 @@ func asNew(p *corev1.Pod) *corev1.Pod {
 		return p
 	}
 	fresh := *p
-	fresh.Spec.NodeName, fresh.DeletionTimestamp, fresh.Status = "", nil, corev1.PodStatus{Phase: corev1.PodPending}
+	fresh.Spec.NodeName, fresh.DeletionTimestamp = "", nil
+	fresh.Status = corev1.PodStatus{Phase: corev1.PodPending, ResourceClaimStatuses: p.Status.ResourceClaimStatuses}
 	return &fresh
 }
 
@@ -186,6 +214,12 @@ func indexerOf(factory informers.SharedInformerFactory, object any) cache.Indexe
 		return factory.Storage().V1().CSIDrivers().Informer().GetIndexer()
 	case *storagev1.CSIStorageCapacity:
 		return factory.Storage().V1().CSIStorageCapacities().Informer().GetIndexer()
+	case *resourcev1.ResourceClaim:
+		return factory.Resource().V1().ResourceClaims().Informer().GetIndexer()
+	case *resourcev1.ResourceSlice:
+		return factory.Resource().V1().ResourceSlices().Informer().GetIndexer()
+	case *resourcev1.DeviceClass:
+		return factory.Resource().V1().DeviceClasses().Informer().GetIndexer()
 	}
 	return nil
 }
