@@ -21,7 +21,7 @@ func Shapes(s *cluster.Snapshot, passes ...func(corev1.Taint) bool) map[string]S
 	for name, pool := range s.Pools.All() {
 		if shape, ok := shapeBy(s, pool, samples[name], daemons, passes...); ok {
 			if sample := samples[name]; sample != nil {
-				shape.Slices = devices[sample.Name]
+				shape.Slices = devices[sample.node.Name]
 			}
 			out[name] = shape
 		}
