@@ -20,16 +20,7 @@ func count(n int, one, many string) string {
 }
 
 // length is a duration as people write it: 10m, 1h30m, 45s.
-func length(d time.Duration) string {
-	text := d.Round(time.Second).String()
-	if rest, ok := strings.CutSuffix(text, "m0s"); ok {
-		text = rest + "m"
-	}
-	if rest, ok := strings.CutSuffix(text, "h0m"); ok {
-		text = rest + "h"
-	}
-	return text
-}
+func length(d time.Duration) string { return plan.Length(d) }
 
 // percent is a share as a whole number of percent. It is never rounded up to a threshold that it is below.
 func percent(share float64) string { return fmt.Sprintf("%d%%", hundredths(share)) }

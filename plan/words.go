@@ -118,6 +118,18 @@ func SomeOf(names []string, shown int) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }
 
+// Length is a duration as people write it, to the second: 10m, 1h30m, 45s.
+func Length(d time.Duration) string {
+	text := d.Round(time.Second).String()
+	if rest, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = rest + "m"
+	}
+	if rest, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = rest + "h"
+	}
+	return text
+}
+
 func podNames(pods []PodRef) []string {
 	names := make([]string, 0, len(pods))
 	for _, pod := range pods {

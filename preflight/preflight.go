@@ -6,6 +6,9 @@
 package preflight
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -62,6 +65,8 @@ type Node struct {
 	Wait  int `json:"wait,omitempty"`
 	// Held are the pods that are waited for, or block, with the reason of each.
 	Held []plan.PodVerdict `json:"held,omitempty"`
+	// Rounds says of each budget that lets its pods go only one round after the other how many that are.
+	Rounds []string `json:"rounds,omitempty"`
 }
 
 // Of is the preflight of a rollout.
@@ -123,6 +128,7 @@ func inspect(rules *drain.Rules, opts drain.Options, budgets map[string]*Budget,
 			grace = max(grace, time.Duration(*seconds)*time.Second)
 		}
 	}
+	node.Rounds = severalRounds(rules, budgets, name)
 	rounds := rules.Load().Rounds(name)
 	if rounds > 1 || refused(rules, budgets, name) {
 		node.Rating = worse(node.Rating, Slow)
@@ -135,6 +141,25 @@ func inspect(rules *drain.Rules, opts drain.Options, budgets map[string]*Budget,
 		node.Takes = max(node.Takes, opts.CompletionTimeout)
 	}
 	return node
+}
+
+// severalRounds says of each budget that does not let all its pods on the node go at once how many may.
+func severalRounds(rules *drain.Rules, budgets map[string]*Budget, node string) []string {
+	pods := map[string]int{}
+	for _, v := range rules.Of(node) {
+		if v.Class != drain.Skip {
+			for _, key := range rules.BudgetsOver(v.Pod) {
+				pods[key]++
+			}
+		}
+	}
+	var said []string
+	for _, key := range slices.Sorted(maps.Keys(pods)) {
+		if b := budgets[key]; b != nil && !b.Never && b.Room > 0 && pods[key] > int(b.Room) {
+			said = append(said, fmt.Sprintf("PodDisruptionBudget %s lets %d of its %d pods here go at a time", key, b.Room, pods[key]))
+		}
+	}
+	return said
 }
 
 // never tells whether one of the pod's budgets can never be met.

@@ -38,7 +38,7 @@ func TestNodesAndBudgetsAreJudged(t *testing.T) {
 		{name: "an empty node is clear", rating: preflight.Clear},
 		{name: "pods without a budget are clear", things: []any{web("a"), web("b")}, rating: preflight.Clear},
 		{name: "a budget with room is clear", things: []any{web("a"), budget("web", 3, 2, 3)}, rating: preflight.Clear},
-		{name: "two pods of which one may go make it slow", things: []any{web("a"), web("b"), budget("web", 3, 2, 3)}, rating: preflight.Slow},
+		{name: "two pods of which one may go make it slow", things: []any{web("a"), web("b"), budget("web", 3, 2, 3)}, rating: preflight.Slow, says: "lets 1 of its 2 pods here go at a time"},
 		{name: "a budget that is used up for now makes it slow", things: []any{web("a"), budget("web", 3, 2, 2)}, rating: preflight.Slow},
 		{
 			name: "sick pods make it slow, and are told", things: []any{web("a"), budget("web", 3, 2, 1)}, rating: preflight.Slow,
@@ -70,7 +70,7 @@ func TestNodesAndBudgetsAreJudged(t *testing.T) {
 			if r.Nodes[0].Rating != test.rating {
 				t.Errorf("the node is %s, want %s: %+v", r.Nodes[0].Rating, test.rating, r.Nodes[0])
 			}
-			never, said := false, ""
+			never, said := false, strings.Join(r.Nodes[0].Rounds, "; ")
 			for _, b := range r.Budgets {
 				never, said = never || b.Never, said+b.Message
 			}

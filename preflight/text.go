@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan"
 )
 
 // String is the report for a person who has little time: first whether it will work, then what stands in the way, then the order.
@@ -31,7 +31,7 @@ func (r Report) String() string {
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "  WAVE\tTAKES\tNODES")
 	for i, wave := range r.Waves {
-		fmt.Fprintf(t, "  %d\t%s\t%s\n", i+1, wave.Takes.Round(time.Second), strings.Join(wave.Nodes, " "))
+		fmt.Fprintf(t, "  %d\t%s\t%s\n", i+1, plan.Length(wave.Takes), strings.Join(wave.Nodes, " "))
 	}
 	_ = t.Flush() // into memory
 	b.WriteString("\n")
@@ -46,7 +46,7 @@ func (r Report) OfDrain() string {
 			Clear: "its pods can all go at once", Slow: "its pods can go, but not all at once or not by our hand", Blocked: "it can't be drained as things are",
 		}[node.Rating]
 		fmt.Fprintf(&b, "Node %s of pool %s: %s, %s. %d pods to evict, %d to wait for, %d that stay; about %s.\n", node.Name, r.Pool,
-			strings.ToLower(string(node.Rating)), verdict, node.Evict, node.Wait, node.Skip, node.Takes.Round(time.Second))
+			strings.ToLower(string(node.Rating)), verdict, node.Evict, node.Wait, node.Skip, plan.Length(node.Takes))
 		for _, pod := range node.Held {
 			fmt.Fprintf(&b, "  pod %s: %s (%s)\n", pod.Pod, pod.Message, pod.Reason)
 		}
@@ -58,7 +58,10 @@ func (r Report) OfDrain() string {
 
 // when says when it begins, and whether it fits.
 func (r Report) when() string {
-	takes := r.Takes.Round(time.Second)
+	takes := plan.Length(r.Takes)
+	if n := r.Count(Blocked); n > 0 {
+		takes += fmt.Sprintf(", without the %s", counted(n, "blocked node"))
+	}
 	var when string
 	switch {
 	case r.Held == "":
@@ -71,9 +74,9 @@ func (r Report) when() string {
 	switch {
 	case r.WindowLength == 0:
 	case r.Windows <= 1:
-		when += fmt.Sprintf(" That fits into the window of %s.", r.WindowLength)
+		when += fmt.Sprintf(" That fits into the window of %s.", plan.Length(r.WindowLength))
 	default:
-		when += fmt.Sprintf(" That is more than the window of %s: it goes on in the next, for %d windows in all.", r.WindowLength, r.Windows)
+		when += fmt.Sprintf(" That is more than the window of %s: it goes on in the next, for %d windows in all.", plan.Length(r.WindowLength), r.Windows)
 	}
 	return when
 }
@@ -115,7 +118,7 @@ func RoomWrong(room ledger.Room) []string {
 	var wrong []string
 	if room.Raised > 0 {
 		wrong = append(wrong, fmt.Sprintf("the pods of the first %s need %s: %d more come first than maxSurge says, and are kept in reserve",
-			counted(room.First, "node"), counted(room.Needs, "new node"), room.Raised))
+			first(room.First), counted(room.Needs, "new node"), room.Raised))
 	}
 	if len(room.Homeless) > 0 {
 		wrong = append(wrong, "these pods would find no room: "+strings.Join(room.Homeless, ", "))
@@ -139,10 +142,18 @@ func (r Report) room(b *strings.Builder) {
 	case len(RoomWrong(*room)) > 0:
 		fmt.Fprintf(b, "\nRoom: %s.\n", strings.Join(RoomWrong(*room), "; "))
 	case room.Needs == 0:
-		fmt.Fprintf(b, "\nRoom: the pods of the first %s fit on nodes that stay.\n", counted(room.First, "node"))
+		fmt.Fprintf(b, "\nRoom: the pods of the first %s fit on nodes that stay.\n", first(room.First))
 	default:
-		fmt.Fprintf(b, "\nRoom: the pods of the first %s fit on %s, and %d come first.\n", counted(room.First, "node"), counted(room.Needs, "new node"), room.Comes)
+		fmt.Fprintf(b, "\nRoom: the pods of the first %s fit on %s, and %d come first.\n", first(room.First), counted(room.Needs, "new node"), room.Comes)
 	}
+}
+
+// first is what follows "the first": "node", "3 nodes".
+func first(n int) string {
+	if n == 1 {
+		return "node"
+	}
+	return counted(n, "node")
 }
 
 // held lists the pods that hold nodes of that rating.
@@ -151,9 +162,12 @@ func (r Report) held(b *strings.Builder, rating Rating) {
 		if node.Rating != rating {
 			continue
 		}
-		fmt.Fprintf(b, "  %s, about %s\n", node.Name, node.Takes.Round(time.Second))
+		fmt.Fprintf(b, "  %s, about %s\n", node.Name, plan.Length(node.Takes))
 		for _, pod := range node.Held {
 			fmt.Fprintf(b, "    %s (%s)\n", pod.Message, pod.Reason)
+		}
+		for _, round := range node.Rounds {
+			fmt.Fprintf(b, "    %s\n", round)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package upgrader
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -26,6 +27,9 @@ func (p *pass) rollout(old []*corev1.Node) ledger.Rollout {
 	rollout, ok := p.s.Ledger.Rollout(p.pool.Name)
 	switch {
 	case len(old) == 0 && !p.known.claimed[p.pool.Name]:
+		if ok {
+			p.tellDone(rollout)
+		}
 		p.forget()
 		return ledger.Rollout{}
 	case !ok || rollout.Target != p.text:
@@ -37,6 +41,15 @@ func (p *pass) rollout(old []*corev1.Node) ledger.Rollout {
 	}
 	p.rolling[p.pool.Name] = true
 	return rollout
+}
+
+// tellDone tells that a rollout is done: no node is left that is to be replaced, by what the kubelets and the provider say.
+func (p *pass) tellDone(r ledger.Rollout) {
+	message := fmt.Sprintf("every node of pool %s is as it should be after %s", p.pool.Name, p.now.Sub(r.Began).Round(time.Second))
+	if p.target != nil {
+		message = fmt.Sprintf("every node of pool %s has %s or newer after %s", p.pool.Name, p.text, p.now.Sub(r.Began).Round(time.Second))
+	}
+	p.Notes = append(p.Notes, plan.Note{Owner: ledger.Upgrader, Pool: p.pool.Name, Reason: reason.Done, Message: message})
 }
 
 // withoutGone forgets the nodes that were set aside and are gone by now.

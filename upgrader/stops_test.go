@@ -256,7 +256,16 @@ func TestNodesAreReplacedByAgeAndDriftToo(t *testing.T) {
 	if d.Proposals[0].Reason != reason.NodeTooOld {
 		t.Errorf("%+v", d.Proposals[0])
 	}
+	w.Add(d.Changes)
+	if _, on := w.Ledger().Rollout("a"); !on {
+		t.Error("the rollout is not on record")
+	}
 	w.Pass(-time.Hour)
+	d = decide(w)
+	w.Add(d.Changes)
+	if r, on := w.Ledger().Rollout("a"); on || len(d.Notes) != 1 || d.Notes[0].Reason != reason.Done {
+		t.Errorf("no node is too old any more: the ledger has %+v, told is %+v", r, d.Notes)
+	}
 	drifted := *instance
 	drifted.Drift = "its image is old"
 	w.Add(&drifted)

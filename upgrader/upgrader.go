@@ -170,7 +170,10 @@ func (p *pass) decide() {
 	noTarget := p.findTarget()
 	p.findOld()
 	if noTarget != nil && len(p.old) == 0 {
-		p.answer(*noTarget) // a node that is too old, or no longer what it should be, needs no target
+		if noTarget.why == reason.NoChannel {
+			p.rollout(nil) // the last node that was too old, or no longer what it should be, is gone: they need no target
+		}
+		p.answer(*noTarget)
 		return
 	}
 	rollout := p.rollout(p.old)

@@ -275,6 +275,7 @@ func TestTheOrderOfNodes(t *testing.T) {
 		old("full-a-young", born(2), clustertest.Zone("a")), app("p2", "full-a-young"),
 		old("full-a-old", born(9), clustertest.Zone("a")), app("p3", "full-a-old"),
 		old("full-b", born(1), clustertest.Zone("b")), app("p4", "full-b"),
+		old("lone", born(70)), clustertest.ReplicaSet("lone", 1), clustertest.Pod("lone-1", clustertest.On("lone"), clustertest.Of("ReplicaSet", "lone")),
 		old("aside", born(95)), ledger.Moment{Key: "drain-failed/" + clustertest.ID("a", "aside"), At: clustertest.Start.Add(-time.Minute)},
 		old("empty", born(1)), clustertest.Pod("d", clustertest.On("empty"), clustertest.Of("DaemonSet", "d")),
 		old("broken", born(1), clustertest.NotReady(clustertest.Start)), app("p5", "broken"),
@@ -285,7 +286,7 @@ func TestTheOrderOfNodes(t *testing.T) {
 	for _, p := range New(opts).Decide(w.Snapshot(), w.Now).Proposals {
 		got = append(got, p.Node.Name)
 	}
-	want := []string{"broken", "empty", "full-a-old", "full-a-young", "full-b", "stuck-1", "stuck-2", "aside", "self"}
+	want := []string{"broken", "empty", "full-a-old", "full-a-young", "full-b", "lone", "stuck-1", "stuck-2", "aside", "self"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -47,8 +47,9 @@ func Rules(settings func(pool string) cluster.Settings) app.Rules {
 	}
 }
 
-// Start starts the daemon in the world, each life with these rules; lives is told of each. Its decisions go into the world's log.
-func Start(w *simulation.World, rules *app.Rules, lives func(*app.Daemon)) {
+// Start starts the daemon in the world, each life with these rules; lives is told of each, and beside may change what it finds around it. Its decisions go into the
+// world's log.
+func Start(w *simulation.World, rules *app.Rules, lives func(*app.Daemon), beside ...func(*app.Surroundings)) {
 	begin := w.Now().Add(-w.Elapsed())
 	w.Start(func(p *simulation.Process) simulation.Daemon {
 		reporter, err := report.New(report.Options{
@@ -58,10 +59,14 @@ func Start(w *simulation.World, rules *app.Rules, lives func(*app.Daemon)) {
 		if err != nil {
 			panic(err) // no input causes it
 		}
-		d, err := app.Assemble(*rules, app.Surroundings{
+		around := app.Surroundings{
 			API: p.API(), Namespace: p.Namespace(), Providers: []cloudprovider.CloudProvider{p.Provider()}, Reporter: reporter,
 			Spawn: p.Spawn, Aside: p.Aside, Now: p.Clock().Now, Wait: noWaiting,
-		})
+		}
+		for _, change := range beside {
+			change(&around)
+		}
+		d, err := app.Assemble(*rules, around)
 		if err != nil {
 			panic(err) // a test's rules are wrong
 		}

@@ -1,6 +1,8 @@
 package scenarios
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/poolkeeper/poolkeeper/app"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
@@ -185,6 +188,47 @@ func TestTheCanaryPoolFirstAndAPauseInTheMiddleOfADrain(t *testing.T) {
 	s.request(nil)
 	s.until("the pool is current", time.Hour, func() bool { return s.current("rest", "v1.36.3", 2) })
 	s.Run(5 * time.Minute)
+	s.marks()
+	s.end()
+}
+
+// alarms is an alert source with the alerts that fire, or the error that it gives instead.
+type alarms struct {
+	firing []string
+	err    error
+}
+
+func (a *alarms) Firing(context.Context) ([]string, error) { return a.firing, a.err }
+
+// Nothing is begun before the alert source has answered, nor while an alert fires; the node in work ends, and when it is calm the rollout goes on by itself.
+func TestAlertsAndASilentAlertSourceHoldARollout(t *testing.T) {
+	s := tell(t, pool("general", 2, 4, old))
+	s.settings.Window, s.rules.Upgrader.Alerts = opening("always"), true
+	source := &alarms{err: errors.New("connection refused")}
+	s.start(func(around *app.Surroundings) { around.Alerts = source })
+	s.Run(3 * time.Minute)
+	s.Deploy(simulation.Workload{Name: "web", Replicas: 2, CPU: "500m", Memory: "1Gi"})
+	s.Run(time.Minute)
+	s.say("a new version appears, and the alert source is not to be reached")
+	s.SetVersion("general", "v1.36.3")
+	s.Run(20 * time.Minute)
+	if s.claimed() > 0 || len(s.behind("general", "v1.36.3")) != 2 || !s.answered("general", reason.AlertsUnknown) {
+		t.Errorf("%d nodes are under way, and the plan says %+v", s.claimed(), s.daemon.Plan().Verdicts)
+	}
+	s.say("it answers: nothing fires")
+	source.err = nil
+	s.until("the first begins", 5*time.Minute, func() bool { return s.claimed() == 1 })
+	s.say("an alert fires")
+	source.firing = []string{"CheckoutIsSlow"}
+	s.until("the first is done", 10*time.Minute, func() bool { return s.claimed() == 0 })
+	s.Run(20 * time.Minute)
+	if len(s.behind("general", "v1.36.3")) != 1 || !s.answered("general", reason.AlertsFiring) {
+		t.Errorf("%d old nodes are left, and the plan says %+v", len(s.behind("general", "v1.36.3")), s.daemon.Plan().Verdicts)
+	}
+	s.say("it is calm again")
+	source.firing = nil
+	s.until("the pool is current", 15*time.Minute, func() bool { return s.current("general", "v1.36.3", 2) })
+	s.Run(time.Minute)
 	s.marks()
 	s.end()
 }

@@ -60,8 +60,8 @@ func tellOf(t *testing.T, o simulation.Options) *story {
 }
 
 // start starts the daemon.
-func (s *story) start() {
-	daemon.Start(s.World, &s.rules, func(d *app.Daemon) { s.daemon = d })
+func (s *story) start(beside ...func(*app.Surroundings)) {
+	daemon.Start(s.World, &s.rules, func(d *app.Daemon) { s.daemon = d }, beside...)
 }
 
 // say writes a line of the story into the log.

@@ -76,7 +76,8 @@ func TestANodeWhoseKubeletDiedIsReplaced(t *testing.T) {
 	}
 }
 
-// Scenario 38: three nodes, surge 1, unavailable 0: never fewer than three ready, and at the end every kubelet has the target.
+// Scenario 38: three nodes, surge 1, unavailable 0: never fewer than three ready and never more than four there, one made for each, and at the end every kubelet has the
+// target.
 func TestAPoolIsRolledWithoutEverHavingFewerReadyNodes(t *testing.T) {
 	s := install(t, "act", pools(pool("web", 3, 6, "v1.35.4")), "--upgrade-window=always", "--auto-upgrade=false")
 	web := s.KwokPool("web")
@@ -86,11 +87,14 @@ func TestAPoolIsRolledWithoutEverHavingFewerReadyNodes(t *testing.T) {
 	s.Running("front", 6, time.Minute)
 	s.Stop(first)
 
-	end := web.NeverFewerThan(3)
+	end := web.Between(3, 4)
 	s.Start("--auto-upgrade=true", "--upgrade-version=v1.36.3")
 	s.Eventually(3*time.Minute, web.Current(3, "v1.36.3"))
 	end()
 	web.Sized(3, 30*time.Second)
+	if n := len(s.created()); n != 6 {
+		t.Errorf("%d nodes were made in all, want three at first and three in their place", n)
+	}
 	s.Running("front", 6, time.Minute)
 }
 

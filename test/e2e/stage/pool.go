@@ -94,17 +94,20 @@ func (p *Pool) Current(n int, version string) Check {
 }
 
 // NeverFewerThan watches the pool until the function that it gives back is called, which fails the test if there were ever fewer ready nodes.
-func (p *Pool) NeverFewerThan(n int) (end func()) {
+func (p *Pool) NeverFewerThan(n int) (end func()) { return p.Between(n, 1<<30) }
+
+// Between is NeverFewerThan, and fails as well if there were ever more nodes than most, ready or not.
+func (p *Pool) Between(least, most int) (end func()) {
 	t := p.stage.T
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	watcher, err := p.stage.Plane.Client().CoreV1().Nodes().Watch(ctx, metav1.ListOptions{})
 	p.stage.must(err)
 	done := make(chan struct{})
-	fewest := 1 << 30
+	fewest, greatest := 1<<30, 0
 	go func() {
 		defer close(done)
-		ready := map[string]bool{}
+		ready, there := map[string]bool{}, map[string]bool{}
 		for e := range watcher.ResultChan() {
 			node, ok := e.Object.(*corev1.Node)
 			if !ok || !p.owns(node) {
@@ -117,17 +120,24 @@ func (p *Pool) NeverFewerThan(n int) (end func()) {
 					count++
 				}
 			}
-			if len(ready) >= n {
+			if len(ready) >= least {
 				fewest = min(fewest, count)
 			}
+			if there[node.Name] = true; e.Type == watch.Deleted {
+				delete(there, node.Name)
+			}
+			greatest = max(greatest, len(there))
 		}
 	}()
 	return func() {
 		t.Helper()
 		cancel()
 		<-done
-		if fewest < n {
-			t.Errorf("pool %s once had only %d ready and schedulable nodes, want never fewer than %d", p.name, fewest, n)
+		if greatest > most {
+			t.Errorf("%d nodes of pool %s were there at a time, want at most %d", greatest, p.name, most)
+		}
+		if fewest < least {
+			t.Errorf("pool %s once had only %d ready and schedulable nodes, want never fewer than %d", p.name, fewest, least)
 		}
 	}
 }
