@@ -16,6 +16,7 @@ func commands(out, errs io.Writer) *cobra.Command {
 		own("validate", "Says everything that would fail with these flags: configuration, rights, providers", out, errs, validate),
 		own("demo", "The daemon at work on a simulated cluster", out, errs, demo),
 		own("provider-server", "Lends a cloud provider to a cluster-autoscaler, or to another Poolkeeper", out, errs, lend),
+		own("retire", "Takes an installation out of its cluster: its marks, its ledger, its lease; for helm uninstall", out, errs, retire),
 		own("ready", "Asks a replica whether it is ready, for helm test", out, errs, ready),
 	)
 }

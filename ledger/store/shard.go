@@ -33,6 +33,15 @@ const (
 	sizeLimit = 768 << 10
 )
 
+// Names are the names of all ConfigMaps of a ledger.
+func Names() []string {
+	names := make([]string, Shards)
+	for i := range names {
+		names[i] = shardName(i)
+	}
+	return names
+}
+
 func shardName(i int) string { return "poolkeeper-ledger-" + strconv.Itoa(i) }
 
 func newShard(namespace string, i int) *corev1.ConfigMap {

@@ -17,3 +17,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 app.kubernetes.io/name: poolkeeper
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
+
+{{- /* The ConfigMaps that the daemon makes by itself: its ledger and its status. */ -}}
+{{- define "poolkeeper.ownConfigMaps" -}}
+[poolkeeper-status{{ range until 8 }}, poolkeeper-ledger-{{ . }}{{ end }}]
+{{- end }}

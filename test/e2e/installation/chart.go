@@ -76,7 +76,8 @@ func (c *Chart) values(i *Installation) (args []string, mounted []string) {
 // literal keeps helm from taking a value with commas for several.
 func literal(value string) string { return strings.ReplaceAll(value, ",", `\,`) }
 
-// Render is what helm makes of the chart in the tree, object by object, for an installation in that namespace.
+// Render is what helm makes of the chart in the tree, object by object, for an installation in that namespace: all of it but the hooks, or the template that the values
+// ask for by "--show-only".
 func Render(t testing.TB, namespace string, values ...string) []runtime.Object {
 	t.Helper()
 	helm, err := controlplane.Tool(t.Context(), "helm", "helm")
@@ -86,6 +87,9 @@ func Render(t testing.TB, namespace string, values ...string) []runtime.Object {
 	args := append([]string{
 		"template", nameIn(namespace), filepath.Join(tree, "charts", "poolkeeper"), "--namespace", namespace, "--kube-version", "1.36.3",
 	}, values...)
+	if !slices.Contains(values, "--show-only") {
+		args = append(args, "--no-hooks")
+	}
 	var out, errs bytes.Buffer
 	command := exec.CommandContext(t.Context(), helm, args...)
 	command.Stdout, command.Stderr = &out, &errs

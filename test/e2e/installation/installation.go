@@ -186,9 +186,11 @@ func (i *Installation) CheckRights() {
 func (i *Installation) remove() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	c, name := i.plane.Client(), nameIn(i.Namespace)
-	_ = c.RbacV1().ClusterRoleBindings().Delete(ctx, name, metav1.DeleteOptions{})
-	_ = c.RbacV1().ClusterRoles().Delete(ctx, name, metav1.DeleteOptions{})
+	c := i.plane.Client()
+	for _, name := range []string{nameIn(i.Namespace), nameIn(i.Namespace) + "-retire"} {
+		_ = c.RbacV1().ClusterRoleBindings().Delete(ctx, name, metav1.DeleteOptions{})
+		_ = c.RbacV1().ClusterRoles().Delete(ctx, name, metav1.DeleteOptions{})
+	}
 	_ = c.CoreV1().Namespaces().Delete(ctx, i.Namespace, metav1.DeleteOptions{})
 }
 
