@@ -125,7 +125,11 @@ func Leave(ctx context.Context, c *config.Config, deployment, version string, te
 			if lead {
 				close(leads)
 			}
-		}, func(leader string) { tell("the lease is held by " + leader) })
+		}, func(leader string) {
+			if leader != election.Identity {
+				tell("waits for the lease, which is held by " + leader)
+			}
+		})
 	}()
 	select {
 	case <-leads:

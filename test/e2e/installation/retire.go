@@ -1,17 +1,17 @@
 package installation
 
 import (
+	"os/exec"
 	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-
-	"github.com/poolkeeper/poolkeeper/test/e2e/process"
 )
 
-// Retire does what Helm does before it uninstalls: it makes what the chart's hook consists of, and runs the hook's program with the hook's rights. The process goes on.
-func (i *Installation) Retire(chart *Chart) *process.Process {
+// Retire does what Helm does before it uninstalls: it makes what the chart's hook consists of, and runs the hook's program with the hook's rights to its end.
+// It gives what the program says.
+func (i *Installation) Retire(chart *Chart) string {
 	i.t.Helper()
 	values, _ := chart.values(i)
 	var args []string
@@ -25,8 +25,9 @@ func (i *Installation) Retire(chart *Chart) *process.Process {
 	}
 	kubeconfig, err := i.plane.ServiceAccountKubeconfig(i.t.Context(), i.Namespace, nameIn(i.Namespace)+"-retire")
 	must(i.t, err)
-	p, err := i.plane.Run(nameIn(i.Namespace)+"-retire", i.program, append(args, "--kubeconfig="+kubeconfig)...)
-	must(i.t, err)
-	i.EndWithTest(p)
-	return p
+	out, err := exec.CommandContext(i.t.Context(), i.program, append(args, "--kubeconfig="+kubeconfig)...).CombinedOutput()
+	if err != nil {
+		i.t.Fatalf("the hook has failed: %v\n%s", err, out)
+	}
+	return string(out)
 }

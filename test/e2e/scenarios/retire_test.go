@@ -41,16 +41,7 @@ func TestWhatHelmUninstallsLeavesNoMarkBehind(t *testing.T) {
 	})
 	leader.Kill()
 
-	hook := s.Retire(&installation.Chart{Mode: "act", Provider: "kwok"})
-	select {
-	case <-hook.Exited():
-	case <-time.After(2 * time.Minute):
-		t.Fatalf("the hook has not ended:\n%s", hook.Tail(20))
-	}
-	t.Logf("the hook says:\n%s", hook.Tail(40))
-	if hook.ExitCode() != 0 {
-		t.Fatal("the hook has failed")
-	}
+	t.Logf("the hook says:\n%s", s.Retire(&installation.Chart{Mode: "act", Provider: "kwok"}))
 	nodes, err := plane.Client().CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 	must(t, err)
 	for _, node := range nodes.Items {
