@@ -96,7 +96,7 @@ func (p *pass) calmAlerts(ledger.Rollout) *hold {
 	p.Alerts = true
 	switch a := p.s.Alerts; {
 	case a == nil:
-		return &hold{why: reason.AlertsUnknown, message: "the alert source is being asked"}
+		return &hold{why: reason.AlertsUnknown, message: "the alert source has given no answer yet"}
 	case a.Err != "":
 		return &hold{why: reason.AlertsUnknown, message: "the alert source gives no answer: " + a.Err}
 	case p.now.Sub(a.At) > alertsMaxAge:
