@@ -143,8 +143,8 @@ func TestADrainThatWaitsForOlderDrainsIsNotOver(t *testing.T) {
 		{"behind an older one, when one had failed long ago", []any{older, busy(1), setAside(time.Hour), web("web-2", "n2")}, ledger.Draining},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			things := append(test.things, drained(time.Minute), web("web-1", "n1"), web("web-3", "n3"), Node("n4", In("web")), marked("n3"))
-			w := New(append(things, Pool("web", 0, 5), Node("n2", In("web")), marked("n1"))...)
+			w := New(Pool("web", 0, 5), marked("n1"), Node("n2", In("web")), marked("n3"), Node("n4", In("web")))
+			w.Add(drained(time.Minute), web("web-1", "n1"), web("web-3", "n3")).Add(test.things...)
 			s := w.Snapshot()
 			_, changes := arbiter.Arbitrate(s, decisions(roll("web", "n1"), roll("web", "n3")), arbiter.Defaults(), w.Now)
 			c, _ := s.Ledger.With(changes...).Claim("upgrader-n1")
