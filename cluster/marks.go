@@ -55,9 +55,15 @@ func StripMarks(labels map[string]string) {
 	}
 }
 
-// foreignDeletion are the taints by which other programs say that they are about to delete a node: the cluster-autoscaler, and Karpenter since
-// its version 1.
-var foreignDeletion = []string{"ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted"}
+// The taints by which other programs say that they are about to delete a node.
+const (
+	// TaintToBeDeleted is the cluster-autoscaler's: no job touches the node.
+	TaintToBeDeleted = "ToBeDeletedByClusterAutoscaler"
+	// TaintDisrupted is Karpenter's since its version 1: no job touches the node.
+	TaintDisrupted = "karpenter.sh/disrupted"
+)
+
+var foreignDeletion = []string{TaintToBeDeleted, TaintDisrupted}
 
 // ForeignDeletionMark finds the taint by which another program says that it is about to delete the node. Such a node is left alone by every
 // job: two programs that delete at once take more than either wanted. Taints that only ask for less, or for later, are none of these.

@@ -15,7 +15,8 @@ import (
 
 // The marks on pods that the rules honour.
 const (
-	// SafeToEvict is "true", "false" or "on-completion".
+	// SafeToEvict says whether the autoscaler may evict the pod: "true" lifts the rules about controllers, local storage and kube-system, "false" forbids, and with
+	// "on-completion" the pod is waited for.
 	SafeToEvict = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 	// SafeToEvictLocalVolumes is a comma list of volumes whose loss doesn't matter.
 	SafeToEvictLocalVolumes = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"

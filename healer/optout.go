@@ -14,9 +14,9 @@ import (
 
 // The annotations by which a person keeps the healer away from one Node. They can hurt that one node alone, so a kubelet may write them.
 const (
-	// AnnotationHeal set to "off" does so for good.
+	// AnnotationHeal set to "off" keeps the healer away from the node for good.
 	AnnotationHeal = "poolkeeper.io/heal"
-	// AnnotationHealOffUntil does so until a time, written like 2026-01-02T15:04:05Z. One that can't be read holds for good.
+	// AnnotationHealOffUntil keeps the healer away from the node until a time, written like 2026-01-02T15:04:05Z. One that can't be read holds for good.
 	AnnotationHealOffUntil = "poolkeeper.io/heal-off-until"
 	// AnnotationHealOffReason says why, to people.
 	AnnotationHealOffReason = "poolkeeper.io/heal-off-reason"

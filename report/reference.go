@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/poolkeeper/poolkeeper/plan/reason"
 )
 
 // ReferencePages are the pages of docs/reference that are made from code, by their file names.
 func ReferencePages() map[string]string {
-	return map[string]string{"reasons.md": reasonsPage(), "metrics.md": metricsPage()}
+	return map[string]string{"reasons.md": reasonsPage(), "metrics.md": metricsPage(), "events.md": eventsPage()}
 }
 
 func reasonsPage() string {
@@ -33,14 +34,48 @@ func reasonsPage() string {
 			}
 		}
 	}
-	b.WriteString("\n## Reasons of Events that the ecosystem knows\n\n" +
-		"Three Events keep the reasons that people know from the cluster-autoscaler; their messages name the reasons above.\n\n" +
-		"| Event | on | when |\n|---|---|---|\n" +
-		"| `" + triggeredScaleUp + "` | pod | a pool grows for the pod |\n" +
-		"| `" + notTriggerScaleUp + "` | pod | no pool grows for the pod; the message names each pool and why |\n" +
-		"| `" + scaleDown + "` | node | the autoscaler begins to remove the node |\n\n" +
-		"All other Events have a reason of the lists above, and are on the node that they are about, or on the ConfigMap\n`" + StatusName + "` where they are about a pool.\n")
 	return b.String()
+}
+
+func eventsPage() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Events\n\n"+
+		"Every decision is an Event as well: `kubectl get events`, with `-n` of the daemon's namespace for those about pools. What goes on unchanged is told again after %s at the\n"+
+		"earliest, and other words for the same thing after %s; a message has %d letters at most. Events are of type Normal, and Warning where a person should look. The words come\n"+
+		"from package `report`, the reasons from `plan/reason`. Made by `make generate`; don't edit.\n\n"+
+		"Three Events have the reasons that people know from the cluster-autoscaler; their messages name the reason below.\n\n"+
+		"| Event | on | when |\n|---|---|---|\n"+
+		"| `%s` | pod | a pool grows for the pod |\n"+
+		"| `%s` | pod | no pool grows for the pod; the message names each pool and why |\n"+
+		"| `%s` | node | the autoscaler begins to remove the node |\n", hours(repeatAfter), hours(hushFor), longestEvent, triggeredScaleUp, notTriggerScaleUp, scaleDown)
+	for _, part := range []struct {
+		verdict      reason.Verdict
+		title, intro string
+	}{
+		{reason.Acts, "Something is done", "On the node that it is about, else on the ConfigMap `" + StatusName + "`; once."},
+		{reason.Holds, "Something is held back or can't be read", "On the ConfigMap `" + StatusName + "`, for as long as it holds. About pods it is part of the message of `" + notTriggerScaleUp + "`."},
+		{reason.Reports, "Progress and faults", "On the node that it is about, else on the ConfigMap `" + StatusName + "`; once."},
+	} {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| Event | means |\n|---|---|\n", part.title, part.intro)
+		for _, e := range reason.All() {
+			if e.Verdict == part.verdict && !quiet[e.Reason] {
+				fmt.Fprintf(&b, "| `%s` | %s |\n", e.Reason, cell(e.Meaning))
+			}
+		}
+	}
+	b.WriteString("\n## No Event\n\nPods that wait for one of these get none: they will run without our help, or we are not the ones to help them.\n\n")
+	for _, e := range reason.All() {
+		if quiet[e.Reason] {
+			fmt.Fprintf(&b, "- `%s`: %s\n", e.Reason, e.Meaning)
+		}
+	}
+	return b.String()
+}
+
+// hours writes a time without zeros at its end.
+func hours(d time.Duration) string {
+	text := strings.TrimSuffix(d.String(), "0s")
+	return strings.TrimSuffix(text, "0m")
 }
 
 func metricsPage() string {

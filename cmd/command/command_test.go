@@ -207,7 +207,8 @@ func TestEveryFaultIsToldWithWhatWhereAndTheRemedy(t *testing.T) {
 		{"heal of nothing", "heal", nil, 2, []string{"heal: give one node"}},
 		{"heal of what isn't", "heal nowhere", nil, 1, []string{"there is no node nowhere"}},
 		{"exclude from what isn't", "exclude web-1 --from scaling", nil, 2, []string{`"scaling" is none of the jobs`}},
-		{"exclude without the right", "exclude web-1", func(f *fake) { f.forbidden = []string{"PATCH"} }, 1, []string{"you may not annotate nodes: the right is patch on nodes"}},
+		{"exclude of nothing", "exclude", nil, 2, []string{"give one node, or --pool"}},
+		{"exclude of both", "exclude web-1 --pool web", nil, 2, []string{"give one node, or --pool"}},
 		{"follow as data", "history -f -o json", nil, 2, []string{"--follow goes with a table alone"}},
 		{"no kubeconfig", "status --kubeconfig /nowhere", nil, 2, []string{"read the kubeconfig", "/nowhere"}},
 		{"no such context", "status --context other", nil, 2, []string{`context "other" does not exist`}},
@@ -269,6 +270,9 @@ func TestRequestsAreWrittenAsTheDaemonReadsThem(t *testing.T) {
 		{"heal web-1 --reason 'its disk clicks: loudly' --force", cluster.Request{
 			Key: "heal-web-1", Kind: cluster.HealNowRequest, Node: "web-1", Reason: "its disk clicks: loudly", By: "ann", Asked: now, Force: true,
 		}},
+		{"exclude web-1 --from autoheal,upgrade --until 2h --reason debugging", cluster.Request{
+			Key: "exclude-web-1", Kind: cluster.ExcludeRequest, Jobs: all[1:], Node: "web-1", Reason: "debugging", By: "ann", Asked: now, Until: now.Add(2 * time.Hour),
+		}},
 	} {
 		t.Run(c.line, func(t *testing.T) {
 			f := newFake(t, pages)
@@ -319,24 +323,21 @@ func TestPausesAreListedAndTakenBack(t *testing.T) {
 	}
 }
 
-func TestMarksOnANodeKeepJobsFromIt(t *testing.T) {
+func TestWhatIsExcludedIsTakenBackAndPausesStay(t *testing.T) {
 	f := newFake(t, pages)
-	f.nodes["web-1"].Annotations = map[string]string{"mine": "stays"}
-	for _, step := range []struct {
-		line string
-		want map[string]string
-	}{
-		{"exclude web-1", map[string]string{
-			"mine": "stays", "poolkeeper.io/heal": "off", "poolkeeper.io/upgrade": "off", "cluster-autoscaler.kubernetes.io/scale-down-disabled": "true",
-		}},
-		{"exclude web-1 --undo --from autoscale,upgrade", map[string]string{"mine": "stays", "poolkeeper.io/heal": "off"}},
-		{"exclude web-1 --undo", map[string]string{"mine": "stays"}},
+	for _, step := range []struct{ line, left, says string }{
+		{"pause heal --node web-1", "pause-web-1", "Paused"},
+		{"exclude web-1 --from heal", "exclude-web-1 pause-web-1", "Kept out of heal: node web-1"},
+		{"exclude web-1 --from upgrade", "exclude-web-1 exclude-web-1-2 pause-web-1", "exclude-web-1-2"},
+		{"exclude --pool web", "exclude-web exclude-web-1 exclude-web-1-2 pause-web-1", "autoscale, heal, upgrade: pool web"},
+		{"exclude web-1 --undo", "exclude-web pause-web-1", "exclude-web-1, exclude-web-1-2"},
+		{"exclude web-1 --undo", "exclude-web pause-web-1", "Nothing excludes node web-1"},
+		{"resume --all", "exclude-web", "Taken back: pause-web-1"},
+		{"exclude --pool web --undo", "", "Taken back: exclude-web"},
 	} {
-		if code, _, errs := run(t, f, step.line); code != 0 {
-			t.Fatalf("%s: %s", step.line, errs)
-		}
-		if diff := cmp.Diff(step.want, f.nodes["web-1"].Annotations); diff != "" {
-			t.Errorf("after %s (- wanted, + got):\n%s", step.line, diff)
+		code, out, errs := run(t, f, step.line)
+		if left := strings.Join(slices.Sorted(maps.Keys(f.requests)), " "); code != 0 || left != step.left || !strings.Contains(out, step.says) {
+			t.Errorf("after %s there are %q, want %q (exit code %d: %s%s)", step.line, left, step.left, code, out, errs)
 		}
 	}
 }

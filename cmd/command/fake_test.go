@@ -79,7 +79,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.Contains(r.URL.Path, "/configmaps"):
 		f.configMap(w, r)
 	case len(parts) == 4 && parts[2] == "nodes":
-		f.node(w, r, parts[3])
+		f.node(w, parts[3])
 	default:
 		f.t.Errorf("nobody should ask for %s", call)
 		http.NotFound(w, r)
@@ -161,25 +161,11 @@ func (f *fake) configMap(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, cm)
 }
 
-func (f *fake) node(w http.ResponseWriter, r *http.Request, name string) {
+func (f *fake) node(w http.ResponseWriter, name string) {
 	node, there := f.nodes[name]
 	if !there {
 		refuse(w, apierrors.NewNotFound(corev1.Resource("nodes"), name))
 		return
-	}
-	if r.Method == http.MethodPatch {
-		var patch struct {
-			Metadata struct{ Annotations map[string]*string }
-		}
-		if err := json.NewDecoder(r.Body).Decode(&patch); err != nil {
-			f.t.Error(err)
-		}
-		for key, value := range patch.Metadata.Annotations {
-			delete(node.Annotations, key)
-			if value != nil {
-				metav1.SetMetaDataAnnotation(&node.ObjectMeta, key, *value)
-			}
-		}
 	}
 	write(w, http.StatusOK, node)
 }

@@ -2,17 +2,13 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -95,70 +91,4 @@ func (r *reach) await(ctx context.Context, name string, uid types.UID) error {
 		case <-time.After(2 * time.Second):
 		}
 	}
-}
-
-// marksOf are the annotations by which a node is kept from a job; docs/marks.md has them.
-var marksOf = map[string][2]string{
-	"heal":      {"poolkeeper.io/heal", "off"},
-	"upgrade":   {cluster.AnnotationUpgrade, "off"},
-	"autoscale": {"cluster-autoscaler.kubernetes.io/scale-down-disabled", "true"},
-}
-
-// exclude keeps jobs from one node by marks on it.
-func exclude(o *Options) *cobra.Command {
-	var from []string
-	var undo bool
-	c := &cobra.Command{
-		Use: "exclude NODE", Short: "Keep a node out of repairs, upgrades and scale-down by marks on the node", Args: oneArg("node"),
-		Long: "exclude annotates the node with your own rights. The marks go with the node, and a pause of the node (pause --node) ends by itself.\n" +
-			"No mark keeps a machine that the cloud takes, or what is left of one that is gone.",
-		Example: fmt.Sprintf("  %[1]s exclude web-3\n  %[1]s exclude web-3 --from heal,upgrade\n  %[1]s exclude web-3 --undo", o.Name),
-	}
-	r := addReach(o, c)
-	c.Flags().StringSliceVar(&from, "from", []string{"autoscale", "heal", "upgrade"}, "from which jobs")
-	c.Flags().BoolVar(&undo, "undo", false, "take the marks away")
-	c.ValidArgsFunction = func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return r.names(c, "node"), cobra.ShellCompDirectiveNoFileComp
-	}
-	c.RunE = func(c *cobra.Command, args []string) error {
-		annotations := map[string]any{}
-		for _, job := range from {
-			mark, known := marksOf[job]
-			if !known {
-				return usagef("exclude: --from: %q is none of the jobs: write autoscale, heal or upgrade", job)
-			}
-			annotations[mark[0]] = mark[1]
-			if undo {
-				annotations[mark[0]] = nil // a merge patch takes it away
-			}
-		}
-		if _, err := r.node(c.Context(), args[0]); err != nil {
-			return err
-		}
-		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
-		if err != nil {
-			return err
-		}
-		client, err := r.client()
-		if err != nil {
-			return err
-		}
-		ctx, cancel := context.WithTimeout(c.Context(), r.timeout)
-		defer cancel()
-		_, err = client.CoreV1().Nodes().Patch(ctx, args[0], types.MergePatchType, patch, metav1.PatchOptions{})
-		switch {
-		case apierrors.IsForbidden(err):
-			return fmt.Errorf("you may not annotate nodes: the right is patch on nodes: %w", err)
-		case err != nil:
-			return fmt.Errorf("annotate node %s: %w", args[0], err)
-		}
-		slices.Sort(from)
-		if undo {
-			fmt.Fprintf(o.Out, "Node %s is no longer kept out of: %s.\n", args[0], strings.Join(from, ", "))
-			return nil
-		}
-		fmt.Fprintf(o.Out, "Node %s is kept out of: %s. Take it back: %s exclude %s --undo\n", args[0], strings.Join(from, ", "), o.Name, args[0])
-		return nil
-	}
-	return c
 }

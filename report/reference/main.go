@@ -23,7 +23,13 @@ func run(args []string) error {
 	if err := os.MkdirAll(args[0], 0o755); err != nil {
 		return err
 	}
-	for name, text := range report.ReferencePages() {
+	pages := report.ReferencePages()
+	marks, err := annotationsPage(filepath.Join(args[0], "..", ".."))
+	if err != nil {
+		return err
+	}
+	pages["annotations.md"] = marks
+	for name, text := range pages {
 		if err := os.WriteFile(filepath.Join(args[0], name), []byte(text), 0o644); err != nil {
 			return err
 		}
