@@ -24,11 +24,6 @@ type Wave struct {
 
 // Next chooses which pods of a node to evict now, and gives what is then left of the budgets, so that one pass shares it between nodes. The
 // first call of a pass gives nil, which means what [Spare] says. The map that comes in stays as it is.
-func Next(s *cluster.Snapshot, node string, opts Options, now time.Time, spare Budgets) (Wave, Budgets) {
-	return Open(s, opts, now).Next(node, spare)
-}
-
-// Next is [Next] on these rules.
 //
 // The pods go in three turns: ordinary ones, then system-critical ones, then the daemon's own; see [Options].Turns for others. A turn begins when no pod
 // of the one before is left, or when those that are left have been ending for as long as the turn waits.

@@ -117,7 +117,7 @@ func TestNextChoosesWhatMayGoNow(t *testing.T) {
 				opts = drain.Defaults()
 			}
 			s := Snapshot(ReplicaSet("web", 3), test.things)
-			wave, _ := drain.Next(s, "n1", opts, Start, nil)
+			wave, _ := drain.Open(s, opts, Start).Next("n1", nil)
 			if got := told(wave); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
@@ -132,8 +132,8 @@ func TestNodesOfOnePassShareTheBudgets(t *testing.T) {
 		Pods(2, "b", On("n2"), Of("ReplicaSet", "web"), Label("app", "web")),
 	)
 	spare := drain.Spare(s)
-	first, left := drain.Next(s, "n1", drain.Defaults(), Start, spare)
-	second, left := drain.Next(s, "n2", drain.Defaults(), Start, left)
+	first, left := drain.Open(s, drain.Defaults(), Start).Next("n1", spare)
+	second, left := drain.Open(s, drain.Defaults(), Start).Next("n2", left)
 	if got, want := told(first)+"; "+told(second), "evict a-1, evict a-2; evict b-1, wait for b-2 (NotEnoughPdb)"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -226,7 +226,7 @@ func TestNoPassEvictsMoreThanABudgetAllows(t *testing.T) {
 		for i := range nodes {
 			node := fmt.Sprintf("n%d", i+1)
 			var wave drain.Wave
-			wave, spare = drain.Next(s, node, opts, Start, spare)
+			wave, spare = drain.Open(s, opts, Start).Next(node, spare)
 			for _, pod := range wave.Evict {
 				evicted[pod.Labels["app"]]++
 				if pod.DeletionTimestamp != nil {

@@ -39,9 +39,7 @@ func (p *pass) inWindow(ledger.Rollout) *hold {
 func (p *pass) inTime(c candidate) *hold { return p.fits("the node", p.need(c)) }
 
 // need is about how long the node takes.
-func (p *pass) need(c candidate) time.Duration {
-	return p.opts.NodeEstimate + max(c.waits, 0) + p.drainTime(c)
-}
+func (p *pass) need(c candidate) time.Duration { return p.opts.NodeEstimate + c.waits + p.drainTime(c) }
 
 // fits holds what would take longer than the window is open.
 func (p *pass) fits(what string, need time.Duration) *hold {
