@@ -37,6 +37,8 @@ type Surroundings struct {
 	Reporter  Reporter
 	// Alerts tells which alerts fire; nil if there is no source.
 	Alerts AlertSource
+	// Expander is as in [Parts].
+	Expander Expander
 	// Spawn and Now are as in [Parts].
 	Spawn func(work func(ctx context.Context) Delivery)
 	// Aside is as in [Parts].
@@ -79,6 +81,7 @@ func Assemble(rules Rules, s Surroundings) (*Daemon, error) {
 		Defaults:  rules.Defaults,
 		Timing:    rules.Timing,
 		Alerts:    s.Alerts,
+		Expander:  s.Expander,
 		Spawn:     s.Spawn,
 		Aside:     s.Aside,
 		Probe:     requestsOf(s.API, s.Namespace),

@@ -70,6 +70,8 @@ type Parts struct {
 	Saved func(ledger.Ledger)
 	// Alerts tells which alerts fire; nil if there is no source.
 	Alerts AlertSource
+	// Expander chooses among pools for the expander grpc; nil if there is none.
+	Expander Expander
 	// Now is the clock by which results are stamped.
 	Now func() time.Time
 }
@@ -123,6 +125,8 @@ type Daemon struct {
 	begun  []time.Time
 	alerts alertReads
 	tries  tries
+	// asking are the questions that the expander outside the daemon has not answered yet.
+	asking map[string]bool
 }
 
 // reading is where the reads of a provider are: whether one is under way, whether another is to follow it, and whether one has ever ended.
@@ -131,7 +135,7 @@ type reading struct{ under, again, ended bool }
 // New is a daemon that has seen nothing yet.
 func New(parts Parts) *Daemon {
 	return &Daemon{
-		parts: parts, cluster: cluster.New(), reads: make([]reading, len(parts.Providers)), said: said{}, running: map[string]bool{}, failed: map[string]time.Time{}, wake: wake{timing: parts.Timing, probes: parts.Probe != nil},
+		parts: parts, cluster: cluster.New(), reads: make([]reading, len(parts.Providers)), said: said{}, running: map[string]bool{}, failed: map[string]time.Time{}, asking: map[string]bool{}, wake: wake{timing: parts.Timing, probes: parts.Probe != nil},
 		reader: &reader{
 			settings: parts.Settings, defaults: parts.Defaults, timeout: parts.Timing.ProviderTimeout,
 		},
@@ -222,6 +226,7 @@ func (d *Daemon) Pass(ctx context.Context, now time.Time) {
 	}
 	d.askAlerts(now, decisions)
 	d.tryEvictions(now, decisions)
+	d.askExpander(decisions)
 	p, changes := arbiter.Arbitrate(snapshot, decisions, d.parts.Arbiter, now) // arbitrate
 	urgent := d.parts.Ledger.Urgent(changes)
 	if !d.save(ctx, now, changes) { // remember, before anything is done

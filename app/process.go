@@ -28,6 +28,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/cluster/watch"
 	"github.com/poolkeeper/poolkeeper/config"
 	"github.com/poolkeeper/poolkeeper/dashboard"
+	"github.com/poolkeeper/poolkeeper/expander"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/report"
@@ -118,12 +119,16 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 	if err != nil {
 		return nil, &UsageError{err}
 	}
+	outside, err := expanderOf(c)
+	if err != nil {
+		return nil, &UsageError{err}
+	}
 	if c.Dashboard {
 		p.dashboard = dashboard.New(p.reporter, version, p.clock)
 	}
 	p.loop.daemon, err = Assemble(RulesOf(c), Surroundings{
-		Alerts: source,
-		API:    p.door, Namespace: c.Namespace, Providers: p.providers, Reporter: p.reporter, Spawn: p.loop.spawn,
+		Alerts: source, Expander: outside,
+		API: p.door, Namespace: c.Namespace, Providers: p.providers, Reporter: p.reporter, Spawn: p.loop.spawn,
 		Now: p.clock.Now, MayAct: p.mayAct, Ledger: p.ledger, Saved: func(l ledger.Ledger) { p.saved.Store(&l) },
 	})
 	return p, err
@@ -327,6 +332,14 @@ func alertSource(c *config.Config) (AlertSource, error) {
 		return nil, nil //nolint:nilnil // there is none
 	}
 	return alerts.New(c.AlertsURL, c.AlertsMatcher, c.AlertsIgnored)
+}
+
+// expanderOf is what --grpc-expander-url says; nil if it says nothing.
+func expanderOf(c *config.Config) (Expander, error) {
+	if c.ExpanderURL == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	return expander.New(c.ExpanderURL, c.ExpanderCert)
 }
 
 // identity names this replica: the pod's name, else the host's and the process's.

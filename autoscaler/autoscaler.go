@@ -178,6 +178,11 @@ type pass struct {
 	fitting int
 	// gathers says that pods are kept waiting because more of them are coming; see gather.
 	gathers bool
+	// asks are the pods for which a pool is being chosen, questions those for the expander outside the daemon; awaits says that one of them is open, so that no more pools
+	// grow in this pass.
+	asks      []scheduling.Class
+	questions []plan.Question
+	awaits    bool
 	// rounds is how often a family of pools was chosen to grow; two if nodes were added in another way as well.
 	rounds int
 	// reserved are the nodes that pods are expected on, with one of them.
@@ -304,7 +309,7 @@ func (p *pass) decision() plan.Decision {
 	}
 	slices.SortFunc(p.changes, func(a, b ledger.Change) int { return cmp.Compare(a.Key, b.Key) })
 	return plan.Decision{
-		Owner: ledger.Autoscaler, Proposals: append(p.growth(), p.proposals...), Verdicts: slices.Clip(all), Unneeded: p.unneeded, Changes: p.changes, Due: p.due,
+		Owner: ledger.Autoscaler, Proposals: append(p.growth(), p.proposals...), Verdicts: slices.Clip(all), Unneeded: p.unneeded, Changes: p.changes, Questions: p.questions, Due: p.due,
 	}
 }
 

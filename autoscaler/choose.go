@@ -17,8 +17,8 @@ const (
 )
 
 // pack puts the best option for the classes into the trial.
-func (p *pass) pack(options []option, classes []scheduling.Class, limits scheduling.Limits) (option, scheduling.Packing) {
-	judges, most := p.judges(options), limits.Most
+func (p *pass) pack(options []option, judges []judge, classes []scheduling.Class, limits scheduling.Limits) (option, scheduling.Packing) {
+	most := limits.Most
 	first := choose(options, judges)
 	limits.Most = min(most, p.roomOf(first.pools))
 	if len(options) == 1 {

@@ -27,6 +27,8 @@ const (
 	Price = "price"
 	// Priority prefers the pool with the highest number in the ConfigMap [cluster.PriorityExpander].
 	Priority = "priority"
+	// GRPC prefers what a program outside the daemon does, which is asked by gRPC.
+	GRPC = "grpc"
 )
 
 // option is what a family of like pools could do for pods that find no room. The pool that is in the name of the others is the first.
@@ -71,6 +73,7 @@ func expanders() map[string]expander {
 		Random:     alone(func(o option) float64 { return o.lot }),
 		Price:      byPrice,
 		Priority:   byPriority,
+		GRPC:       byGRPC,
 	}
 }
 

@@ -166,7 +166,7 @@ func tiers(classes []scheduling.Class) [][]scheduling.Class {
 // shown, pods that have to be spread go by all those that pools could bring.
 func (p *pass) growFor(classes []scheduling.Class, allZones bool, passedOver map[string]rejected) []scheduling.Class {
 	useless := map[string]bool{}
-	for len(classes) > 0 && !p.spent() {
+	for len(classes) > 0 && !p.spent() && !p.awaits {
 		open := p.openPools(useless)
 		options := p.options(classes, open)
 		if len(options) == 0 {
@@ -176,7 +176,12 @@ func (p *pass) growFor(classes []scheduling.Class, allZones bool, passedOver map
 		if allZones {
 			limits.Shown = shapesOf(p.offers(open))
 		}
-		best, packing := p.pack(options, classes, limits)
+		p.asks = classes
+		judges := p.judges(options)
+		if p.awaits {
+			break
+		}
+		best, packing := p.pack(options, judges, classes, limits)
 		for _, o := range options {
 			for _, pool := range o.pools {
 				passedOver[pool.Name] = rejected{nodes: o.Nodes, pods: o.Pods, best: best.pools[0].Name}
@@ -189,6 +194,10 @@ func (p *pass) growFor(classes []scheduling.Class, allZones bool, passedOver map
 				useless[pool.Name] = true // arithmetic promised more than the rules allow
 			}
 		}
+	}
+	if p.awaits {
+		p.await(classes)
+		return nil
 	}
 	return classes
 }

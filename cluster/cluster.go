@@ -44,6 +44,7 @@ type Cluster struct {
 	offers      btree.Map[string, *Offer]
 	alerts      *Alerts
 	tries       btree.Map[string, Try]
+	choices     btree.Map[string, Choice]
 
 	// nodesBy are the names of the nodes with a provider ID, in their order, and strays the instances without a node.
 	nodesBy btree.Map[string, []string]
@@ -102,6 +103,8 @@ func (c *Cluster) Apply(now time.Time, e Event) {
 		c.changed()
 	case EvictionsTried:
 		c.tried(now, e.Tries)
+	case ExpanderAnswered:
+		c.chosen(now, e.Choice)
 	case APIAnswered:
 		c.answered(e.Answer)
 	case RequestsSeen:
@@ -115,6 +118,25 @@ func (c *Cluster) Apply(now time.Time, e Event) {
 			c.changed()
 		}
 	}
+}
+
+// choicesKept is how long the answer of an expander outside the daemon is kept.
+const choicesKept = time.Minute
+
+// chosen keeps an answer, and forgets those that are old.
+func (c *Cluster) chosen(now time.Time, choice Choice) {
+	var old []string
+	c.choices.Scan(func(question string, known Choice) bool {
+		if now.Sub(known.At).Abs() > choicesKept {
+			old = append(old, question)
+		}
+		return true
+	})
+	for _, question := range old {
+		c.choices.Delete(question)
+	}
+	c.choices.Set(choice.Question, choice)
+	c.changed()
 }
 
 // triesKept is how long the answer to an eviction that was tried is kept.
@@ -182,7 +204,7 @@ func (c *Cluster) Snapshot() *Snapshot {
 		Pools: freeze(&c.pools), Instances: freeze(&c.instances), Members: freeze(&c.members),
 		Rows: c.rows, Strays: freeze(&c.strays), nodesBy: freeze(&c.nodesBy),
 		BudgetsVersion: c.budgetChanges, WorkloadsVersion: c.workloadChanges,
-		Offers: freeze(&c.offers), Alerts: c.alerts, Tries: freeze(&c.tries),
+		Offers: freeze(&c.offers), Alerts: c.alerts, Tries: freeze(&c.tries), Choices: freeze(&c.choices),
 		Ledger: c.ledger, Results: c.results, Answers: c.answers, Requests: c.requests, ServerVersion: c.serverVersion,
 	}
 	return c.last

@@ -7,7 +7,7 @@ import (
 )
 
 // Event is one change of the picture: [Set], [Unset], [ProviderObserved], [PoolProblem], [LedgerSaved], [StepEnded], [ResultsSettled],
-// [AlertsObserved], [EvictionsTried], [APIAnswered], [RequestsSeen] or [ServerVersionSeen].
+// [AlertsObserved], [EvictionsTried], [ExpanderAnswered], [APIAnswered], [RequestsSeen] or [ServerVersionSeen].
 type Event interface{ event() }
 
 // Object is a thing of the Kubernetes API: one of its own types, or a [*Pod].
@@ -63,6 +63,9 @@ type AlertsObserved struct{ Alerts Alerts }
 // EvictionsTried are the answers to evictions that were only tried, by the budgets that they are about.
 type EvictionsTried struct{ Tries map[string]Try }
 
+// ExpanderAnswered is what the expander outside the daemon answered.
+type ExpanderAnswered struct{ Choice Choice }
+
 // APIAnswered says how the API server answered a call of ours.
 type APIAnswered struct{ Answer Answer }
 
@@ -84,3 +87,4 @@ func (RequestsSeen) event()      {}
 func (ServerVersionSeen) event() {}
 func (AlertsObserved) event()    {}
 func (EvictionsTried) event()    {}
+func (ExpanderAnswered) event()  {}

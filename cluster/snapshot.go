@@ -72,6 +72,8 @@ type Snapshot struct {
 	Alerts *Alerts
 	// Tries are the answers to evictions that were only tried (a dry run), by the namespace/name of the budget that each is about.
 	Tries Table[Try]
+	// Choices are the answers of the expander outside the daemon, by the question.
+	Choices Table[Choice]
 	// Instances of all pools by provider ID.
 	Instances Table[*Instance]
 	// Strays are the instances whose provider ID no node has, by provider ID.
@@ -157,6 +159,17 @@ type Alerts struct {
 	At time.Time
 	// Firing are the names of the alerts that fire, in their order.
 	Firing []string
+	// Err is why it gave no answer; empty if it did.
+	Err string
+}
+
+// Choice is the answer of the expander outside the daemon.
+type Choice struct {
+	// Question is what it was asked, At when it answered.
+	Question string
+	At       time.Time
+	// Pools are those that it finds best.
+	Pools []string
 	// Err is why it gave no answer; empty if it did.
 	Err string
 }

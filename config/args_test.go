@@ -64,7 +64,8 @@ func TestWhatIsWrongOnTheCommandLineIsToldWithItsRemedy(t *testing.T) {
 		{"--max-disruptions-per-pool=half", []string{`--max-disruptions-per-pool: "half" is neither a number nor a percentage: write it as in "1" or "25%"`}},
 		{"--max-disruptions-per-pool=101%", []string{`--max-disruptions-per-pool: "101%" is neither a number nor a percentage: write it as in "1" or "25%"`}},
 		{"--max-graceful-termination-sec=9000000000", []string{`--max-graceful-termination-sec is 9000000000: give at most 604800, which is a week`}},
-		{"--expander=cheapest", []string{`--expander: there is no expander "cheapest"; choose one or more of least-nodes, least-waste, most-pods, price, priority, random, separated by commas`}},
+		{"--expander=cheapest", []string{`--expander: there is no expander "cheapest"; choose one or more of grpc, least-nodes, least-waste, most-pods, price, priority, random, separated by commas`}},
+		{"--expander=priority,grpc", []string{`--expander=priority,grpc: the expander grpc asks a program outside the daemon: give its host:port by --grpc-expander-url`}},
 		{"--cores-total=many", []string{`--cores-total: "many" is not a least and a most: write it as in "0:1000"`}},
 		{"--gpu-total=8", []string{`--gpu-total: "8" is not a kind with a least and a most: write it as in "nvidia-tesla-t4:0:8"`}},
 

@@ -55,6 +55,8 @@ type Config struct {
 	// read of one provider may take.
 	ScanInterval, CloudScanInterval, CloudTimeout time.Duration
 
+	// ExpanderURL is the address (host:port) of the gRPC expander; empty if there is none. ExpanderCert is a file with the CA certificates by which it is trusted.
+	ExpanderURL, ExpanderCert string
 	// AlertsURL is the address of a Prometheus server; empty if there is none. AlertsMatcher selects the alerts that count, and AlertsIgnored are the
 	// names of those that don't.
 	AlertsURL, AlertsMatcher string

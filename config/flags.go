@@ -118,6 +118,9 @@ func (f *flags) addAutoscaler(fs *pflag.FlagSet) {
 	a, b := &f.config.Autoscaler, &f.config.Arbiter
 	fs.StringVar(&a.Expander, "expander", a.Expander,
 		"what chooses among pools that could all grow: one name, or several separated by commas, each breaking the ties of the one before")
+	fs.StringVar(&f.config.ExpanderURL, "grpc-expander-url", "", "host:port of the program that the expander grpc asks")
+	fs.StringVar(&f.config.ExpanderCert, "grpc-expander-cert", "",
+		"a file with the CA certificates (PEM) by which that program is trusted; without it the connection is not encrypted")
 	fs.DurationVar(&a.NewPodScaleUpDelay, "new-pod-scale-up-delay", a.NewPodScaleUpDelay, "how old a pod has to be before nodes are added for it")
 	fs.IntVar(&a.MaxNodesTotal, "max-nodes-total", a.MaxNodesTotal, "the most nodes that the cluster may have, those outside all pools among them; 0 means no limit")
 	fs.IntVar(&a.MaxNodesPerScaleUp, "max-nodes-per-scaleup", a.MaxNodesPerScaleUp, "the most nodes that one decision adds to a pool")

@@ -38,6 +38,9 @@ func (f *flags) settle(p *problems) {
 	f.settleHeadroom(p)
 	f.checkTelling(p)
 	p.add(c.Autoscaler.Validate())
+	if slices.Contains(strings.Split(c.Autoscaler.Expander, ","), autoscaler.GRPC) && c.ExpanderURL == "" {
+		p.addf("--expander=%s: the expander grpc asks a program outside the daemon: give its host:port by --grpc-expander-url", c.Autoscaler.Expander)
+	}
 	c.Autoscaler.Startup.Taints = slices.Concat(f.startupTaints, f.ignoreTaints)
 	c.Arbiter.Startup, c.Autoscaler.BackoffReset = c.Autoscaler.Startup, c.Arbiter.BackoffReset
 	c.Healer.Startup, c.Arbiter.QuarantineAfter = c.Autoscaler.Startup, c.Healer.QuarantineAfter

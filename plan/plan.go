@@ -6,6 +6,7 @@ package plan
 import (
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/poolkeeper/poolkeeper/ledger"
@@ -141,8 +142,26 @@ type Decision struct {
 	Notes []Note
 	// Tries asks for evictions to be tried, without effect; the answers are to be part of a later snapshot.
 	Tries []Try
+	// Questions ask the expander outside the daemon which pools should grow; the answers are to be part of a later snapshot.
+	Questions []Question
 	// Due is when to decide again although nothing changed; zero if there is no such moment.
 	Due time.Time
+}
+
+// Question asks which of some pools should grow.
+type Question struct {
+	// ID is the same for what would be asked again.
+	ID      string
+	Options []Option
+}
+
+// Option is what a pool could do for pods that find no room.
+type Option struct {
+	Pool  string
+	Nodes int
+	// Node is what a new node of it looks like, Pods are those that would run there.
+	Node *corev1.Node
+	Pods []*corev1.Pod
 }
 
 // Try is an eviction to be tried, for what its answer says about a budget (namespace/name).

@@ -25,7 +25,7 @@ type waiting struct {
 // quiet are the reasons for which a pending pod gets neither an Event nor a line: it will run without our help, or we are not the ones to
 // help it.
 var quiet = map[reason.Reason]bool{
-	reason.FitsExisting: true, reason.WaitingForNodes: true, reason.PodTooYoung: true, reason.GatheringPods: true, reason.DaemonSetPod: true, reason.ExpendablePod: true,
+	reason.FitsExisting: true, reason.WaitingForNodes: true, reason.PodTooYoung: true, reason.GatheringPods: true, reason.AwaitingExpander: true, reason.DaemonSetPod: true, reason.ExpendablePod: true,
 }
 
 // waitingPods groups the pods that wait, in the order of the groups' first pods.

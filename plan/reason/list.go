@@ -51,6 +51,8 @@ var list = []Entry{
 	{AllOrNothing, Holds, "The pool has either no node or all up to its max, and a limit forbids all.", "Raise the limit that the message names."},
 	{StartupTimedOut, Acts, "The node registered, but did not get ready for pods within the startup time: a taint or a device is what it waits for.", "Look at the DaemonSet that takes the taint away or brings the device."},
 	{TemplateDiffers, Reports, "The pool's newest node is not what the provider's template says. Amounts are the node's; labels and taints that all its nodes have and the template doesn't name are added.", "Mend the template at the provider, or what changes the nodes."},
+	{AwaitingExpander, Holds, "The gRPC expander is asked which pool should grow, and has not answered yet.", ""},
+	{ExpanderFailed, Reports, "The gRPC expander gave no answer that can be used; the other expanders of the list decide.", "Look at the expander, at --grpc-expander-url and at --grpc-expander-cert."},
 	{PriorityInvalid, Reports, "The ConfigMap of the priority expander can't be read; the expander decides nothing until it can.", "Write it as a map of whole numbers to lists of regular expressions, under the key priorities."},
 	{PriorityNoPool, Reports, "No pool matches the ConfigMap of the priority expander; the expander decides nothing.", "Add an expression that matches the pools."},
 	{PriorityUnmatched, Reports, "The pool matches nothing in the ConfigMap of the priority expander, and comes after all that do.", "Add an expression that matches it."},

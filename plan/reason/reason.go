@@ -94,6 +94,8 @@ const (
 	AllOrNothing      Reason = "AllOrNothing"
 	StartupTimedOut   Reason = "StartupTimedOut"
 	TemplateDiffers   Reason = "TemplateDiffers"
+	AwaitingExpander  Reason = "AwaitingExpander"
+	ExpanderFailed    Reason = "ExpanderFailed"
 	PriorityInvalid   Reason = "PriorityConfigMapInvalid"
 	PriorityNoPool    Reason = "PriorityConfigMapNoGroupMatched"
 	PriorityUnmatched Reason = "PriorityConfigMapNotMatchedGroup"

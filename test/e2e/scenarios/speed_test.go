@@ -89,7 +89,7 @@ func TestABurstOfAThousandPodsIsAnsweredAsAWhole(t *testing.T) {
 	for i := range 20 {
 		s.Deploy(fmt.Sprintf("burst-%d", i), 50, []string{"250m", "500m", "1", "1500m"}[i%4])
 	}
-	s.Eventually(10*time.Minute, func(ctx context.Context) error {
+	s.Eventually(5*time.Minute, func(ctx context.Context) error {
 		list, err := plane.Client().CoreV1().Pods("default").List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 		if err != nil {
 			return err
