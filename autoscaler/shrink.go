@@ -35,6 +35,7 @@ func (p *pass) shrink() error {
 	to := p.destinations(candidates)
 	budgets := p.budgets(candidates)
 	p.a.passedOver = map[string]int{}
+	var together []candidate
 	had := map[bool]bool{} // a removal that is under way, and a candidate for another
 	for _, c := range candidates {
 		underWay := c.claim != nil
@@ -57,9 +58,34 @@ func (p *pass) shrink() error {
 			p.answer(c.row, v)
 			continue
 		}
+		if c.pool.Settings.ZeroOrMax && !underWay {
+			together = append(together, c)
+			continue
+		}
 		p.proposals = append(p.proposals, c.proposal())
 	}
+	p.shrinkTogether(together)
 	return nil
+}
+
+// shrinkTogether proposes the removal of nodes whose pools have none or all: only if no node of the pool stays.
+func (p *pass) shrinkTogether(candidates []candidate) {
+	if len(candidates) == 0 {
+		return
+	}
+	staying := map[string]string{}
+	for i, row := range p.s.Rows {
+		if v := &p.answers[i]; v.Owner != "" && staying[row.Pool] == "" {
+			staying[row.Pool] = fmt.Sprintf("node %s stays (%s)", v.Name, v.Reason)
+		}
+	}
+	for _, c := range candidates {
+		if why := staying[c.pool.Name]; why != "" {
+			p.answer(c.row, stays(reason.AllOrNothing, "it is not needed, but pool %s has no node or all, and %s", c.pool.Name, why))
+			continue
+		}
+		p.proposals = append(p.proposals, c.proposal())
+	}
 }
 
 // softAfter is how long a node has to be unneeded before it gets the soft mark: what passes at once is not worth a write.

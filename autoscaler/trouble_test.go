@@ -128,6 +128,44 @@ func TestAPoolWithNoNodeOrAll(t *testing.T) {
 	}
 }
 
+func TestAPoolWithNoNodeOrAllLosesAllOrNone(t *testing.T) {
+	slice := func(name string) any { return Node(name, In("slice")) }
+	long := func(names ...string) (timers []any) {
+		for _, name := range names {
+			timers = append(timers, ledger.Timer{Key: "unneeded/" + ID("slice", name), Stopwatch: ledger.Stopwatch{Observed: 10 * time.Minute, Last: Start}})
+		}
+		return timers
+	}
+	for _, test := range []struct {
+		name   string
+		things []any
+		want   string
+	}{
+		{"all, when none is needed", []any{long("s1", "s2")}, `
+			remove s1 (Empty): it runs nothing but DaemonSet and static pods
+			remove s2 (Empty): it runs nothing but DaemonSet and static pods`},
+		{"none, while one is", []any{long("s2"), running("a", "s1", Asks("3", "1Gi"))}, `
+			node s1 (NotUnderutilized): 75% of its CPU is requested, and the threshold is 50%
+			node s2 (AllOrNothing): it is not needed, but pool slice has no node or all, and node s1 stays (NotUnderutilized)`},
+		{"none, while one has not been unneeded for long enough", []any{long("s2")}, `
+			node s1 (NotUnneededLongEnough): it runs nothing but DaemonSet and static pods; it is removed once that has been so for 10m [10m0s]
+			node s2 (AllOrNothing): it is not needed, but pool slice has no node or all, and node s1 stays (NotUnneededLongEnough)`},
+		{"the others, when one is on its way", []any{
+			long("s2"),
+			ledger.Claim{ID: "c", Owner: ledger.Autoscaler, Pool: "slice", Node: cluster.Ref(Node("s1", In("slice"))), Phase: ledger.Draining, Reason: reason.Empty, Message: "it is empty", Since: Start},
+		}, `
+			remove s1 (Empty): it is empty
+			remove s2 (Empty): it runs nothing but DaemonSet and static pods`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			pool := Pool("slice", 0, 2, Target(2), Template(Holds("4", "16Gi")), Set(func(s *cluster.Settings) { s.ZeroOrMax = true }))
+			d := decide(t, []any{pool, slice("s1"), slice("s2"), Pool("other", 0, 9), Node("keep", In("other")), full("x", "keep"), Deployed("web", 9), test.things})
+			wellFormed(t, d)
+			expect(t, only(told(d), "remove", "node s"), test.want)
+		})
+	}
+}
+
 func TestANodeIsAwaitedUntilItIsReadyForPods(t *testing.T) {
 	gpus := func(n string) NodeOption {
 		return OnNode(func(node *corev1.Node) {

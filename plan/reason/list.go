@@ -48,7 +48,7 @@ var list = []Entry{
 	{MemoryTotal, Holds, "The cluster is at the most memory of --memory-total.", "Raise --memory-total."},
 	{GPUTotal, Holds, "The cluster is at the most devices of --gpu-total.", "Raise --gpu-total."},
 	{ProbingPool, Holds, "The pool failed to grow a while ago, and is tried with one node before it gets more.", ""},
-	{AllOrNothing, Holds, "The pool has either no node or all up to its max, and a limit forbids all.", "Raise the limit that the message names."},
+	{AllOrNothing, Holds, "The pool has either no node or all up to its max, and not all of them can come or go: the message says what forbids it.", "Raise the limit that the message names, if it names one."},
 	{StartupTimedOut, Acts, "The node registered, but did not get ready for pods within the startup time: a taint or a device is what it waits for.", "Look at the DaemonSet that takes the taint away or brings the device."},
 	{TemplateDiffers, Reports, "The pool's newest node is not what the provider's template says. Amounts are the node's; labels and taints that all its nodes have and the template doesn't name are added.", "Mend the template at the provider, or what changes the nodes."},
 	{AwaitingExpander, Holds, "The gRPC expander is asked which pool should grow, and has not answered yet.", ""},
