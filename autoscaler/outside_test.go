@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/poolkeeper/poolkeeper/autoscaler"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	. "github.com/poolkeeper/poolkeeper/cluster/clustertest"
@@ -101,4 +103,30 @@ func TestWhereThereIsNoChoiceNobodyIsAsked(t *testing.T) {
 	if len(d.Questions) > 0 || grown(d)["small"] != 1 {
 		t.Errorf("it asks %v and grows %v", d.Questions, grown(d))
 	}
+}
+
+// Whatever the world, questions come to an end once they are answered, each pod has one answer at a time, and what grows is right meanwhile.
+func TestQuestionsComeToAnEnd(t *testing.T) {
+	e := engine(t)
+	rapid.Check(t, func(t *rapid.T) {
+		w := New(anyWorld(t)...)
+		opts := autoscaler.Defaults()
+		outside(&opts)
+		a, err := autoscaler.New(opts, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			d := a.Decide(w.Snapshot(), w.Now)
+			wellFormed(t, d)
+			if len(d.Questions) == 0 {
+				return
+			}
+			for _, q := range d.Questions {
+				pick := rapid.IntRange(0, len(q.Options)-1).Draw(t, "pick")
+				w.Add(cluster.ExpanderAnswered{Choice: cluster.Choice{Question: q.ID, At: w.Now, Pools: []string{q.Options[pick].Pool}}})
+			}
+		}
+		t.Fatal("it asks and asks")
+	})
 }
