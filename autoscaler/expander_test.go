@@ -157,7 +157,7 @@ func TestOptionsThatCannotBeUsedAreAllNamed(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		`--expander: there is no expander "cheapest"; choose one or more of least-nodes, least-waste, most-pods, price, priority, random`,
+		`--expander: there is no expander "cheapest"; choose one or more of grpc, least-nodes, least-waste, most-pods, price, priority, random`,
 		"--max-nodes-total is -1", "--max-nodes-per-scaleup is 0", "--scale-down-delay-after-add is -1ns",
 	} {
 		if !strings.Contains(err.Error(), want) {
