@@ -240,3 +240,51 @@ func TestRepairsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// Each breaker opens by a count and a share together, stays open between what opens it and what is calm, and begins to thaw below that.
+func TestEachScopeOpensByCountAndShareAndStaysOpenUntilItIsCalm(t *testing.T) {
+	zoned := func(zone string) NodeOption { return Label(corev1.LabelTopologyZone, zone) }
+	// others are nodes of another pool and zone that are well, so that the cluster's breaker is out of it.
+	type state struct{ sick, well int }
+	for _, c := range []struct {
+		scope                string
+		others               int
+		countOnly, shareOnly state // enough of one alone
+		opens, stays, thaws  state
+	}{
+		{ledger.ScopeCluster, 0, state{6, 30}, state{3, 3}, state{7, 21}, state{6, 32}, state{2, 40}},
+		{ledger.ScopePool + "web", 60, state{4, 10}, state{3, 3}, state{4, 5}, state{4, 8}, state{1, 9}},
+		{ledger.ScopeZone + "one", 60, state{4, 10}, state{2, 1}, state{6, 4}, state{5, 5}, state{2, 9}},
+	} {
+		t.Run(c.scope, func(t *testing.T) {
+			world := func(s state) *World {
+				w := New(Pool("web", 0, 99), Pool("others", 0, 99))
+				fill(w, "others", 0, c.others, zoned("two"))
+				fill(w, "web", s.sick, s.well, zoned("one"))
+				return w
+			}
+			opts := arbiter.Defaults()
+			for what, s := range map[string]state{"the count alone": c.countOnly, "the share alone": c.shareOnly} {
+				if b, open := breakerOf(looks(world(s), opts, 0), c.scope); open {
+					t.Errorf("%s, %d of %d, opens it: %+v", what, s.sick, s.sick+s.well, b)
+				}
+			}
+			w := world(c.opens)
+			if b, open := breakerOf(looks(w, opts, 0), c.scope); !open || !b.Holds() {
+				t.Fatalf("%d of %d don't open it: %+v", c.opens.sick, c.opens.sick+c.opens.well, b)
+			}
+			// The same nodes: some get well. None is added, for those would not count.
+			opened := looks(w, opts, 0).Breakers
+			for s, holds := range map[state]bool{c.stays: true, c.thaws: false} {
+				w := world(s)
+				for _, b := range opened {
+					b.Opened = Start.Add(time.Hour) // so that none of the nodes came after it
+					w.Add(ledger.Put(b))
+				}
+				if b, open := breakerOf(looks(w, opts, opts.Breakers.Calm+10*time.Second), c.scope); !open || b.Holds() != holds {
+					t.Errorf("with %d of %d sick it holds: %v (open %v), want %v", s.sick, s.sick+s.well, b.Holds(), open, holds)
+				}
+			}
+		})
+	}
+}

@@ -40,6 +40,8 @@ func (p *pass) advance() {
 			c = p.abort(c, reason.Withdrawn, p.whyWithdrawn(c))
 		case !is && c.Phase == ledger.Rebooting:
 			c = p.rebooted(c)
+		case is && c.Reboot && proposal.Action != plan.Reboot && (c.Reversible() || c.Phase == ledger.Rebooting):
+			c = p.abort(c, reason.Outranked, "it is to be replaced instead: "+proposal.Message)
 		case is && c.Deadline.IsZero() && !proposal.Deadline.IsZero() && c.Reversible():
 			c = p.hurry(c, proposal)
 		case is && proposal.Dead != c.Dead && c.Reversible():

@@ -124,6 +124,7 @@ func (c candidate) turn() int {
 func (p *pass) keeps(c *candidate) *verdict {
 	for _, rule := range []func(*pass, *candidate) *verdict{
 		(*pass).outsidePools,
+		(*pass).keptToLookAt,
 		(*pass).spokenFor,
 		(*pass).marked,
 		(*pass).switchedOff,
@@ -145,6 +146,17 @@ func (p *pass) outsidePools(c *candidate) *verdict {
 		return stays(reason.NotInPool, "the node belongs to no pool")
 	}
 	return nil
+}
+
+// keptToLookAt keeps the sick nodes of a pool whose replacements failed too often: they are there for people to see why.
+func (p *pass) keptToLookAt(c *candidate) *verdict {
+	if cluster.IsReady(c.node) {
+		return nil
+	}
+	if _, is := p.s.Ledger.Moment(ledger.QuarantineKey(c.pool.Name)); !is {
+		return nil
+	}
+	return stays(reason.PoolQuarantined, "pool %s is quarantined, and its sick nodes are kept to be looked at", c.pool.Name)
 }
 
 // spokenFor keeps nodes that another job has, or that stand in for one.

@@ -65,6 +65,17 @@ func TestNodesThatNobodyNeedsGo(t *testing.T) {
 				remember timer/unneeded/test://small/n1: 0s`,
 		},
 		{
+			name: "a sick node of a quarantined pool is kept to be looked at, and one that is well goes",
+			things: []any{
+				keep, small("n1", Silent(Start.Add(-time.Hour))), small("n2"), unneeded(time.Hour, "n1", "n2"), ledger.Moment{Key: ledger.QuarantineKey("small"), At: Start},
+			},
+			want: `
+				remove n2 (Empty): it runs nothing but DaemonSet and static pods
+				node keep (NotUnderutilized): 50% of its CPU is requested, and the threshold is 50%
+				node n1 (PoolQuarantined): pool small is quarantined, and its sick nodes are kept to be looked at
+				forget timer/unneeded/test://small/n1`,
+		},
+		{
 			name:   "the time goes on where it was",
 			things: []any{keep, small("n1"), unneeded(4*time.Minute, "n1")},
 			want: `

@@ -50,6 +50,8 @@ type Options struct {
 	ConditionMaxAge time.Duration
 	// NoticeLead is how long before the cloud takes a machine its repair goes past breakers, caps and pauses; before that it is a repair like any other.
 	NoticeLead time.Duration
+	// NoticeGrace is how long after the time that a notice named a machine that is still there is expected to go: then the notice counts for nothing.
+	NoticeGrace time.Duration
 	// QuarantineAfter is how many replacements in a row fail before nothing more is repaired in the pool for Quarantine; 0 never stops.
 	QuarantineAfter int
 	Quarantine      time.Duration
@@ -71,7 +73,7 @@ func Defaults() Options {
 		GoneAfter: 15 * time.Second, FailedAfter: time.Minute, RecoveredAfter: 2 * time.Minute,
 		LeaseFresh: 40 * time.Second, ViewMaxAge: 2 * time.Minute, BlindAfter: time.Minute,
 		MaxGap: 2 * time.Minute, SaveEvery: 30 * time.Second,
-		FlapShare: 0.8, ConditionMaxAge: 30 * time.Minute, NoticeLead: 30 * time.Minute,
+		FlapShare: 0.8, ConditionMaxAge: 30 * time.Minute, NoticeLead: 30 * time.Minute, NoticeGrace: 30 * time.Minute,
 		QuarantineAfter: 3, Quarantine: time.Hour, LineageMemory: time.Hour, RecordsFor: 24 * time.Hour, MostRecords: 200,
 		FailureBackoff: 5 * time.Minute, FailureBackoffMax: 2 * time.Hour, FailureMemory: 6 * time.Hour,
 	}
@@ -109,10 +111,14 @@ func (h *Healer) Decide(s *cluster.Snapshot, now time.Time) plan.Decision {
 func (h *Healer) open(s *cluster.Snapshot, now time.Time) *pass {
 	p := &pass{opts: h.opts, s: s, now: now, decision: plan.Decision{Owner: ledger.Healer}}
 	p.claims = claimsByNode(s.Ledger)
-	p.incidents = incidentsByNode(s.Ledger)
+	p.open, p.records = s.Ledger.Incidents(), s.Ledger.Records()
+	p.incidents = make(map[string]*ledger.Incident, len(p.open))
+	for n := range p.open {
+		p.incidents[p.open[n].Node.Key()] = &p.open[n]
+	}
 	p.operations = s.Ledger.Operations()
 	p.breakers = s.Ledger.Breakers()
-	p.records = recordsByReplacement(s.Ledger)
+	p.cameOf = recordsByReplacement(p.records)
 	p.waiters = map[string]func(*corev1.Node) string{}
 	p.blind = p.seesNoLease()
 	p.asked = map[string]cluster.Request{}
@@ -126,16 +132,19 @@ type pass struct {
 	now      time.Time
 	decision plan.Decision
 
-	// claims and incidents by the key of their node; claims also by that of their replacement.
+	// claims and open incidents by the key of their node; claims also by that of their replacement.
 	claims     claims
-	incidents  map[string]ledger.Incident
+	incidents  map[string]*ledger.Incident
 	operations []ledger.Operation
 	breakers   []ledger.Breaker
 	blind      bool
 	// asked are the requests for repairs that are to be honoured, by the names of their nodes.
 	asked map[string]cluster.Request
-	// records are the closed incidents by the key of the node that came of them.
-	records map[string]ledger.Incident
+	// open and records are the incidents that are open and those that are closed; cameOf are the latter by the key of the node that came of them.
+	open, records []ledger.Incident
+	cameOf        map[string]ledger.Incident
+	// inPool counts the machines of each pool that are there; nil until somebody asks.
+	inPool map[string]int
 	// waiters tell what a node of a pool still waits for before pods can have it, by pool.
 	waiters map[string]func(*corev1.Node) string
 }
@@ -182,7 +191,7 @@ func (p *pass) plainlyWell(x subject) bool {
 	if !x.pool.Settings.Autoheal || !cluster.IsReady(x.node) || isOff(x.node) {
 		return false
 	}
-	if said := p.cloudOf(x); said == gone || said == failed || said == stopped || isTaken(x) {
+	if said := p.cloudOf(x); said == gone || said == failed || said == stopped || p.isTaken(x) {
 		return false
 	}
 	if rule, _ := p.named(x); rule != nil || p.waitsFor(x) != "" {
@@ -208,7 +217,7 @@ func (p *pass) isThere(ref ledger.NodeRef) bool {
 func (p *pass) look(x subject) {
 	off, offMessage := p.healOff(x.node)
 	if switchUnknown(x.pool) && !off {
-		incident, open := p.incidents[x.ref.Key()]
+		incident, open := p.incident(x)
 		p.doubt(x, finding{health: doubtful, sign: reason.ProviderUnknown, message: unread(x.pool)}, incident, open)
 		return
 	}
@@ -220,7 +229,7 @@ func (p *pass) look(x subject) {
 		p.leaveAlone(x)
 		return
 	}
-	incident, open := p.incidents[x.ref.Key()]
+	incident, open := p.incident(x)
 	if claim, ok := p.claims.on[x.ref.Key()]; ok && isPastReturn(claim) {
 		if open {
 			p.put(p.trace(incident, claim), incident)
@@ -318,12 +327,12 @@ func claimsByNode(l ledger.Ledger) claims {
 	return c
 }
 
-func incidentsByNode(l ledger.Ledger) map[string]ledger.Incident {
-	all := map[string]ledger.Incident{}
-	for _, incident := range l.Incidents() {
-		all[incident.Node.Key()] = incident
+// incident is the open incident of a subject.
+func (p *pass) incident(x subject) (ledger.Incident, bool) {
+	if i, open := p.incidents[x.ref.Key()]; open {
+		return *i, true
 	}
-	return all
+	return ledger.Incident{}, false
 }
 
 // awaits tells whether an operation that is under way has brought the instance, or may have: it lacks some, and this one is new.

@@ -238,7 +238,7 @@ func (p *pass) save(before, after ledger.Incident, running ledger.Stopwatch, run
 
 // closeLost closes the incidents of machines of which nothing is left, unless a claim still works on one.
 func (p *pass) closeLost() {
-	for _, incident := range p.s.Ledger.Incidents() {
+	for _, incident := range p.open {
 		if p.isThere(incident.Node) {
 			continue
 		}

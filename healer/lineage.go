@@ -21,7 +21,7 @@ func failurePrefix(pool string) string { return "heal-failed/" + pool + "/" }
 
 // inherit makes the incident go on where that of the node's predecessor ended, if it came in place of a sick one a short while ago.
 func (p *pass) inherit(i ledger.Incident) ledger.Incident {
-	before, ok := p.records[i.Node.Key()]
+	before, ok := p.cameOf[i.Node.Key()]
 	if !ok || p.now.Sub(before.Ended) > p.opts.LineageMemory {
 		return i
 	}
@@ -71,7 +71,7 @@ func (p *pass) quarantine() {
 		return
 	}
 	worst := map[string]ledger.Incident{}
-	for _, i := range p.s.Ledger.Incidents() {
+	for _, i := range p.open {
 		if i.Lineage > worst[i.Pool].Lineage {
 			worst[i.Pool] = i
 		}
@@ -99,7 +99,7 @@ func (p *pass) quarantine() {
 
 // startAnew forgets how often replacements failed in a pool.
 func (p *pass) startAnew(pool string) {
-	for _, i := range p.s.Ledger.Incidents() {
+	for _, i := range p.open {
 		if i.Pool == pool && i.Lineage > 0 {
 			i.Lineage, i.NotBefore = 0, time.Time{}
 			p.change(ledger.Put(i))

@@ -88,7 +88,7 @@ func TestWhatAnOperationBringsIsLeftToIt(t *testing.T) {
 }
 
 func TestAReplacementThatNeverComesUpEitherWaitsLongerEachTime(t *testing.T) {
-	w := newWard(t, clustertest.Pool("a", 1, 3), clustertest.Node("n1", clustertest.In("a")))
+	w := newWard(t, clustertest.Pool("a", 1, 3, clustertest.Target(2)), clustertest.Node("n1", clustertest.In("a")))
 	w.healer.opts.QuarantineAfter = 0
 	var times []time.Duration
 	for i := range 4 {
@@ -115,5 +115,21 @@ func TestAReplacementThatNeverComesUpEitherWaitsLongerEachTime(t *testing.T) {
 	w.pass(6*time.Hour + tick)
 	if n := len(w.world.Ledger().Moments()); n != 0 {
 		t.Errorf("%d failures are remembered for good", n)
+	}
+}
+
+// A machine beyond the pool's target is none that anybody asked for: it may be of another program, or a person's.
+func TestAMachineThatNobodyAskedForIsToldAndNeverTouched(t *testing.T) {
+	orphan := clustertest.Instance("a", "n9", cloudprovider.InstanceRunning)
+	orphan.Started = clustertest.Start
+	w := newWard(t, clustertest.Pool("a", 1, 5, clustertest.Target(1)), clustertest.Node("n1", clustertest.In("a")), orphan)
+	if took, proposed := w.until(2 * time.Hour); proposed {
+		t.Fatalf("proposed after %s: %+v", took, w.last.Proposals)
+	}
+	w.mustHold(orphan.ID, reason.OrphanInstance)
+	w.pools[0].Target = 2 // somebody wants it after all
+	took, proposed := w.until(time.Hour)
+	if !proposed || took < 9*time.Minute {
+		t.Errorf("proposed is %v after %s, want it to have the time of any other from now on", proposed, took)
 	}
 }

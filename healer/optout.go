@@ -65,7 +65,7 @@ func unread(pool *cluster.Pool) string {
 // lookAway leaves a node alone whose healing is switched off, by the pool or by what the message says. Its incident is over: the clock starts anew when it is
 // switched on.
 func (p *pass) lookAway(x subject, message string) {
-	if incident, open := p.incidents[x.ref.Key()]; open {
+	if incident, open := p.incident(x); open {
 		p.end(incident, ledger.LeftAlone)
 	}
 	switch {
@@ -80,7 +80,7 @@ func (p *pass) lookAway(x subject, message string) {
 // the cloud is replacing; else its incident is over, as if healing were switched off.
 func (p *pass) leaveAlone(x subject) {
 	why, message, _ := x.pool.Holds(cloudprovider.Autoheal)
-	incident, open := p.incidents[x.ref.Key()]
+	incident, open := p.incident(x)
 	unready := x.node != nil && !cluster.IsReady(x.node)
 	switch {
 	case why == reason.CloudAtWork && (open || unready):

@@ -60,9 +60,9 @@ func (p *pass) end(i ledger.Incident, how ledger.Outcome) {
 }
 
 // recordsByReplacement are the closed incidents by the node that came of them.
-func recordsByReplacement(l ledger.Ledger) map[string]ledger.Incident {
+func recordsByReplacement(records []ledger.Incident) map[string]ledger.Incident {
 	all := map[string]ledger.Incident{}
-	for _, r := range l.Records() {
+	for _, r := range records {
 		if r.Replacement != (ledger.NodeRef{}) {
 			all[r.Replacement.Key()] = r
 		}
@@ -72,7 +72,7 @@ func recordsByReplacement(l ledger.Ledger) map[string]ledger.Incident {
 
 // forgetRecords drops the records that are too old, or too many.
 func (p *pass) forgetRecords() {
-	records := p.s.Ledger.Records()
+	records := slices.Clone(p.records)
 	slices.SortStableFunc(records, func(a, b ledger.Incident) int { return cmp.Or(b.Ended.Compare(a.Ended), cmp.Compare(a.ID, b.ID)) })
 	for n, r := range records {
 		if n >= p.opts.MostRecords || p.now.Sub(r.Ended) > p.opts.RecordsFor {

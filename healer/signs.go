@@ -170,7 +170,7 @@ type finding struct {
 
 // diagnose hears the witnesses about one subject.
 func (p *pass) diagnose(x subject) finding {
-	if isTaken(x) {
+	if p.isTaken(x) {
 		return p.notice(x)
 	}
 	condition := conditionOf(x.node)
@@ -213,11 +213,32 @@ func (p *pass) diagnose(x subject) finding {
 	if condition == unknown && lease == fresh {
 		f.due = staleAt
 	}
+	if condition == noNode && f.health == sick && p.isOrphan(x) {
+		f.health, f.sign = doubtful, reason.OrphanInstance
+		f.message = fmt.Sprintf("it never registered a node, and pool %s has more machines than the %d that it is to have: nobody knows whose it is", x.pool.Name, x.pool.Target)
+	}
 	// What an operation brings, the arbiter waits for, and gives up when its time is over.
 	if (f.newborn || condition == noNode) && f.health == sick && p.awaits(x) {
 		f.health, f.message = starting, "the instance was asked for a short while ago: "+f.message
 	}
 	return f
+}
+
+// isOrphan tells whether the machine of a subject without a node is one that nobody asked for: its pool has more machines than its target counts, no node of it was ever seen,
+// and no operation of ours brought it. It may be anybody's, so it is told and never touched.
+func (p *pass) isOrphan(x subject) bool {
+	if incident, open := p.incident(x); open && incident.Node.UID != "" || p.awaits(x) {
+		return false
+	}
+	if p.inPool == nil {
+		p.inPool = map[string]int{}
+		for instance := range p.s.Instances.Values() {
+			if instance.Here() {
+				p.inPool[instance.Pool]++
+			}
+		}
+	}
+	return p.inPool[x.pool.Name] > x.pool.Target
 }
 
 // named is the rule of the pool's settings that a condition of the node meets, the one with the shortest threshold of several; dated says that who writes the
@@ -269,8 +290,10 @@ func (p *pass) waitsFor(x subject) string {
 	return what
 }
 
-// isTaken tells whether the cloud has said that it will take the machine.
-func isTaken(x subject) bool { return x.instance != nil && !x.instance.TakenAt.IsZero() }
+// isTaken tells whether the cloud has said that it will take the machine, and may still do so.
+func (p *pass) isTaken(x subject) bool {
+	return x.instance != nil && !x.instance.TakenAt.IsZero() && p.now.Before(x.instance.TakenAt.Add(p.opts.NoticeGrace))
+}
 
 // notice is what is found about a machine that the cloud will take. Nobody has to agree, and nothing has to last: it is the cloud's to say.
 func (p *pass) notice(x subject) finding {
@@ -284,6 +307,7 @@ func (p *pass) notice(x subject) finding {
 	}
 	_, fresh := p.leaseOf(x.node)
 	f.dead = conditionOf(x.node) != ready && !p.now.Before(fresh)
+	f.due = at.Add(p.opts.NoticeGrace)
 	if urgent := at.Add(-p.opts.NoticeLead); p.now.Before(urgent) {
 		f.due = urgent
 	}
@@ -362,7 +386,7 @@ func (p *pass) silence(x subject) (sign reason.Reason, limit time.Duration, newb
 		started = x.instance.Appeared
 	}
 	age := p.now.Sub(started)
-	if incident, open := p.incidents[x.ref.Key()]; open {
+	if incident, open := p.incident(x); open {
 		if incident.Node.UID != "" {
 			return reason.NodeMissing, limit, false // it had a node when it fell ill
 		}

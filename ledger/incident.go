@@ -132,17 +132,18 @@ func (i Incident) Same(o Incident) bool {
 }
 
 // Incidents are all incidents that are open, in the order of their IDs.
-func (l Ledger) Incidents() []Incident {
-	return slices.DeleteFunc(l.allIncidents(), func(i Incident) bool { return i.State == Closed })
-}
+func (l Ledger) Incidents() []Incident { return l.incidents(false) }
 
 // Records are the incidents that are closed, in the order of their IDs.
-func (l Ledger) Records() []Incident {
-	return slices.DeleteFunc(l.allIncidents(), func(i Incident) bool { return i.State != Closed })
-}
+func (l Ledger) Records() []Incident { return l.incidents(true) }
 
-func (l Ledger) allIncidents() []Incident {
-	return collect(l, "incident/", func(e Entry) *Incident { return e.Incident })
+func (l Ledger) incidents(closed bool) []Incident {
+	return collect(l, "incident/", func(e Entry) *Incident {
+		if e.Incident == nil || (e.Incident.State == Closed) != closed {
+			return nil
+		}
+		return e.Incident
+	})
 }
 
 // QuarantineKey is the key of the moment at which a pool was quarantined.

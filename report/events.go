@@ -92,7 +92,7 @@ func (e *events) tell(now time.Time, p *plan.Plan, s *cluster.Snapshot, groups [
 		e.still(now, e.status, g.key(), string(g.Reason), string(g.Owner)+": "+g.text())
 	}
 	for _, v := range p.Verdicts {
-		if v.Kind == plan.Setting {
+		if v.Kind == plan.Setting || v.Reason == reason.OrphanInstance {
 			e.still(now, e.status, v.Name, string(v.Reason), string(v.Owner)+": "+v.Message)
 		}
 	}

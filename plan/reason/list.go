@@ -90,6 +90,7 @@ var list = []Entry{
 	{PoolQuarantined, Holds, "Several new nodes of the pool fell sick or did not come within an hour; nothing is repaired there for a while, and the last of them is kept to be looked at.", "Look at the sick nodes of the pool: its image, its network, its startup script."},
 	{Rebooting, Reports, "The machine is being rebooted.", ""},
 	{RebootFailed, Reports, "The machine was rebooted, and its node did not get well in time.", ""},
+	{OrphanInstance, Holds, "A machine of the pool never registered a node, and the pool has more machines than its target: nobody knows whose it is, and it is left alone.", "Look at the machine at the cloud, and delete it there if nobody needs it."},
 	{IncidentClosed, Reports, "The illness of a node is over; the message says what it was, when it was found, and how it ended.", ""},
 	{Rebooted, Reports, "The node is well again after a reboot.", ""},
 	{ReplacementFailed, Holds, "The replacement did not become ready in time; the repair waits before it tries again.", ""},

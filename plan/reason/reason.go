@@ -147,6 +147,7 @@ const (
 	RebootFailed       Reason = "RebootFailed"
 	Rebooted           Reason = "Rebooted"
 	IncidentClosed     Reason = "IncidentClosed"
+	OrphanInstance     Reason = "OrphanInstance"
 )
 
 // Upgrading.

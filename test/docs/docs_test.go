@@ -197,3 +197,37 @@ func checkValues(t *testing.T, words []string) string {
 	}
 	return ""
 }
+
+var promised = regexp.MustCompile("`([^`]+)`")
+
+// TestEveryPromiseNamesTestsThatAreThere: a row of the table of healing.md names packages, and tests that are in one of them.
+func TestEveryPromiseNamesTestsThatAreThere(t *testing.T) {
+	_, table, _ := strings.Cut(read(t, tree+"/docs/healing.md"), "| promise | shown by |\n")
+	tests := 0
+	for _, row := range strings.Split(strings.TrimSpace(table), "\n")[1:] {
+		var packages []string
+		cells := strings.Split(row, "|")
+		for _, m := range promised.FindAllStringSubmatch(cells[2], -1) {
+			if !strings.HasPrefix(m[1], "Test") {
+				packages = append(packages, m[1])
+				continue
+			}
+			tests++
+			if !slices.ContainsFunc(packages, func(dir string) bool { return hasTest(t, dir, m[1]) }) {
+				t.Errorf("%s: there is no %s in %v", cells[1], m[1], packages)
+			}
+		}
+	}
+	if tests < 30 {
+		t.Errorf("only %d tests are named", tests)
+	}
+}
+
+func hasTest(t *testing.T, dir, name string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(tree, dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(files, func(file string) bool { return strings.Contains(read(t, file), "func "+name+"(") })
+}
