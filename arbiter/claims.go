@@ -41,7 +41,7 @@ func (p *pass) advance() {
 		case !is && c.Phase == ledger.Rebooting:
 			c = p.rebooted(c)
 		case is && c.Reboot && proposal.Action != plan.Reboot && (c.Reversible() || c.Phase == ledger.Rebooting):
-			c = p.abort(c, reason.Outranked, "it is to be replaced instead: "+proposal.Message)
+			c = p.abort(c, reason.Withdrawn, "it is to be replaced instead: "+proposal.Message)
 		case is && c.Deadline.IsZero() && !proposal.Deadline.IsZero() && c.Reversible():
 			c = p.hurry(c, proposal)
 		case is && proposal.Dead != c.Dead && c.Reversible():

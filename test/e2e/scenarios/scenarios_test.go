@@ -6,6 +6,10 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
+	"github.com/poolkeeper/poolkeeper/cluster/api"
 	"github.com/poolkeeper/poolkeeper/test/e2e/controlplane"
 )
 
@@ -154,4 +158,45 @@ func TestAnObserverWritesNothingButWhatItSays(t *testing.T) {
 	if len(writes) == 0 {
 		t.Error("the observer said nothing at all")
 	}
+}
+
+// Scenario 22, by the ladder: a kubelet dies, and a reboot of its machine helps: the node stays. Another dies, and a reboot does not help: it was tried once, and the node is replaced.
+func TestADeadKubeletIsRebootedOnceAndThenReplaced(t *testing.T) {
+	s := install(t, "act", pools(pool("web", 3, 10, "v1.36.3")), "--heal-reboot-first", "--heal-reboot-timeout=15s", "--heal-recovered-after=4s")
+	web := s.KwokPool("web")
+	s.Start()
+	web.Sized(3, time.Minute)
+	s.Deploy("front", 3, "1500m") // there is room for all of them on two nodes
+	helped := s.Running("front", 3, time.Minute)[0].Spec.NodeName
+	before := s.rebooted(t.Context(), helped)
+	s.Kill(helped)
+	s.Eventually(2*time.Minute, func(ctx context.Context) error {
+		if s.rebooted(ctx, helped) == before {
+			return fmt.Errorf("%s was not rebooted yet", helped)
+		}
+		return nil
+	})
+	web.Sized(3, time.Minute)
+	if n := len(s.created()); n != 3 {
+		t.Errorf("%d nodes were made, want the first three alone: a reboot helped", n)
+	}
+	s.Events("IncidentClosed", 1)
+
+	must(t, kwok.SetFaults(t.Context(), api.NewClient(plane.Client()), s.Namespace, "web", "rebootDoesNotHelp"))
+	lost := s.Running("front", 3, 3*time.Minute)[0].Spec.NodeName
+	s.Kill(lost)
+	s.Eventually(3*time.Minute, s.Gone(lost))
+	web.Sized(3, time.Minute)
+	s.Running("front", 3, 3*time.Minute)
+	if n := len(s.created()); n != 4 {
+		t.Errorf("%d nodes were made, want three at first and one replacement", n)
+	}
+}
+
+// rebooted is the moment of a node's last reboot; empty if there was none.
+func (s *scene) rebooted(ctx context.Context, name string) string {
+	s.T.Helper()
+	node, err := plane.Client().CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+	must(s.T, err)
+	return node.Annotations[kwok.RebootedAnnotation]
 }
