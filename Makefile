@@ -202,8 +202,8 @@ replay-outage: ## Live through the outage of docs/incidents.md, and print what t
 	@go test -count=1 -v -run ReplayOfTheOutage ./test/scenarios
 
 .PHONY: endurance
-endurance: ## Live through 10,000 node-hours of blips, restarts and clock jumps and 1,000 random kill schedules (NODE_HOURS, SCHEDULES); CI lives through few
-	@go test -count=1 -v -timeout 0 ./test/endurance -node-hours=$(or $(NODE_HOURS),10000) -schedules=$(or $(SCHEDULES),1000)
+endurance: ## Live through 10,000 node-hours of blips, restarts and clock jumps and 1,000 random kill schedules, and measure how soon illnesses are found among 1,000 nodes (NODE_HOURS, SCHEDULES, NODES); CI lives through few
+	@go test -count=1 -v -timeout 0 ./test/endurance -node-hours=$(or $(NODE_HOURS),10000) -schedules=$(or $(SCHEDULES),1000) -nodes=$(or $(NODES),1000)
 
 .PHONY: rollout
 rollout: ## Roll 500 simulated nodes with 5,000 pods under 200 budgets, and print how long it took against its lower bound

@@ -10,7 +10,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/scheduling"
 )
 
-var nodes = flag.Int("nodes", 100, "how many nodes the detection lag is measured with")
+var nodes = flag.Int("nodes", 30, "how many nodes the detection lag is measured with")
 
 // Machines die one after the other in a cluster that is well otherwise. How long after its threshold was each found? Counted from the moment at which the control plane
 // wrote that it had not heard of the kubelet, by the cluster's own clock: the watch, the wait before a pass and the reading of the provider are in it, what the pass
@@ -20,7 +20,7 @@ func TestTheLagOfDetectionBehindTheThreshold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const deaths = 100
+	deaths := min(100, *nodes)
 	r := begin(t, engine, 1, *nodes)
 	since := map[string]time.Time{}
 	next := r.Elapsed()
@@ -48,7 +48,7 @@ func TestTheLagOfDetectionBehindTheThreshold(t *testing.T) {
 		t.Fatalf("%d of %d deaths were found; %s", len(lags), deaths, r.wrong())
 	}
 	slices.Sort(lags)
-	p99 := lags[len(lags)*99/100-1]
+	p99 := lags[(len(lags)*99+99)/100-1]
 	t.Logf("%d nodes, %d deaths: found behind the threshold after %s (median), %s (p99), %s (most)", len(r.before), deaths, lags[len(lags)/2], p99, lags[len(lags)-1])
 	if p99 > 2*time.Second {
 		t.Errorf("the lag's p99 is %s, and at most 2 s are promised", p99)
