@@ -105,12 +105,13 @@ func (p *pass) doubt(all []*cluster.Pod) map[*cluster.Pod]bool {
 }
 
 // spread makes all pods unsure that are equal to one that is, whether that was given room or not, if which of them is tried first nobody can know: the
-// scheduler tries pods that look at others again whenever one of them is bound, and lets those that push nobody aside wait each for its own time. Others keep
-// their order, the oldest first.
+// scheduler tries pods that look at others again whenever one of them is bound, it lets those that it tried in vain wait each for its own time, and while nodes
+// come one after the other some have been tried more often than their equals. Only if all comes as one node the others keep their order, the oldest first.
 func (p *pass) spread(unsure map[*cluster.Pod]bool) {
 	for _, class := range p.wanted {
 		first := class.Pods[0]
-		if !scheduling.Swayed(first) && !patient(first) || !slices.ContainsFunc(class.Pods, func(pod *cluster.Pod) bool { return unsure[pod] }) {
+		inOrder := len(p.coming) == 1 && !scheduling.Swayed(first) && !patient(first)
+		if inOrder || !slices.ContainsFunc(class.Pods, func(pod *cluster.Pod) bool { return unsure[pod] }) {
 			continue
 		}
 		for _, pod := range class.Pods {

@@ -2,7 +2,9 @@ package bench
 
 import (
 	"slices"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // workload is one line of the table of docs/performance.md.
@@ -51,14 +53,17 @@ func measure(b *testing.B, w workload) {
 	t := w.ready(b)
 	b.ReportAllocs()
 	var out outcome
+	var used time.Duration
 	for b.Loop() {
 		b.StopTimer()
 		if t.before != nil {
 			t.before()
 		}
+		before := processorTime(b)
 		b.StartTimer()
 		out = t.run()
 		b.StopTimer()
+		used += processorTime(b) - before
 		if t.after != nil {
 			if err := t.after(out); err != nil {
 				b.Fatal(err)
@@ -69,11 +74,22 @@ func measure(b *testing.B, w workload) {
 	for unit, n := range map[string]int{"asked": out.asked, "left": out.left, "leave": out.leave, "unsure": out.unsure} {
 		b.ReportMetric(float64(n), unit)
 	}
+	b.ReportMetric(float64(used.Nanoseconds())/float64(b.N), "cpu-ns")
 	if t.also != nil {
 		for unit, value := range t.also() {
 			b.ReportMetric(value, unit)
 		}
 	}
+}
+
+// processorTime is what the process has used of the processors so far, the collector's share included. On a busy machine it says more than the clock.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // TestWorkloadsHaveDistinctNames keeps the lines of the table apart.

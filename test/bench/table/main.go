@@ -106,7 +106,7 @@ func (t *table) workloads(ctx context.Context, shown bool) error {
 		}
 	}
 	if shown {
-		fmt.Printf("\n%s, %s, %d processors (%s). RSS is that of a process that makes the workload and runs it.\n", time.Now().Format(time.DateOnly), runtime.Version(), runtime.NumCPU(), cpu)
+		fmt.Printf("\n%s, %s, %d processors (%s). cpu is the processors' time, which other load changes less than the clock's; RSS that of a process that makes the workload and runs it.\n", time.Now().Format(time.DateOnly), runtime.Version(), runtime.NumCPU(), cpu)
 		fmt.Println("others: CA is cluster-autoscaler's core, K Karpenter's with one worker, both of August 2026; n is the nodes that they ask for. ! marks a target missed.")
 	}
 	return nil
@@ -122,7 +122,7 @@ func (t *table) quality() {
 }
 
 func (t *table) growth(ctx context.Context) error {
-	fmt.Printf("\ntime at one, two and four times the size\n")
+	fmt.Printf("\nprocessors' time at one, two and four times the size\n")
 	for _, f := range families {
 		if !t.wanted.MatchString(f.ids[0]) {
 			continue
@@ -139,7 +139,7 @@ func (t *table) growth(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			of[i] = r.time
+			of[i] = r.processor()
 		}
 		if of[2] == 0 {
 			fmt.Printf("%-36s not measured\n", f.what)

@@ -26,6 +26,14 @@ type result struct {
 	cpu  string
 }
 
+// processor is the processors' time for one run; that by the clock if it was not measured.
+func (r result) processor() time.Duration {
+	if ns := r.also["cpu-ns"]; ns > 0 {
+		return time.Duration(ns)
+	}
+	return r.time
+}
+
 // build compiles the benchmarks once, for all processes that run them.
 func build(ctx context.Context, binary string) error {
 	command := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "./test/bench")
