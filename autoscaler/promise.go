@@ -91,8 +91,11 @@ func (p *pass) doubt(all []*cluster.Pod) map[*cluster.Pod]bool {
 			if dropped {
 				p.adopt(p.trial.Rehearse(ways[0].Course), nil)
 			}
-			p.spread(unsure)
+			p.spread(unsure, restless)
 			if needless = p.forNobody(unsure); len(needless) == 0 {
+				if len(p.coming) > 1 {
+					p.spread(unsure, anyPod)
+				}
 				return unsure
 			}
 		}
@@ -104,14 +107,12 @@ func (p *pass) doubt(all []*cluster.Pod) map[*cluster.Pod]bool {
 	return unsure
 }
 
-// spread makes all pods unsure that are equal to one that is, whether that was given room or not, if which of them is tried first nobody can know: the
-// scheduler tries pods that look at others again whenever one of them is bound, it lets those that it tried in vain wait each for its own time, and while nodes
-// come one after the other some have been tried more often than their equals. Only if all comes as one node the others keep their order, the oldest first.
-func (p *pass) spread(unsure map[*cluster.Pod]bool) {
+// spread makes all pods of some kind unsure that are equal to one that is, whether that was given room or not, because which of them is tried first nobody can
+// know. While nodes come one after the other that is so for all pods: some have been tried more often than their equals, and wait for longer. It says nothing about
+// nodes: those are used by one or by the other.
+func (p *pass) spread(unsure map[*cluster.Pod]bool, kind func(pod *cluster.Pod) bool) {
 	for _, class := range p.wanted {
-		first := class.Pods[0]
-		inOrder := len(p.coming) == 1 && !scheduling.Swayed(first) && !patient(first)
-		if inOrder || !slices.ContainsFunc(class.Pods, func(pod *cluster.Pod) bool { return unsure[pod] }) {
+		if !kind(class.Pods[0]) || !slices.ContainsFunc(class.Pods, func(pod *cluster.Pod) bool { return unsure[pod] }) {
 			continue
 		}
 		for _, pod := range class.Pods {
@@ -119,6 +120,12 @@ func (p *pass) spread(unsure map[*cluster.Pod]bool) {
 		}
 	}
 }
+
+// restless pods keep no order among their equals even where all nodes come at once: the scheduler tries those that look at others again whenever one of them is
+// bound, and lets those that push nobody aside wait each for its own time.
+func restless(pod *cluster.Pod) bool { return scheduling.Swayed(pod) || patient(pod) }
+
+func anyPod(*cluster.Pod) bool { return true }
 
 // rehearsed is how many pods are played through in all ways together, mostWays how many ways there are at most, and fewestWays at least.
 const (
