@@ -35,11 +35,20 @@ type extended struct {
 // deviceManager implements the scheduler's SharedDRAManager on the open trial.
 type deviceManager struct{ view *view }
 
-func (m deviceManager) ResourceClaims() fwk.ResourceClaimTracker     { return claimTracker(m) }
-func (m deviceManager) ResourceSlices() fwk.ResourceSliceLister      { return sliceLister(m) }
-func (m deviceManager) DeviceClasses() fwk.DeviceClassLister         { return classLister(m) }
+// ResourceClaims implements the scheduler's SharedDRAManager.
+func (m deviceManager) ResourceClaims() fwk.ResourceClaimTracker { return claimTracker(m) }
+
+// ResourceSlices implements the scheduler's SharedDRAManager.
+func (m deviceManager) ResourceSlices() fwk.ResourceSliceLister { return sliceLister(m) }
+
+// DeviceClasses implements the scheduler's SharedDRAManager.
+func (m deviceManager) DeviceClasses() fwk.DeviceClassLister { return classLister(m) }
+
+// DeviceClassResolver implements the scheduler's SharedDRAManager.
 func (m deviceManager) DeviceClassResolver() fwk.DeviceClassResolver { return m }
-func (m deviceManager) PodGroups() fwk.PodGroupLister                { return podGroups{} }
+
+// PodGroups implements the scheduler's SharedDRAManager.
+func (m deviceManager) PodGroups() fwk.PodGroupLister { return podGroups{} }
 
 // GetDeviceClass implements the scheduler's DeviceClassResolver: the class that stands for the resource; nil if there is none.
 func (m deviceManager) GetDeviceClass(name corev1.ResourceName) *resourcev1.DeviceClass {
@@ -65,6 +74,7 @@ func (v *view) deviceClass(name corev1.ResourceName) *resourcev1.DeviceClass {
 // podGroups are none: they are behind a feature gate that is off by default.
 type podGroups struct{}
 
+// Get implements the scheduler's PodGroupLister.
 func (podGroups) Get(namespace, name string) (*schedulingv1alpha2.PodGroup, error) {
 	return nil, fmt.Errorf("pod group %s/%s: groups of pods are not simulated yet", namespace, name)
 }
@@ -72,10 +82,12 @@ func (podGroups) Get(namespace, name string) (*schedulingv1alpha2.PodGroup, erro
 // classLister implements the scheduler's DeviceClassLister.
 type classLister struct{ view *view }
 
+// List implements the scheduler's DeviceClassLister.
 func (l classLister) List() ([]*resourcev1.DeviceClass, error) {
 	return slices.Collect(l.view.trial.snapshot.DeviceClasses.Values()), nil
 }
 
+// Get implements the scheduler's DeviceClassLister.
 func (l classLister) Get(name string) (*resourcev1.DeviceClass, error) {
 	if class, ok := l.view.trial.snapshot.DeviceClasses.Get(name); ok {
 		return class, nil
@@ -86,6 +98,7 @@ func (l classLister) Get(name string) (*resourcev1.DeviceClass, error) {
 // sliceLister implements the scheduler's ResourceSliceLister. Rules that taint devices are behind a feature gate that is off by default.
 type sliceLister struct{ view *view }
 
+// ListWithDeviceTaintRules implements the scheduler's ResourceSliceLister.
 func (l sliceLister) ListWithDeviceTaintRules() ([]*resourcev1.ResourceSlice, error) {
 	t := l.view.trial
 	all := slices.Collect(t.snapshot.ResourceSlices.Values())
@@ -100,10 +113,12 @@ func (l sliceLister) ListWithDeviceTaintRules() ([]*resourcev1.ResourceSlice, er
 // claimTracker implements the scheduler's ResourceClaimTracker.
 type claimTracker struct{ view *view }
 
+// List implements the scheduler's ResourceClaimTracker.
 func (c claimTracker) List() ([]*resourcev1.ResourceClaim, error) {
 	return c.view.trial.allClaims(), nil
 }
 
+// Get implements the scheduler's ResourceClaimTracker.
 func (c claimTracker) Get(namespace, name string) (*resourcev1.ResourceClaim, error) {
 	if claim := c.view.trial.claim(namespace + "/" + name); claim != nil {
 		return claim, nil
@@ -111,6 +126,7 @@ func (c claimTracker) Get(namespace, name string) (*resourcev1.ResourceClaim, er
 	return nil, apierrors.NewNotFound(resourcev1.Resource("resourceclaims"), name)
 }
 
+// ListAllAllocatedDevices implements the scheduler's ResourceClaimTracker.
 func (c claimTracker) ListAllAllocatedDevices() (sets.Set[structured.DeviceID], error) {
 	state, err := c.GatherAllocatedState()
 	return state.AllocatedDevices, err
@@ -157,11 +173,17 @@ func (c claimTracker) SignalClaimPendingAllocation(_ types.UID, allocated *resou
 // forExtended begins the names of claims that stand for a pod's extended resources; no object can have such a name.
 const forExtended = "<extended-resources>/"
 
-// Nothing is ever pending in a trial.
-func (claimTracker) GetPendingAllocation(types.UID) *resourcev1.AllocationResult      { return nil }
+// GetPendingAllocation implements the scheduler's ResourceClaimTracker: nothing is ever pending in a trial.
+func (claimTracker) GetPendingAllocation(types.UID) *resourcev1.AllocationResult { return nil }
+
+// MaybeRemoveClaimPendingAllocation implements the scheduler's ResourceClaimTracker.
 func (claimTracker) MaybeRemoveClaimPendingAllocation(types.UID, bool) (deleted bool) { return false }
-func (claimTracker) AssumeClaimAfterAPICall(*resourcev1.ResourceClaim) error          { return nil }
-func (claimTracker) AssumedClaimRestore(string, string)                               {}
+
+// AssumeClaimAfterAPICall implements the scheduler's ResourceClaimTracker.
+func (claimTracker) AssumeClaimAfterAPICall(*resourcev1.ResourceClaim) error { return nil }
+
+// AssumedClaimRestore implements the scheduler's ResourceClaimTracker.
+func (claimTracker) AssumedClaimRestore(string, string) {}
 
 // claim is a claim as it is in the trial; nil if there is none.
 func (t *trial) claim(key string) *resourcev1.ResourceClaim {
