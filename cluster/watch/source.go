@@ -72,13 +72,13 @@ func (s *source) run(ctx context.Context) {
 // poll lists at the kind's pace, from the server's cache.
 func (s *source) poll(ctx context.Context) {
 	afterFailure := pauses()
-	timer := time.NewTimer(0)
+	timer := clock.RealClock{}.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-timer.C:
+		case <-timer.C():
 		}
 		all, err := s.all(ctx)
 		if err != nil {
