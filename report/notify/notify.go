@@ -89,7 +89,12 @@ func (n *Notifier) Decided(decisions []report.Decision) {
 func (n *Notifier) Run(ctx context.Context) {
 	speaking, silence := context.WithCancel(context.WithoutCancel(ctx))
 	defer silence()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, silence) })()
+	defer context.AfterFunc(ctx, func() {
+		last, end := context.WithTimeout(speaking, lastWords)
+		defer end()
+		<-last.Done()
+		silence()
+	})()
 	for {
 		select {
 		case <-ctx.Done():

@@ -29,7 +29,6 @@ type scene struct {
 	heard    chan string
 	pauses   []time.Duration
 	troubles []error
-	stop     func()
 }
 
 func newScene(t *testing.T, all bool, answers ...int) *scene {

@@ -3,6 +3,7 @@ package installed
 import (
 	"context"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/test/e2e/controlplane"
 	"github.com/poolkeeper/poolkeeper/test/e2e/stage"
 )
@@ -171,4 +173,63 @@ func TestThePodsAreAsTheChartSays(t *testing.T) {
 	if len(machine.Spec.Taints) != 1 || machine.Spec.Unschedulable {
 		t.Errorf("the real node, which is in no pool, has the taints %v", machine.Spec.Taints)
 	}
+}
+
+// `helm uninstall` in the middle of a repair: marks and cordon go from the node, and nothing of the release or the daemon is left but what people wrote, and the kwok
+// cloud, whose machines live on.
+func TestUninstallLeavesNothingBehind(t *testing.T) {
+	s := install(t, stage.KwokPool{Name: "web", Min: 1, Max: 3, Version: "v1.36.3"})
+	node := s.KwokPool("web").Sized(1, time.Minute)[0].Name
+	s.Budget("front", 1) // keeps the drain from ending
+	s.Deploy("front", 1, "1500m")
+	s.Running("front", 1, time.Minute)
+	_, err := plane.Client().CoreV1().ConfigMaps(s.Namespace).Create(t.Context(), &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: cluster.RequestsName},
+		Data:       map[string]string{"now": fmt.Sprintf("request: heal-now\nnode: %s\nasked: %s\n", node, time.Now().UTC().Format(time.RFC3339))},
+	}, metav1.CreateOptions{})
+	must(t, err)
+	s.Eventually(time.Minute, func(ctx context.Context) error {
+		if !s.Marked(ctx, node) {
+			return fmt.Errorf("the repair of %s has not begun", node)
+		}
+		return nil
+	})
+
+	s.Uninstall()
+	left, err := plane.Client().CoreV1().Nodes().Get(t.Context(), node, metav1.GetOptions{})
+	must(t, err)
+	if len(left.Spec.Taints) > 0 || left.Annotations[cluster.AnnotationClaim] != "" || left.Spec.Unschedulable {
+		t.Errorf("node %s is left with %v %v, cordoned: %t", node, left.Spec.Taints, left.Annotations, left.Spec.Unschedulable)
+	}
+	s.Eventually(2*time.Minute, func(ctx context.Context) error { // what ends in the background is waited for
+		found, err := s.leftovers(ctx)
+		if err == nil && len(found) > 0 {
+			err = fmt.Errorf("left behind: %v", found)
+		}
+		return err
+	})
+}
+
+// leftovers are the objects of kinds that a release or a daemon makes, in the release's namespace and in the cluster.
+func (s *scene) leftovers(ctx context.Context) (found []string, err error) {
+	for _, where := range [][]string{
+		{"--namespace", s.Namespace, "get", "deployments,replicasets,pods,services,serviceaccounts,configmaps,secrets,roles,rolebindings,poddisruptionbudgets,networkpolicies,jobs"},
+		{"--namespace", "kube-system", "get", "roles,rolebindings,leases"},
+		{"--namespace", "kube-node-lease", "get", "roles,rolebindings"},
+		{"get", "clusterroles,clusterrolebindings"},
+	} {
+		args := append([]string{"--kubeconfig=" + plane.Kubeconfig(controlplane.Admin), "--output=name"}, where...)
+		out, err := exec.CommandContext(ctx, "kubectl", args...).Output()
+		if err != nil {
+			return nil, err
+		}
+		for name := range strings.FieldsSeq(string(out)) {
+			_, short, _ := strings.Cut(name, "/")
+			ours := strings.Contains(short, s.Namespace) || short == "poolkeeper" || where[1] == s.Namespace // other tests have releases of their own
+			if ours && !slices.Contains([]string{"kube-root-ca.crt", "default", cluster.RequestsName}, short) && !strings.HasPrefix(short, "poolkeeper-kwok") {
+				found = append(found, name)
+			}
+		}
+	}
+	return found, nil
 }

@@ -193,11 +193,11 @@ func (m *Machine) endPods(ctx context.Context) error {
 // endContainers ends what the kubelet has left: the sandboxes of pods that have just gone.
 func (m *Machine) endContainers(ctx context.Context) {
 	tasks, _ := m.ask(ctx, "tasks", "list", "--quiet")
-	for _, id := range strings.Fields(tasks) {
+	for id := range strings.FieldsSeq(tasks) {
 		_ = m.ctr(ctx, "tasks", "delete", "--force", id)
 	}
 	containers, _ := m.ask(ctx, "containers", "list", "--quiet")
-	for _, id := range strings.Fields(containers) {
+	for id := range strings.FieldsSeq(containers) {
 		_ = m.ctr(ctx, "containers", "delete", id)
 	}
 }

@@ -61,7 +61,7 @@ func (s *services) close() { _ = s.listener.Close() }
 
 // forward carries bytes both ways until one side ends, for pods alone: the API server's tokens are no secrets.
 func forward(from net.Conn, address string) {
-	defer from.Close()
+	defer func() { _ = from.Close() }()
 	peer, err := netip.ParseAddrPort(from.RemoteAddr().String())
 	if err != nil || !netip.MustParsePrefix(subnet).Contains(peer.Addr()) {
 		return
@@ -70,7 +70,7 @@ func forward(from net.Conn, address string) {
 	if err != nil {
 		return
 	}
-	defer to.Close()
+	defer func() { _ = to.Close() }()
 	done := make(chan struct{}, 2)
 	carry := func(to, from net.Conn) {
 		_, _ = io.Copy(to, from)
