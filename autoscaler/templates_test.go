@@ -17,7 +17,8 @@ func TestATemplateThatTheNewestNodeContradictsIsTold(t *testing.T) {
 	}{
 		{"as it says", []any{Pool("small", 0, 9, Template(Holds("4", "16Gi"))), old, Node("b", In("small"), Holds("4", "16Gi"))}, ``},
 		{
-			"otherwise", []any{Pool("small", 0, 9, Template(Holds("4", "16Gi"))), old, Node("b", In("small"), Holds("4", "8Gi"), Label("team", "a"))},
+			"otherwise",
+			[]any{Pool("small", 0, 9, Template(Holds("4", "16Gi"))), old, Node("b", In("small"), Holds("4", "8Gi"), Label("team", "a"))},
 			`setting small (TemplateDiffers): node b is not what the provider's template of pool small says: memory is 8Gi and not 16Gi; label team=a is there and not named`,
 		},
 		{"no node tells", []any{Pool("small", 0, 9, Template(Holds("4", "16Gi"))), Node("b", In("small"), Holds("4", "8Gi"), Cordoned())}, ``},

@@ -74,15 +74,27 @@ func TestWhereATemplateAndALiveNodeDiffer(t *testing.T) {
 		{"by a device whose plugin doesn't run yet", []NodeOption{room("nvidia.com/gpu", "2")}, nil, nil},
 		{"by a device that is broken", []NodeOption{room("nvidia.com/gpu", "2")}, []NodeOption{room("nvidia.com/gpu", "1")}, []string{"nvidia.com/gpu is 1 and not 2"}},
 		{"by a device that nobody told of", nil, []NodeOption{room("nvidia.com/gpu", "1")}, []string{"nvidia.com/gpu is 1 and not named"}},
-		{"by labels", []NodeOption{Label("a", "1"), Label("b", "1")}, []NodeOption{Label("a", "2"), Label("c", "1")},
-			[]string{`label a is "2" and not "1"`, "label b=1 is missing", "label c=1 is there and not named"}},
+		{
+			"by labels",
+			[]NodeOption{Label("a", "1"), Label("b", "1")},
+			[]NodeOption{Label("a", "2"), Label("c", "1")},
+			[]string{`label a is "2" and not "1"`, "label b=1 is missing", "label c=1 is there and not named"},
+		},
 		{"by labels that say nothing", nil, []NodeOption{
 			Label("beta.kubernetes.io/os", "linux"), Label(corev1.LabelHostname, "live"), Label("its/name", "live"), Label(cluster.LabelBlocked, "v1.36.3"),
 		}, nil},
-		{"by taints", []NodeOption{Tainted("a", "", corev1.TaintEffectNoSchedule)}, []NodeOption{Tainted("a", "", corev1.TaintEffectNoExecute)},
-			[]string{"taint a:NoSchedule is missing", "taint a:NoExecute is there and not named"}},
-		{"by taints that come and go", []NodeOption{Tainted("startup-taint.cluster-autoscaler.kubernetes.io/cni", "", corev1.TaintEffectNoSchedule), Tainted("own/start", "", corev1.TaintEffectNoSchedule)},
-			[]NodeOption{Tainted(cluster.TaintCandidate, "", corev1.TaintEffectPreferNoSchedule)}, nil},
+		{
+			"by taints",
+			[]NodeOption{Tainted("a", "", corev1.TaintEffectNoSchedule)},
+			[]NodeOption{Tainted("a", "", corev1.TaintEffectNoExecute)},
+			[]string{"taint a:NoSchedule is missing", "taint a:NoExecute is there and not named"},
+		},
+		{
+			"by taints that come and go",
+			[]NodeOption{Tainted("startup-taint.cluster-autoscaler.kubernetes.io/cni", "", corev1.TaintEffectNoSchedule), Tainted("own/start", "", corev1.TaintEffectNoSchedule)},
+			[]NodeOption{Tainted(cluster.TaintCandidate, "", corev1.TaintEffectPreferNoSchedule)},
+			nil,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			own := func(t corev1.Taint) bool { return t.Key == "own/start" }
