@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,4 +34,25 @@ func own(name, short string, out, errs io.Writer, run func(ctx context.Context, 
 			return nil
 		},
 	}
+}
+
+// taken takes a flag that has a value out of the arguments, as --flag VALUE or --flag=VALUE: the rest are the daemon's own. The last value counts.
+func taken(args []string, flag string) (value string, rest []string) {
+	for i := 0; i < len(args); i++ {
+		name, given, has := strings.Cut(args[i], "=")
+		switch {
+		case name != flag:
+			rest = append(rest, args[i])
+		case !has && i+1 < len(args):
+			i++
+			value = args[i]
+		default:
+			value = given
+		}
+	}
+	return value, rest
+}
+
+func asksForHelp(args []string) bool {
+	return slices.Contains(args, "--help") || slices.Contains(args, "-h")
 }

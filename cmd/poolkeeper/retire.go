@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -26,22 +25,10 @@ Flags:
 
 // retire takes an installation out of its cluster. It gives the exit code.
 func retire(ctx context.Context, args []string, out, errs io.Writer) int {
-	var own []string
-	deployment := ""
-	for i := 0; i < len(args); i++ {
-		name, value, has := strings.Cut(args[i], "=")
-		switch {
-		case args[i] == "--help" || args[i] == "-h":
-			fmt.Fprint(out, retireUsage)
-			return 0
-		case name == "--deployment" && !has && i+1 < len(args):
-			i++
-			deployment = args[i]
-		case name == "--deployment":
-			deployment = value
-		default:
-			own = append(own, args[i])
-		}
+	deployment, own := taken(args, "--deployment")
+	if asksForHelp(own) {
+		fmt.Fprint(out, retireUsage)
+		return 0
 	}
 	c, err := config.Parse(own)
 	switch {

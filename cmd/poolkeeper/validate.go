@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -27,25 +28,13 @@ Flags:
 
 // validate says what would fail. It gives the exit code.
 func validate(ctx context.Context, args []string, out, errs io.Writer) int {
-	var own []string
-	offline, as := false, ""
-	for i := 0; i < len(args); i++ {
-		name, value, has := strings.Cut(args[i], "=")
-		switch {
-		case args[i] == "--help" || args[i] == "-h":
-			fmt.Fprint(out, validateUsage)
-			return 0
-		case args[i] == "--offline":
-			offline = true
-		case name == "--as" && !has && i+1 < len(args):
-			i++
-			as = args[i]
-		case name == "--as":
-			as = value
-		default:
-			own = append(own, args[i])
-		}
+	as, own := taken(args, "--as")
+	if asksForHelp(own) {
+		fmt.Fprint(out, validateUsage)
+		return 0
 	}
+	daemons := slices.DeleteFunc(slices.Clone(own), func(arg string) bool { return arg == "--offline" })
+	offline := len(daemons) < len(own)
 	failed := 0
 	tell := func(f app.Finding) {
 		mark := "ok  "
@@ -55,7 +44,7 @@ func validate(ctx context.Context, args []string, out, errs io.Writer) int {
 		}
 		fmt.Fprintf(out, "%s  %s: %s\n", mark, f.What, f.Says)
 	}
-	c, err := config.Parse(own)
+	c, err := config.Parse(daemons)
 	if errors.Is(err, pflag.ErrHelp) {
 		return 0
 	}
