@@ -25,7 +25,7 @@ import (
 //	leases        | more than two, and 60% or more, of the nodes' leases have expired             | nothing at all, no growth either
 //	api           | calls of the API server fail, or take too long                                | nothing at all, no growth either
 //
-// "All" means more than two: a lone fault in a small cluster is a lone fault. It closes by a lower share than it opens by, has to be calm for a
+// "All" means more than two: a lone fault in a small cluster is a lone fault. It closes by a lower share than it opens by, or by a count that never opens it, has to be calm for a
 // while first, and then thaws in stages. Nodes that were added meanwhile don't make the share better. See [ledger.Breaker] for the drawing.
 
 // Breakers are the rules by which breakers open and close.

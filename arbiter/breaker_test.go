@@ -241,6 +241,29 @@ func TestRepairsAreBounded(t *testing.T) {
 	}
 }
 
+// What never opens the breaker must not keep it open: in a small cluster two are always a large share.
+func TestFewExpiredLeasesAreCalmWhateverTheirShare(t *testing.T) {
+	w := New(Pool("web", 0, 50))
+	fill(w, "web", 0, 3)
+	lease := func(i int, renewed time.Time) { w.Add(leaseOf(fmt.Sprintf("web-%02d", i), renewed)) }
+	w.Now = Start.Add(-time.Minute)
+	for i := range 3 {
+		lease(i, w.Now)
+	}
+	w.Now = Start
+	opts := arbiter.Defaults()
+	if b, open := breakerOf(looks(w, opts, 0), ledger.ScopeLeases); !open || !b.Holds() {
+		t.Fatalf("with 3 of 3 leases expired it is %+v, want it open", b)
+	}
+	for end := w.Now.Add(opts.Breakers.Calm + 20*time.Second); w.Now.Before(end); {
+		lease(0, w.Now)
+		looks(w, opts, 0)
+	}
+	if b, open := breakerOf(looks(w, opts, 0), ledger.ScopeLeases); !open || b.Holds() {
+		t.Errorf("with 2 of 3 leases expired for %v it is %+v (open %v), want it to thaw", opts.Breakers.Calm, b, open)
+	}
+}
+
 // Each breaker opens by a count and a share together, stays open between what opens it and what is calm, and begins to thaw below that.
 func TestEachScopeOpensByCountAndShareAndStaysOpenUntilItIsCalm(t *testing.T) {
 	zoned := func(zone string) NodeOption { return Label(corev1.LabelTopologyZone, zone) }

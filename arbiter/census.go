@@ -246,7 +246,7 @@ func (p *pass) findLeases(n counting) finding {
 	percentage := p.opts.Breakers.LeasePercentage
 	f := finding{scope: ledger.ScopeLeases, sick: n.cluster.sickNodes, message: fmt.Sprintf("%d of %d node leases have expired", n.expired, n.leases)}
 	f.bad = n.expired > few && n.expired*100 >= n.leases*percentage
-	f.calm = !f.bad && n.leases > 0 && n.expired*100 < n.leases*calmShare(percentage)
+	f.calm = !f.bad && n.leases > 0 && (n.expired <= few || n.expired*100 < n.leases*calmShare(percentage))
 	return f
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/registry"
+	"github.com/poolkeeper/poolkeeper/cluster/api"
 )
 
 // Namespace is the daemon's own namespace in the world; the fake cloud keeps its ConfigMaps there too.
@@ -23,7 +24,9 @@ type cloud struct {
 	w        *World
 	config   kwok.Config
 	provider *kwok.Provider
-	look     alarm
+	// truth is the same cloud, without the errors that it is told to answer with.
+	truth *kwok.Provider
+	look  alarm
 }
 
 // cloudPoll is how often the cloud is looked at while a machine is on its way for longer than its pool's delay.
@@ -36,14 +39,17 @@ func newCloud(w *World, config kwok.Config) *cloud {
 	}
 	c := &cloud{w: w, config: config}
 	c.provider = c.newProvider()
+	c.truth = c.providerBehind(truthDoor{cloudDoor{w.Store, w}})
 	c.look = alarm{w: w, who: "cloud", needsAPI: true, run: c.refresh}
 	c.look.within(0)
 	return c
 }
 
 // newProvider makes a provider of the cloud, with nothing read yet.
-func (c *cloud) newProvider() *kwok.Provider {
-	return must(kwok.NewFromConfig(c.config, registry.Options{API: cloudDoor{c.w.Store, c.w}, Clock: c.w.Clock(), Namespace: Namespace}))
+func (c *cloud) newProvider() *kwok.Provider { return c.providerBehind(cloudDoor{c.w.Store, c.w}) }
+
+func (c *cloud) providerBehind(door api.Interface) *kwok.Provider {
+	return must(kwok.NewFromConfig(c.config, registry.Options{API: door, Clock: c.w.Clock(), Namespace: Namespace}))
 }
 
 func (c *cloud) saw(change Change) {

@@ -140,6 +140,23 @@ func TestInvariants(t *testing.T) {
 	}
 }
 
+// What the cloud answers is one thing, and what its machines do another: a stateful pod may start elsewhere once its machine is gone, also while the cloud answers
+// everybody with errors.
+func TestAMachineIsGoneThoughItsCloudAnswersWithErrors(t *testing.T) {
+	w := withPools(t, smallPool("small", 2))
+	w.DeployStateful(simulation.Workload{Name: "db", Replicas: 4})
+	mustSoon(t, w, 2*time.Minute, func() bool { return readyPods(w, "db") == 4 })
+	w.SetFaults("small", "slow=1m", "error=Transient")
+	w.Resize("small", 1)
+	w.Run(5 * time.Minute)
+	if nodes, ready := nodeNames(w), readyPods(w, "db"); nodes != "small-1" || ready != 4 {
+		t.Errorf("nodes %q, %d pods ready", nodes, ready)
+	}
+	for _, v := range w.Violations() {
+		t.Error(v.What)
+	}
+}
+
 // emptyNodes lets the workload end.
 func emptyNodes(w *simulation.World) {
 	w.SetReplicas("default", "web", 0)

@@ -70,13 +70,13 @@ func (m *machines) lost(on *machine) { clear(on.containers) }
 // powered tells whether the machine is on, by the cloud's own truth, or by what a test did to it.
 func (m *machines) powered(one *machine) bool { return !one.dark && !m.off(one) }
 
-// off tells whether the cloud has switched the machine off, or has it no more.
+// off tells whether the cloud has switched the machine off, or has it no more; also while the cloud answers everybody with errors.
 func (m *machines) off(one *machine) bool {
 	if one.pool == "" || m.w.cloud == nil {
 		return false
 	}
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: one.node}, Spec: corev1.NodeSpec{ProviderID: one.id}}
-	for _, group := range m.w.cloud.provider.NodeGroups() {
+	for _, group := range m.w.cloud.truth.NodeGroups() {
 		if group.Id() == one.pool {
 			off, err := group.(cloudprovider.Stopper).NodeStopped(context.Background(), node)
 			return err == nil && off

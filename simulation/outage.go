@@ -3,11 +3,16 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 )
 
 // outage is the time in which the API server is away.
@@ -80,4 +85,18 @@ func (d cloudDoor) DeleteNode(ctx context.Context, name string, uid types.UID) e
 		return err
 	}
 	return d.Store.DeleteNode(ctx, name, uid)
+}
+
+// truthDoor is the API as the checks look through it to the cloud: what it has, whatever error it is told to answer with.
+type truthDoor struct{ cloudDoor }
+
+// GetConfigMap implements api.ConfigMaps.
+func (d truthDoor) GetConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error) {
+	cm, err := d.cloudDoor.GetConfigMap(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	faults := slices.DeleteFunc(strings.Split(cm.Annotations[kwok.FaultAnnotation], ","), func(fault string) bool { return strings.HasPrefix(strings.TrimSpace(fault), "error") })
+	metav1.SetMetaDataAnnotation(&cm.ObjectMeta, kwok.FaultAnnotation, strings.Join(faults, ","))
+	return cm, nil
 }
