@@ -55,6 +55,13 @@ helm install poolkeeper charts/poolkeeper --namespace poolkeeper --create-namesp
 
 The kwok provider plays the cloud in every mode: it makes and deletes Node objects.
 
+Kubernetes has to be 1.34 or newer. Where Helm sees no cluster (` + "`helm template`" + `) it renders for the version that it was made for itself: one that is older, or was built
+without saying (` + "`go install`" + ` of Helm 3), refuses the chart with "incompatible with Kubernetes v1.20.0" or the like. Say for which version then:
+
+` + "```sh" + `
+helm template poolkeeper charts/poolkeeper --kube-version 1.36.0 --set provider=scaleway --set cloudConfigSecret=poolkeeper-cloud
+` + "```" + `
+
 | value | default | is |
 |---|---|---|
 `

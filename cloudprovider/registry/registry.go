@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -50,11 +51,7 @@ func (r Registry) Names() []string { return slices.Sorted(maps.Keys(r)) }
 //
 // All errors are reported, joined; then there are no providers, and those that were made have been cleaned up.
 func (r Registry) Build(ctx context.Context, names, cloudConfigs string, options Options) ([]cloudprovider.CloudProvider, error) {
-	wanted, err := r.parseNames(names)
-	if err != nil {
-		return nil, err
-	}
-	paths, err := parseCloudConfigs(wanted, cloudConfigs)
+	wanted, paths, err := r.parse(names, cloudConfigs)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +75,35 @@ func (r Registry) Build(ctx context.Context, names, cloudConfigs string, options
 		}
 	}
 	return nil, errors.Join(problems...)
+}
+
+// Check looks at what [Registry.Build] would be given without making a provider or asking anybody: names that are not known, files that are nobody's or
+// can't be read. What is in a file only its provider knows. All errors are reported, joined.
+func (r Registry) Check(names, cloudConfigs string) error {
+	wanted, paths, err := r.parse(names, cloudConfigs)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, name := range wanted {
+		if paths[name] == "" {
+			continue
+		}
+		if _, err := os.ReadFile(paths[name]); err != nil {
+			problems = append(problems, fmt.Errorf("--cloud-config: the file of provider %s: %w; name a file that can be read", name, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// parse gives the providers that are named, in their order, and the path of the file of each that has one.
+func (r Registry) parse(names, cloudConfigs string) ([]string, map[string]string, error) {
+	wanted, err := r.parseNames(names)
+	if err != nil {
+		return nil, nil, err
+	}
+	paths, err := parseCloudConfigs(wanted, cloudConfigs)
+	return wanted, paths, err
 }
 
 func (r Registry) parseNames(list string) ([]string, error) {

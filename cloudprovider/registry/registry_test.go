@@ -3,6 +3,8 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +96,32 @@ func TestWhatCantBeBuiltSaysWhy(t *testing.T) {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("error %q, want %q in it", err, want)
 				}
+			}
+		})
+	}
+}
+
+func TestACheckMakesNoProvider(t *testing.T) {
+	here := filepath.Join(t.TempDir(), "pools.yaml")
+	if err := os.WriteFile(here, []byte("not looked into"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ names, files, want string }{
+		"all is well":           {"broken,kwok", "kwok=" + here, ""},
+		"no file is needed":     {"scaleway", "", ""},
+		"an unknown name":       {"azure", "", `unknown provider "azure"`},
+		"a file for nobody":     {"", here, "is given, but no provider"},
+		"a file that isn't":     {"kwok,scaleway", "kwok=/no/such,scaleway=" + here, "--cloud-config: the file of provider kwok: open /no/such"},
+		"a folder for its file": {"kwok", filepath.Dir(here), "--cloud-config: the file of provider kwok: read " + filepath.Dir(here) + ": is a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, made := stubs()
+			err := r.Check(c.names, c.files)
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q in it", err, c.want)
+			}
+			if len(*made) > 0 {
+				t.Errorf("a provider was made")
 			}
 		})
 	}

@@ -48,6 +48,9 @@ func validate(ctx context.Context, args []string, out, errs io.Writer) int {
 	if errors.Is(err, pflag.ErrHelp) {
 		return 0
 	}
+	if err == nil {
+		err = providers().Check(c.CloudProvider, c.CloudConfig)
+	}
 	if err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			tell(app.Finding{What: "configuration", Says: line, Fails: true})

@@ -64,6 +64,18 @@ func TestValidateSaysWhatWouldFail(t *testing.T) {
 			`FAIL  configuration: --max-nodes-total: "many"`, settings + ":3:", settings + ":4:", "mistakes in the configuration",
 		}},
 		{"no network is needed offline", append(base, "--offline"), 0, []string{"ok    configuration"}},
+		{"a provider that there is not, offline too", []string{"validate", "--offline", "--cloud-provider=nope"}, 2, []string{
+			`FAIL  configuration: --cloud-provider: unknown provider "nope"; the known ones are clusterapi, externalgrpc, kwok, scaleway`,
+		}},
+		{"two of them", []string{"validate", "--offline", "--cloud-provider=nope,kwok,not"}, 2, []string{
+			`unknown provider "nope"`, `unknown provider "not"`, "poolkeeper: validate: 2 mistakes in the configuration",
+		}},
+		{"a provider's file that is not there, offline too", []string{"validate", "--offline", "--cloud-provider=kwok", "--cloud-config=/no/such.yaml"}, 2, []string{
+			"FAIL  configuration: --cloud-config: the file of provider kwok: open /no/such.yaml: no such file or directory; name a file that can be read",
+		}},
+		{"a file that is nobody's, offline too", []string{"validate", "--offline", "--cloud-provider=kwok,scaleway", "--cloud-config=pools.yaml"}, 2, []string{
+			`FAIL  configuration: --cloud-config: "pools.yaml" does not say whose file it is`,
+		}},
 		{"no cluster", append(base, "--kubeconfig="+kubeconfig(t, "https://"+nobody(t))), 1, []string{"FAIL  API server: https://", "can't be asked", "check --kubeconfig and the network"}},
 		{"no kubeconfig", base, 1, []string{"FAIL  API server: --kubeconfig is missing"}},
 		{"a provider's file", []string{"validate", "--kube-api-content-type=application/json", "--cloud-provider=kwok", "--cloud-config=" + wrong, "--kubeconfig=" + all}, 1, []string{

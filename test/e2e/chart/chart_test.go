@@ -68,6 +68,19 @@ func TestBothHelmsRenderTheSame(t *testing.T) {
 	}
 }
 
+// Whoever looks at the chart before there is a cluster types no more than this. Both Helms then render for the Kubernetes version that they were made for.
+func TestItRendersWithoutAClusterToAsk(t *testing.T) {
+	for _, module := range helms {
+		text, err := helm(t, module, "template", "poolkeeper", folder(t), "--set", "provider=scaleway", "--set", "cloudConfigSecret=cloud")
+		must(t, err)
+		objects(t, text)
+		_, err = helm(t, module, "template", "poolkeeper", folder(t), "--kube-version", "1.33.0")
+		if err == nil || !strings.Contains(err.Error(), "requires kubeVersion: >= 1.34.0-0") {
+			t.Errorf("%s for Kubernetes 1.33: %v", module, err)
+		}
+	}
+}
+
 // objects are the objects of a text, by kind and name.
 func objects(t *testing.T, text string) map[string]map[string]any {
 	t.Helper()
