@@ -31,6 +31,7 @@ const maxDisruptedPods = 2000
 //	under one with a negative allowance      | 403
 //	under one with too many evictions open   | 403
 //	under one with nothing to spare          | 429, cause DisruptionBudget
+//	under one that others write all the time | 409, after twenty tries
 //	under one with something to spare        | the budget is spent, then the UID compared: 409, or deleted
 //
 // Where the budget is not spent because the pod is not ready, the server makes the pod's version a precondition and answers any conflict, a wrong UID too, by
@@ -92,6 +93,9 @@ func (s *Store) spend(budget *policyv1.PodDisruptionBudget, pod string, dryRun b
 		return tooManyRequests(0, "%s", whyNothingToSpare(budget))
 	case dryRun:
 		return nil
+	case s.contended[budget.UID]:
+		return apierrors.NewConflict(kindOf(budget).resource, budget.Name, fmt.Errorf(
+			"the object has been modified; please apply your changes to the latest version and try again"))
 	}
 	change(s, budget, func(c *policyv1.PodDisruptionBudget) {
 		c.Status.DisruptionsAllowed--
@@ -104,6 +108,15 @@ func (s *Store) spend(budget *policyv1.PodDisruptionBudget, pod string, dryRun b
 		c.Status.DisruptedPods[pod] = s.now()
 	})
 	return nil
+}
+
+// Contend has somebody else write a budget's status all the time, or no more: whoever wants to spend it loses every race.
+func (s *Store) Contend(namespace, name string, on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if budget, err := find[*policyv1.PodDisruptionBudget](s, namespace, name); err == nil {
+		s.contended[budget.UID] = on
+	}
 }
 
 func whyNothingToSpare(budget *policyv1.PodDisruptionBudget) string {

@@ -31,8 +31,11 @@ type Store struct {
 	podsOn   map[string]*btree.Map[string, *corev1.Pod]
 	podsOf   map[types.UID]*btree.Map[string, *corev1.Pod]
 	watchers []func(Change)
-	// selectors are those of the budgets.
+	// past are the last changes, for watches that go on where they were.
+	past []passed
+	// selectors are those of the budgets, and contended the budgets that somebody else writes all the time.
 	selectors map[types.UID]parsed
+	contended map[types.UID]bool
 }
 
 // Change is one change of one object. Old is nil for a new object, New for one that is gone.
@@ -46,7 +49,7 @@ func NewStore(c clock.PassiveClock) *Store {
 		clock:  c,
 		tables: map[string]*btree.Map[string, Object]{},
 		podsOn: map[string]*btree.Map[string, *corev1.Pod]{},
-		podsOf: map[types.UID]*btree.Map[string, *corev1.Pod]{}, selectors: map[types.UID]parsed{},
+		podsOf: map[types.UID]*btree.Map[string, *corev1.Pod]{}, selectors: map[types.UID]parsed{}, contended: map[types.UID]bool{},
 	}
 }
 
@@ -142,6 +145,7 @@ func (s *Store) drop(o Object) {
 }
 
 func (s *Store) tell(c Change) {
+	s.remember(c)
 	for _, watcher := range s.watchers {
 		watcher(c)
 	}

@@ -13,6 +13,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/cluster/api"
@@ -28,6 +29,13 @@ type Server interface {
 	PlaceBudget(t *testing.T, budget *policyv1.PodDisruptionBudget)
 	// Budget reads a budget live.
 	Budget(t *testing.T, namespace, name string) *policyv1.PodDisruptionBudget
+	// Contend has somebody else write the budget's status all the time, until the test ends: whoever spends it loses every race.
+	Contend(t *testing.T, namespace, name string)
+	// Follow watches the ConfigMaps of a namespace barely, as the protocol has it, and asks for bookmarks: from a version on, or from all that there are if it is empty. Until is
+	// that of the watch. The sink may be called from another goroutine. It ends with the test, or when it is stopped.
+	Follow(t *testing.T, namespace, version string, sink func(apiwatch.Event)) (following Following, err error)
+	// Forgotten is a version that is too old for the server to go on from.
+	Forgotten(t *testing.T) string
 	// Watch has sink told what there is and what changes, and returns once what there is was told. The sink may be called from other goroutines, but never by
 	// two at a time.
 	Watch(t *testing.T, sink func(cluster.Event)) Watch
@@ -41,6 +49,13 @@ type Watch struct {
 	Broken func(meanwhile func())
 }
 
+// Following is a bare watch that is under way.
+type Following struct {
+	// Until waits, for as long as bookmarks take at most, for something that follows from what the sink was told.
+	Until func(holds func() bool) bool
+	Stop  func()
+}
+
 // Run runs all contracts.
 func Run(t *testing.T, server Server) {
 	for _, group := range []struct {
@@ -48,6 +63,7 @@ func Run(t *testing.T, server Server) {
 		run  func(*testing.T, Server)
 	}{
 		{"eviction", evictions},
+		{"a dry run sees the budget whole", wholeForEach},
 		{"an eviction that was refused may have spent the budget", spentInVain},
 		{"updates", updates},
 		{"taints are one list", taints},
@@ -56,6 +72,7 @@ func Run(t *testing.T, server Server) {
 		{"reads", reads},
 		{"watches", watches},
 		{"watches that broke", gaps},
+		{"bookmarks", bookmarks},
 	} {
 		t.Run(group.name, func(t *testing.T) { group.run(t, server) })
 	}

@@ -27,6 +27,8 @@ type eviction struct {
 	dryRun  bool
 	// deleteFirst has the pod deleted, with its grace period, before it is evicted.
 	deleteFirst bool
+	// contended has somebody else write the first budget all the time.
+	contended bool
 
 	want    string
 	evicted bool
@@ -34,7 +36,7 @@ type eviction struct {
 	left int32
 }
 
-// rows are the table. A budget with a negative allowance (403) can't be made on a real server: it refuses such a status.
+// rows are the table of Kubernetes 1.36, its file pkg/registry/core/pod/storage/eviction.go. A budget with a negative allowance (403) can't be made on a real server: it refuses such a status.
 func rows() []eviction {
 	healthy := policyv1.PodDisruptionBudgetStatus{
 		CurrentHealthy: 3, DesiredHealthy: 2, ExpectedPods: 3, DisruptionsAllowed: 1, ObservedGeneration: 1,
@@ -43,10 +45,21 @@ func rows() []eviction {
 	short := policyv1.PodDisruptionBudgetStatus{CurrentHealthy: 1, DesiredHealthy: 2, ExpectedPods: 3, ObservedGeneration: 1}
 	unobserved := healthy
 	unobserved.ObservedGeneration = 0
+	unobservedSpent := spent
+	unobservedSpent.ObservedGeneration = 0
 	crowded := healthy
 	crowded.DisruptedPods = map[string]metav1.Time{}
 	for i := range 2001 {
 		crowded.DisruptedPods[fmt.Sprint("pod-", i)] = metav1.NewTime(time.Date(2026, time.January, 5, 8, 0, 0, 0, time.UTC))
+	}
+	none := policyv1.PodDisruptionBudgetStatus{ObservedGeneration: 1, ExpectedPods: 3}
+	above := policyv1.PodDisruptionBudgetStatus{CurrentHealthy: 3, DesiredHealthy: 2, ExpectedPods: 3, ObservedGeneration: 1}
+	because := func(s policyv1.PodDisruptionBudgetStatus, why string) policyv1.PodDisruptionBudgetStatus {
+		s.Conditions = []metav1.Condition{{
+			Type: policyv1.DisruptionAllowedCondition, Status: metav1.ConditionFalse, Reason: why, Message: "they say so",
+			LastTransitionTime: metav1.NewTime(time.Date(2026, time.January, 5, 8, 0, 0, 0, time.UTC)),
+		}}
+		return s
 	}
 	of := func(statuses ...policyv1.PodDisruptionBudgetStatus) []policyv1.PodDisruptionBudgetStatus {
 		return statuses
@@ -55,7 +68,8 @@ func rows() []eviction {
 		return func(pod *corev1.Pod) { pod.Status = corev1.PodStatus{Phase: p} }
 	}
 	unready := func(pod *corev1.Pod) { pod.Status.Conditions[0].Status = corev1.ConditionFalse }
-	const nothing = "429 DisruptionBudget: The disruption budget web needs 2 healthy pods and has %d currently"
+	const refused = "429 DisruptionBudget: The disruption budget web "
+	const nothing = refused + "needs 2 healthy pods and has %d currently"
 	const processed = "429 DisruptionBudget: The disruption budget web is still being processed by the server. (after 10s)"
 	return []eviction{
 		{name: "no budget", want: "done", evicted: true},
@@ -73,6 +87,28 @@ func rows() []eviction {
 		{name: "unready, budget kept and something to spare", pod: unready, budgets: of(healthy), want: "done", evicted: true, left: 1},
 		{name: "unready, budget not kept", pod: unready, budgets: of(short), want: fmt.Sprintf(nothing, 1)},
 		{name: "unready, budget not kept, always allowed", pod: unready, budgets: of(short), policy: policyv1.AlwaysAllow, want: "done", evicted: true},
+		{name: "unready, no pod wanted, nothing to spare", pod: unready, budgets: of(none), want: refused + "needs 0 healthy pods and has 0 currently"},
+		{name: "unready, budget kept but not observed", pod: unready, budgets: of(unobservedSpent), want: "done", evicted: true},
+		{name: "unready, not observed, always allowed", pod: unready, budgets: of(unobserved), policy: policyv1.AlwaysAllow, want: "done", evicted: true, left: 1},
+		{name: "unready under two budgets, always allowed", pod: unready, budgets: of(healthy, healthy), policy: policyv1.AlwaysAllow, want: "500", left: 1},
+		{name: "ready, nothing to spare, unready ones always allowed", budgets: of(spent), policy: policyv1.AlwaysAllow, want: fmt.Sprintf(nothing, 2)},
+		{name: "of unknown phase, nothing to spare", pod: phase(corev1.PodUnknown), budgets: of(short), want: fmt.Sprintf(nothing, 1)},
+		{
+			name: "nothing to spare, the budget could not be computed", budgets: of(because(spent, policyv1.SyncFailedReason)),
+			want: refused + "does not allow evicting pods currently because it failed sync: they say so",
+		},
+		{
+			name: "nothing to spare although enough are healthy, with a reason", budgets: of(because(above, policyv1.InsufficientPodsReason)),
+			want: refused + "does not allow evicting pods currently (InsufficientPods): they say so",
+		},
+		{name: "nothing to spare although enough are healthy", budgets: of(above), want: refused + "does not allow evicting pods currently"},
+		// The answer of a real server takes ten seconds: it tries twenty times.
+		{name: "something to spare, but others write the budget", budgets: of(healthy), contended: true, want: "409", left: 1},
+		{name: "dry run, others write the budget", budgets: of(healthy), contended: true, dryRun: true, want: "done", left: 1},
+		{name: "dry run, pending", pod: phase(corev1.PodPending), budgets: of(spent), dryRun: true, want: "done"},
+		{name: "dry run, two budgets", budgets: of(healthy, healthy), dryRun: true, want: "500", left: 1},
+		{name: "dry run, not observed", budgets: of(unobserved), dryRun: true, want: processed, left: 1},
+		{name: "dry run, unready, always allowed", pod: unready, budgets: of(short), policy: policyv1.AlwaysAllow, dryRun: true, want: "done"},
 		{name: "dry run, something to spare", budgets: of(healthy), dryRun: true, want: "done", left: 1},
 		{name: "dry run, nothing to spare", budgets: of(spent), dryRun: true, want: fmt.Sprintf(nothing, 2)},
 		{name: "dry run of another pod", budgets: of(healthy), dryRun: true, uid: another, want: "409", left: 1},
@@ -101,6 +137,9 @@ func evictions(t *testing.T, s Server) {
 			for i, status := range row.budgets {
 				s.PlaceBudget(t, budgetOf(namespace, []string{"web", "other"}[i], row.policy, status))
 			}
+			if row.contended {
+				s.Contend(t, namespace, "web")
+			}
 			uid := made.UID
 			if row.uid != "" {
 				uid = row.uid
@@ -120,6 +159,23 @@ func evictions(t *testing.T, s Server) {
 	t.Run("a pod that is not there", func(t *testing.T) {
 		expect(t, "the eviction", s.EvictPod(t.Context(), s.Namespace(t), "nobody", another, false), "404")
 	})
+}
+
+// wholeForEach is why a preflight counts for itself: a dry run spends nothing, so that each of two pods may go, and not both.
+func wholeForEach(t *testing.T, s Server) {
+	namespace := s.Namespace(t)
+	one, two := s.PlacePod(t, podOn("somewhere", namespace, "web-1")), s.PlacePod(t, podOn("somewhere", namespace, "web-2"))
+	s.PlaceBudget(t, budgetOf(namespace, "web", "", policyv1.PodDisruptionBudgetStatus{
+		CurrentHealthy: 2, DesiredHealthy: 1, ExpectedPods: 2, DisruptionsAllowed: 1, ObservedGeneration: 1,
+	}))
+	for _, pod := range []*corev1.Pod{one, two} {
+		expect(t, "trying "+pod.Name, s.EvictPod(t.Context(), namespace, pod.Name, pod.UID, true), "done")
+	}
+	expect(t, "evicting the first", s.EvictPod(t.Context(), namespace, one.Name, one.UID, false), "done")
+	expect(t, "trying the second again", s.EvictPod(t.Context(), namespace, two.Name, two.UID, true),
+		"429 DisruptionBudget: The disruption budget web does not allow evicting pods currently")
+	// Nobody recounts here: a second eviction of the first is one of a pod that leaves already, and asks no budget.
+	expect(t, "evicting the first again", s.EvictPod(t.Context(), namespace, one.Name, one.UID, false), "done")
 }
 
 // spentInVain is why whoever evicts looks at the live UID first.

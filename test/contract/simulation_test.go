@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/scheduling"
@@ -66,6 +68,34 @@ func (s *simulated) Budget(t *testing.T, namespace, name string) *policyv1.PodDi
 		t.Fatal(err)
 	}
 	return budget
+}
+
+func (s *simulated) Contend(_ *testing.T, namespace, name string) {
+	s.Store.Contend(namespace, name, true)
+}
+
+// Follow waits for two minutes at most, in which a bookmark comes.
+func (s *simulated) Follow(t *testing.T, namespace, version string, sink func(apiwatch.Event)) (contract.Following, error) {
+	t.Helper()
+	stop, err := s.world.Follow(namespace, version, sink)
+	return contract.Following{
+		Until: func(holds func() bool) bool { return s.world.RunUntil(holds, 2*time.Minute) == nil }, Stop: stop,
+	}, err
+}
+
+// Forgotten writes so much that the first version is forgotten.
+func (s *simulated) Forgotten(t *testing.T) string {
+	t.Helper()
+	namespace := s.Namespace(t)
+	cm, err := s.CreateConfigMap(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "busy"}})
+	for i := 0; i < 1000 && err == nil; i++ {
+		cm.Data = map[string]string{"is": fmt.Sprint(i)}
+		cm, err = s.UpdateConfigMap(t.Context(), cm)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "1"
 }
 
 // Watch lets time pass until what is waited for was told: a second is more than any watch lags, and less than any controller here waits.
