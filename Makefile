@@ -187,7 +187,7 @@ conformance: ## Run the conformance suite over every provider, and print which p
 
 .PHONY: faults
 faults: ## Live through random days with faults and crashes, and check the invariants (SEEDS=10000, FIRST_SEED=1, FOR=7m; EVENTS=3,7 with SEEDS=1)
-	@go test -count=1 -timeout 0 -v -run EveryDay ./test/faults -seeds=$(or $(SEEDS),300) -first-seed=$(or $(FIRST_SEED),1) -events=$(EVENTS) $(if $(FOR),-for=$(FOR))
+	@GOGC=$(or $(GOGC),400) go test -count=1 -timeout 0 -v -run EveryDay ./test/faults -seeds=$(or $(SEEDS),300) -first-seed=$(or $(FIRST_SEED),1) -events=$(EVENTS) $(if $(FOR),-for=$(FOR))
 
 .PHONY: fuzz
 fuzz: ## Fuzz what comes from the cluster, files and clouds: each fuzz test for FUZZTIME=2m (FUZZ=pattern of folder or name)
