@@ -16,10 +16,12 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/poolkeeper/poolkeeper/access"
 	"github.com/poolkeeper/poolkeeper/alerts"
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/registry"
@@ -67,7 +69,10 @@ type process struct {
 	fence    *fence
 	loop     *loop
 	listener net.Listener
-	watcher  atomic.Pointer[watch.Watcher]
+	// certificate is nil where is served without encryption, gate where everybody is answered.
+	certificate *access.Certificate
+	gate        *access.Gate
+	watcher     atomic.Pointer[watch.Watcher]
 	// saved is the ledger as it was last saved, for workers.
 	saved atomic.Pointer[ledger.Ledger]
 }
@@ -91,8 +96,8 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 	if err != nil {
 		return nil, &UsageError{err}
 	}
-	if p.listener, err = net.Listen("tcp", c.Address); err != nil {
-		return nil, fmt.Errorf("--address=%s: %w", c.Address, err)
+	if err := p.listen(restConfig); err != nil {
+		return nil, err
 	}
 	if c.Election.Enabled {
 		p.fence = &fence{clock: p.clock, deadline: c.Election.RenewDeadline}
@@ -137,7 +142,7 @@ func newProcess(ctx context.Context, c *config.Config, providers registry.Regist
 func (p *process) run(ctx context.Context) error {
 	server := newServer(p.handler())
 	serving := make(chan error, 1)
-	go func() { serving <- server.Serve(p.listener) }()
+	go func() { serving <- serve(server, p.listener, p.certificate) }()
 	defer func() { _ = server.Close() }() // the process ends; nobody is left to tell
 
 	defer p.tell(ctx)()
@@ -148,7 +153,8 @@ func (p *process) run(ctx context.Context) error {
 		defer close(looped)
 		p.loop.run(looping)
 	}()
-	klog.InfoS("Poolkeeper starts", "mode", p.config.Arbiter.Mode, "providers", p.config.CloudProvider, "address", p.listener.Addr().String())
+	klog.InfoS("Poolkeeper starts", "mode", p.config.Arbiter.Mode, "providers", p.config.CloudProvider, "address", p.listener.Addr().String(),
+		"encrypted", p.certificate != nil, "authorized", p.gate != nil)
 	if err := p.watch(ctx, looping); err != nil || ctx.Err() != nil {
 		return err
 	}
@@ -175,12 +181,38 @@ func (p *process) run(ctx context.Context) error {
 	return err
 }
 
-// handler serves the reporter's answers and, where it is wanted, the page.
-func (p *process) handler() http.Handler {
-	if p.dashboard == nil {
-		return p.reporter.Handler()
+// listen opens the address, and makes ready what guards it.
+func (p *process) listen(rc *rest.Config) (err error) {
+	c := p.config
+	if c.TLSCertFile != "" {
+		if p.certificate, err = access.Load(c.TLSCertFile, c.TLSPrivateKeyFile, p.clock); err != nil {
+			return &UsageError{err}
+		}
 	}
-	return WithDashboard(p.reporter, p.dashboard)
+	if c.RequireAuthorization {
+		// A client of its own: whoever reaches the address can have it ask, and must not take the rate of those that work.
+		client, err := kubernetes.NewForConfig(rc)
+		if err != nil {
+			return fmt.Errorf("make a client of the API server at %s: %w", rc.Host, err)
+		}
+		p.gate = access.NewGate(client, p.clock)
+	}
+	if p.listener, err = net.Listen("tcp", c.Address); err != nil {
+		return fmt.Errorf("--address=%s: %w", c.Address, err)
+	}
+	return nil
+}
+
+// handler serves the reporter's answers and, where it is wanted, the page, to those who may see them.
+func (p *process) handler() http.Handler {
+	handler := p.reporter.Handler()
+	if p.dashboard != nil {
+		handler = WithDashboard(p.reporter, p.dashboard)
+	}
+	if p.gate != nil {
+		handler = p.gate.Guard(handler, report.Probes...)
+	}
+	return handler
 }
 
 // WithDashboard serves the page beside a reporter's answers.

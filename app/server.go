@@ -2,8 +2,11 @@ package app
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"time"
+
+	"github.com/poolkeeper/poolkeeper/access"
 )
 
 // The bounds of a request: what is asked here is short, and its answer is there at once. The page's stream lifts the two time-outs for itself, and
@@ -22,6 +25,17 @@ func newServer(handler http.Handler) *http.Server {
 		Handler: bounded(handler), ReadHeaderTimeout: headerWithin, ReadTimeout: requestWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor,
 		MaxHeaderBytes: mostHeader,
 	}
+}
+
+// serve answers at the listener until the server is closed, with the certificate if there is one. It speaks HTTP/1.1 alone: the bounds above are its.
+func serve(server *http.Server, listener net.Listener, certificate *access.Certificate) error {
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	if certificate == nil {
+		return server.Serve(listener)
+	}
+	server.TLSConfig = certificate.Config()
+	return server.ServeTLS(listener, "", "")
 }
 
 // bounded refuses what no question here has: a body, and a long query.

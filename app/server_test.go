@@ -2,17 +2,23 @@ package app
 
 import (
 	"bufio"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/utils/clock"
 
+	"github.com/poolkeeper/poolkeeper/access"
 	"github.com/poolkeeper/poolkeeper/report"
 )
 
@@ -130,4 +136,44 @@ func ask(t *testing.T, s *httptest.Server, request string) (*http.Response, erro
 		_ = answer.Body.Close()
 	}
 	return answer, err
+}
+
+// With a certificate the same bounds hold, by the one version of HTTP that they were made for.
+func TestTheAddressCanBeServedWithTLS(t *testing.T) {
+	template := httptest.NewTLSServer(nil) // for its certificate
+	defer template.Close()
+	folder := t.TempDir()
+	certFile, keyFile := filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
+	key, err := x509.MarshalPKCS8PrivateKey(template.TLS.Certificates[0].PrivateKey)
+	must(t, err)
+	must(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: template.Certificate().Raw}), 0o600))
+	must(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600))
+	certificate, err := access.Load(certFile, keyFile, clock.RealClock{})
+	must(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	server := newServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { _, _ = fmt.Fprint(w, req.Proto, " ", req.TLS != nil) }))
+	go func() { _ = serve(server, listener, certificate) }()
+	defer func() { _ = server.Close() }()
+	answer, err := template.Client().Get("https://" + listener.Addr().String() + "/status")
+	must(t, err)
+	said, err := io.ReadAll(answer.Body)
+	must(t, err)
+	_ = answer.Body.Close()
+	if string(said) != "HTTP/1.1 true" {
+		t.Errorf("it is answered %s", said)
+	}
+	plain, err := http.Get("http://" + listener.Addr().String() + "/status")
+	must(t, err)
+	_ = plain.Body.Close()
+	if plain.StatusCode != http.StatusBadRequest {
+		t.Errorf("without TLS the answer is %s, want 400", plain.Status)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

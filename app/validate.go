@@ -56,7 +56,11 @@ func Validate(ctx context.Context, c *config.Config, providers registry.Registry
 		return
 	}
 	tell(Finding{"API server", fmt.Sprintf("%s, version %s", rc.Host, info.GitVersion), false})
-	checkRights(ctx, client, rights.Needed(string(c.Arbiter.Mode), strings.Split(c.CloudProvider, ","), c.Namespace), tell)
+	needed := rights.Needed(string(c.Arbiter.Mode), strings.Split(c.CloudProvider, ","), c.Namespace)
+	if c.RequireAuthorization {
+		needed = append(needed, rights.Guarding()...)
+	}
+	checkRights(ctx, client, needed, tell)
 	checkProviders(ctx, c, providers, rc, client, version, tell)
 }
 

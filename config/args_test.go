@@ -52,6 +52,11 @@ func TestWhatIsWrongOnTheCommandLineIsToldWithItsRemedy(t *testing.T) {
 				`(e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')`,
 		}},
 		{"--address=8085", []string{`--address: "8085" is not an address: write host:port or :port, such as :8085`}},
+		{"--tls-cert-file=/tls.crt", []string{`--tls-private-key-file is missing: --tls-cert-file=/tls.crt needs the certificate's private key`}},
+		{"--tls-private-key-file=/tls.key", []string{`--tls-cert-file is missing: --tls-private-key-file=/tls.key needs its certificate`}},
+		{"--require-authorization", []string{
+			`--require-authorization: tokens would come unencrypted: give --tls-cert-file and --tls-private-key-file, or serve this host alone, as in --address=127.0.0.1:8085`,
+		}},
 		{"--logging-format=xml", []string{`--logging-format: there is no format "xml"; choose text or json`}},
 		{"--log-flush-frequency=0", []string{`--log-flush-frequency is 0s: give a duration above 0`}},
 		{"--logging-format=json --vmodule=loop=4", []string{`--vmodule and its like: vmodule: Only supported for text log format`}},
@@ -119,6 +124,17 @@ func TestWhatIsWrongOnTheCommandLineIsToldWithItsRemedy(t *testing.T) {
 				t.Errorf("the message (- want, + got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestTokensMayComeEncryptedOrFromThisHostAlone(t *testing.T) {
+	for _, line := range []string{
+		"--require-authorization --tls-cert-file=/tls.crt --tls-private-key-file=/tls.key", "--require-authorization --address=127.0.0.1:8085",
+		"--require-authorization --address=[::1]:8085", "--require-authorization --address=localhost:8085",
+	} {
+		if c, err := parsed(append([]string{need}, strings.Fields(line)...)...); err != nil || !c.RequireAuthorization {
+			t.Errorf("%s: %v", line, err)
+		}
 	}
 }
 

@@ -34,6 +34,10 @@ type Config struct {
 	CloudProvider, CloudConfig string
 	// Address is where metrics, status and probes are served, as host:port.
 	Address string
+	// TLSCertFile and TLSPrivateKeyFile are the certificate that is served with there; empty without encryption. RequireAuthorization has the API server judge all
+	// who ask there, but for probes.
+	TLSCertFile, TLSPrivateKeyFile string
+	RequireAuthorization           bool
 	// Dashboard serves the web page there too.
 	Dashboard bool
 	// AuditLog is the file of the audit log, "-" for standard output, empty for none. It is turned over at AuditLogMaxSize MiB, and AuditLogMaxBackups

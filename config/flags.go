@@ -91,6 +91,10 @@ func (f *flags) addDaemon(fs *pflag.FlagSet) {
 	fs.StringVar(&c.UserAgent, "user-agent", "poolkeeper", "how the daemon introduces itself to the API server and to clouds")
 	fs.StringVar(&c.Namespace, "namespace", "kube-system", "the daemon's own namespace, with its ledger and its status")
 	fs.StringVar(&c.Address, "address", ":8085", "where metrics, plan, status and probes are served")
+	fs.StringVar(&c.TLSCertFile, "tls-cert-file", "", "serve there with TLS: the `file` with the certificate and its chain (PEM); it is read again when it changes")
+	fs.StringVar(&c.TLSPrivateKeyFile, "tls-private-key-file", "", "the `file` with that certificate's private key (PEM)")
+	fs.BoolVar(&c.RequireAuthorization, "require-authorization", false,
+		"answer only who sends a token whose owner may get the path as a non-resource URL, by TokenReview and SubjectAccessReview; /livez and /readyz stay open to all")
 	fs.BoolVar(&c.Dashboard, "dashboard", false, "serve the web page at the address too; it only reads")
 	fs.DurationVar(&c.ScanInterval, "scan-interval", 10*time.Second, "the longest time between two passes; what happens in the cluster starts one at once")
 	fs.BoolVar(&c.Version, "version", false, "print the version and end")

@@ -171,9 +171,7 @@ func (f *flags) checkDaemon(p *problems) {
 	if wrong := validation.IsDNS1123Label(c.Namespace); len(wrong) > 0 {
 		p.addf("--namespace: %q can't be a namespace: %s", c.Namespace, strings.Join(wrong, "; "))
 	}
-	if _, _, err := net.SplitHostPort(c.Address); err != nil {
-		p.addf("--address: %q is not an address: write host:port or :port, such as :8085", c.Address)
-	}
+	f.checkServing(p)
 	for _, wrong := range logsapi.Validate(c.logs, nil, nil) {
 		switch wrong.Field {
 		case "format":
@@ -183,6 +181,30 @@ func (f *flags) checkDaemon(p *problems) {
 			p.addf("--vmodule and its like: %s: %s", wrong.Field, wrong.Detail)
 		}
 	}
+}
+
+// checkServing checks how is served at the address. That the certificate can be used is found when it is read.
+func (f *flags) checkServing(p *problems) {
+	c := f.config
+	host, _, err := net.SplitHostPort(c.Address)
+	if err != nil {
+		p.addf("--address: %q is not an address: write host:port or :port, such as :8085", c.Address)
+		return
+	}
+	switch encrypted := c.TLSCertFile != ""; {
+	case encrypted && c.TLSPrivateKeyFile == "":
+		p.addf("--tls-private-key-file is missing: --tls-cert-file=%s needs the certificate's private key", c.TLSCertFile)
+	case !encrypted && c.TLSPrivateKeyFile != "":
+		p.addf("--tls-cert-file is missing: --tls-private-key-file=%s needs its certificate", c.TLSPrivateKeyFile)
+	case c.RequireAuthorization && !encrypted && !loopback(host):
+		p.addf("--require-authorization: tokens would come unencrypted: give --tls-cert-file and --tls-private-key-file, or serve this host alone, as in --address=127.0.0.1:8085")
+	}
+}
+
+// loopback says whether only this host itself can reach the host of an address.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (f *flags) checkNumbers(p *problems) {

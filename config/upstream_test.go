@@ -56,7 +56,7 @@ func TestAFlagWithAnUpstreamNameIsInTheTable(t *testing.T) {
 		"drain-timeout": true, "drain-retry-after": true, "drain-load-balancer-delay": true, "drain-completion-timeout": true, "drain-volume-timeout": true, "drain-wait-for-jobs": true,
 		"max-disruptions": true, "max-disruptions-per-pool": true, "pass-budget": true, "burst-limit": true, "consolidate": true,
 		"headroom": true, "headroom-pods": true, "dashboard": true, "audit-log": true, "audit-log-max-size": true, "audit-log-max-backups": true,
-		"notify-url-file": true, "notify-about": true,
+		"tls-cert-file": true, "tls-private-key-file": true, "require-authorization": true, "notify-url-file": true, "notify-about": true,
 		"max-repairs": true, "max-repairs-per-pool": true, "max-repairs-per-hour": true, "repair-cool-down": true,
 		"consolidate-min-saving": true, "consolidate-min-node-age": true, "consolidate-max-moves": true,
 	}

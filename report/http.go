@@ -14,6 +14,9 @@ import (
 	"github.com/poolkeeper/poolkeeper/preflight"
 )
 
+// Probes are the paths that a kubelet asks. They tell nothing of the cluster, and are open to everybody.
+var Probes = []string{"/livez", "/readyz"}
+
 // Handler answers GET on
 //
 //	/plan     the last plan as JSON, with how each rollout would go under upgrade; a replica that stands by answers 503 and says who leads

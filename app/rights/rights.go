@@ -84,6 +84,12 @@ var rules = []rule{
 	{group: "coordination.k8s.io", resources: "leases", verbs: "get update", namespace: "kube-system", name: "poolkeeper", why: "agree on the one replica that acts"},
 }
 
+// guarding are the rights of a daemon that answers only who may ask.
+var guarding = []rule{
+	{group: "authentication.k8s.io", resources: "tokenreviews", verbs: "create", why: "know who asks at its address"},
+	{group: "authorization.k8s.io", resources: "subjectaccessreviews", verbs: "create", why: "know what they may get there"},
+}
+
 // Needed are the rights for a mode (observe, protect or act) and providers, with the daemon's own namespace filled in.
 func Needed(mode string, providers []string, namespace string) []Right {
 	var all []Right
@@ -91,17 +97,32 @@ func Needed(mode string, providers []string, namespace string) []Right {
 		if r.acting && mode == "observe" || r.provider != "" && !slices.Contains(providers, r.provider) {
 			continue
 		}
-		where := r.namespace
-		if where == Own {
-			where = namespace
-		}
-		for resource := range strings.FieldsSeq(r.resources) {
-			name, sub, _ := strings.Cut(resource, "/")
-			for verb := range strings.FieldsSeq(r.verbs) {
-				all = append(all, Right{
-					Verb: verb, Group: r.group, Resource: name, Subresource: sub, Namespace: where, Name: r.name, For: r.why, Acting: r.acting, Provider: r.provider,
-				})
-			}
+		all = append(all, r.rights(namespace)...)
+	}
+	return all
+}
+
+// Guarding are the further rights with --require-authorization.
+func Guarding() []Right {
+	var all []Right
+	for _, r := range guarding {
+		all = append(all, r.rights("")...)
+	}
+	return all
+}
+
+func (r rule) rights(own string) []Right {
+	var all []Right
+	where := r.namespace
+	if where == Own {
+		where = own
+	}
+	for resource := range strings.FieldsSeq(r.resources) {
+		name, sub, _ := strings.Cut(resource, "/")
+		for verb := range strings.FieldsSeq(r.verbs) {
+			all = append(all, Right{
+				Verb: verb, Group: r.group, Resource: name, Subresource: sub, Namespace: where, Name: r.name, For: r.why, Acting: r.acting, Provider: r.provider,
+			})
 		}
 	}
 	return all

@@ -2,17 +2,23 @@ package command
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/poolkeeper/poolkeeper/access"
 )
 
 // standbyError is the answer of a replica that has no plan.
@@ -57,8 +63,12 @@ func (r *reach) ask(ctx context.Context, page string, query url.Values, answer a
 }
 
 func (r *reach) read(ctx context.Context, page string, query url.Values) ([]byte, error) {
+	token, err := r.token()
+	if err != nil {
+		return nil, err
+	}
 	if r.address != "" {
-		return askDirectly(ctx, strings.TrimSuffix(r.address, "/")+page, query)
+		return r.askDirectly(ctx, strings.TrimSuffix(r.address, "/")+page, query, token)
 	}
 	client, err := r.client()
 	if err != nil {
@@ -70,7 +80,7 @@ func (r *reach) read(ctx context.Context, page string, query url.Values) ([]byte
 	}
 	for _, p := range places {
 		var body []byte
-		if body, err = r.askPlace(ctx, client, p, page, query); err == nil {
+		if body, err = r.askPlace(ctx, client, p, page, query, token); err == nil {
 			return body, nil
 		}
 	}
@@ -78,14 +88,14 @@ func (r *reach) read(ctx context.Context, page string, query url.Values) ([]byte
 }
 
 // askPlace asks the Service, and the leader by its pod's name if a standby has answered.
-func (r *reach) askPlace(ctx context.Context, client kubernetes.Interface, p place, page string, query url.Values) ([]byte, error) {
-	body, err := r.askProxy(ctx, client, "services", p, page, query)
+func (r *reach) askPlace(ctx context.Context, client kubernetes.Interface, p place, page string, query url.Values, token string) ([]byte, error) {
+	body, err := r.askProxy(ctx, client, "services", p, page, query, token)
 	standby := new(standbyError)
 	if !errors.As(err, &standby) || !standby.Standby || standby.Leader == "" {
 		return body, err
 	}
-	leader := place{p.namespace, standby.Leader, p.port}
-	body, err = r.askProxy(ctx, client, "pods", leader, page, query)
+	leader := place{p.namespace, standby.Leader, p.port, p.encrypted}
+	body, err = r.askProxy(ctx, client, "pods", leader, page, query, token)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("the replica that answered stands by, and its leader %s is no pod in namespace %s: another installation leads; give its --namespace",
@@ -96,13 +106,13 @@ func (r *reach) askPlace(ctx context.Context, client kubernetes.Interface, p pla
 	return body, nil
 }
 
-func (r *reach) askProxy(ctx context.Context, client kubernetes.Interface, resource string, p place, page string, query url.Values) ([]byte, error) {
-	address := client.CoreV1().RESTClient().Get().Namespace(p.namespace).Resource(resource).Name(p.name + ":" + p.port).SubResource("proxy").Suffix(page)
+func (r *reach) askProxy(ctx context.Context, client kubernetes.Interface, resource string, p place, page string, query url.Values, token string) ([]byte, error) {
+	address := client.CoreV1().RESTClient().Get().Namespace(p.namespace).Resource(resource).Name(p.proxied()).SubResource("proxy").Suffix(page)
 	for key, values := range query {
 		address = address.Param(key, values[0])
 	}
 	// client-go drops the body of an error that is no object of Kubernetes, and that body is the daemon's answer.
-	code, body, err := get(ctx, r.http, address.URL().String())
+	code, body, err := get(ctx, r.http, address.URL().String(), access.ProxiedHeader, token)
 	if err != nil {
 		return nil, r.away(err)
 	}
@@ -112,6 +122,8 @@ func (r *reach) askProxy(ctx context.Context, client kubernetes.Interface, resou
 		return body, nil
 	case standing(body) != nil:
 		return nil, standing(body)
+	case said == nil && (code == http.StatusUnauthorized || code == http.StatusForbidden):
+		return nil, unwelcome(fmt.Sprintf("%s %s/%s", kind, p.namespace, p.name), body)
 	case apierrors.IsForbidden(said) || apierrors.IsUnauthorized(said):
 		return nil, fmt.Errorf("you may not ask %s %s/%s through the API server: ask for the right to get %s/proxy there: %w", kind, p.namespace, p.name, resource, said)
 	case apierrors.IsNotFound(said):
@@ -122,11 +134,50 @@ func (r *reach) askProxy(ctx context.Context, client kubernetes.Interface, resou
 	return nil, &refusal{code, strings.TrimSpace(string(body))}
 }
 
-// get reads a page.
-func get(ctx context.Context, client *http.Client, address string) (code int, body []byte, err error) {
+// unwelcome is the error of somebody whom the daemon itself does not answer.
+func unwelcome(where string, body []byte) error {
+	return fmt.Errorf("%s answers only who may ask, and the API server's proxy does not tell it who you are: give --daemon-token-file with the token of an account that may, "+
+		"as in --daemon-token-file=<(kubectl create token NAME); it says: %s", where, strings.TrimSpace(string(body)))
+}
+
+// token is what --daemon-token-file has; empty without the flag.
+func (r *reach) token() (string, error) {
+	if r.tokenFile == "" {
+		return "", nil
+	}
+	if r.readToken == "" { // a process substitution can be read once only
+		content, err := os.ReadFile(r.tokenFile)
+		if err != nil {
+			return "", usagef("--daemon-token-file: %w", err)
+		}
+		if r.readToken = strings.TrimSpace(string(content)); r.readToken == "" {
+			return "", usagef("--daemon-token-file=%s is empty: the command that should have given a token may have failed", r.tokenFile)
+		}
+	}
+	if r.address != "" && !safe(r.address) {
+		return "", usagef("--daemon-token-file: the token would go unencrypted to %s: give an https:// address, or one of this machine, as by a port-forward", r.address)
+	}
+	return r.readToken, nil
+}
+
+// safe says whether nobody but this machine and the daemon can read what is sent to the address.
+func safe(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Scheme == "https" || u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// get reads a page, with a token in the header if there is one.
+func get(ctx context.Context, client *http.Client, address, header, token string) (code int, body []byte, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return 0, nil, err
+	}
+	if token != "" {
+		request.Header.Set(header, "Bearer "+token)
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -147,11 +198,15 @@ func fromKubernetes(body []byte) error {
 	return apierrors.FromObject(&status)
 }
 
-func askDirectly(ctx context.Context, address string, query url.Values) ([]byte, error) {
+func (r *reach) askDirectly(ctx context.Context, address string, query url.Values, token string) ([]byte, error) {
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}
-	code, body, err := get(ctx, http.DefaultClient, address)
+	client, err := r.direct()
+	if err != nil {
+		return nil, err
+	}
+	code, body, err := get(ctx, client, address, "Authorization", token)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("ask the daemon: %w; is it served there? --address is for a port-forward, as in: kubectl port-forward deployment/poolkeeper 8085", err)
@@ -161,6 +216,27 @@ func askDirectly(ctx context.Context, address string, query url.Values) ([]byte,
 		return nil, standing(body)
 	}
 	return nil, &refusal{code, fmt.Sprintf("%s answers %d %s: %s", address, code, http.StatusText(code), strings.TrimSpace(string(body)))}
+}
+
+// direct is the client for a daemon that is asked past the API server.
+func (r *reach) direct() (*http.Client, error) {
+	if r.caFile == "" {
+		return http.DefaultClient, nil
+	}
+	content, err := os.ReadFile(r.caFile)
+	if err != nil {
+		return nil, usagef("--daemon-ca-file: %w", err)
+	}
+	trusted, err := x509.SystemCertPool()
+	if err != nil {
+		trusted = x509.NewCertPool()
+	}
+	if !trusted.AppendCertsFromPEM(content) {
+		return nil, usagef("--daemon-ca-file=%s has no certificate in PEM", r.caFile)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted}
+	return &http.Client{Transport: transport}, nil
 }
 
 // standing reads the answer of a replica without a plan; nil if it is none.

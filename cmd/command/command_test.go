@@ -1,7 +1,12 @@
 package command
 
 import (
+	"encoding/pem"
 	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/poolkeeper/poolkeeper/access"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/explain"
 	"github.com/poolkeeper/poolkeeper/ledger"
@@ -177,6 +183,19 @@ func TestEveryFaultIsToldWithWhatWhereAndTheRemedy(t *testing.T) {
 		{"a service that isn't", "status --service other", nil, 1, []string{"there is no service other in namespace kube-system; give --namespace and --service"}},
 		{"no right to the proxy", "status", func(f *fake) { f.forbidden = []string{"GET /api/v1/namespaces/ops/services/"} }, 1, []string{"you may not ask service ops/keeper", "services/proxy"}},
 		{"no right to list services", "status", func(f *fake) { f.forbidden = []string{"GET /api/v1/services"} }, 1, []string{"there is no service poolkeeper in namespace kube-system"}},
+		{"a daemon that wants a token", "status", func(f *fake) {
+			f.replicas["services/ops/keeper"] = map[string]reply{"/status": {401, "a token is wanted here"}}
+		}, 1, []string{
+			"service ops/keeper answers only who may ask, and the API server's proxy does not tell it who you are: give --daemon-token-file", "it says: a token is wanted here",
+		}},
+		{"a token without the right", "status", func(f *fake) {
+			f.replicas["services/ops/keeper"] = map[string]reply{"/status": {403, "bob may not get /status"}}
+		}, 1, []string{
+			"give --daemon-token-file with the token of an account that may", "it says: bob may not get /status",
+		}},
+		{"a token that isn't there", "status --daemon-token-file=/nowhere", nil, 2, []string{"--daemon-token-file: open /nowhere"}},
+		{"a token that is empty", "status --daemon-token-file=/dev/null", nil, 2, []string{"--daemon-token-file=/dev/null is empty"}},
+		{"certificates that are none", "status --address=https://127.0.0.1:1 --daemon-ca-file=/dev/null", nil, 2, []string{"--daemon-ca-file=/dev/null has no certificate in PEM"}},
 		{"a standby that knows no leader", "status", func(f *fake) {
 			f.replicas["services/ops/keeper"] = map[string]reply{"/status": {503, `{"standby":true,"message":"this replica stands by"}`}}
 		}, 1, []string{"knows no leader", "kube-system/poolkeeper"}},
@@ -242,6 +261,58 @@ func TestTheLeaderIsFoundThroughAStandby(t *testing.T) {
 	f.replicas["pods/ops/keeper-1"] = pages
 	if code, out, errs := run(t, f, "incidents"); code != 0 || !strings.Contains(out, "general-3") {
 		t.Errorf("exit code %d: %s%s", code, out, errs)
+	}
+}
+
+// The token is for the daemon alone: the API server gets it in a header that it passes on, and nobody gets it in the clear.
+func TestATokenReachesTheDaemonAndNobodyElse(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("sesame\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var headers []http.Header
+	f := newFake(t, map[string]reply{"/incidents": {503, `{"standby":true,"leader":"keeper-1","message":"this replica stands by"}`}})
+	f.replicas["pods/ops/keeper-1"], f.encrypted = pages, true
+	f.seen = func(r *http.Request) {
+		if strings.Contains(r.URL.Path, "/proxy/") {
+			headers = append(headers, r.Header)
+		} else if r.Header.Get(access.ProxiedHeader) != "" {
+			t.Errorf("%s gets the token", r.URL.Path)
+		}
+	}
+	if code, out, errs := run(t, f, "incidents --daemon-token-file="+file); code != 0 || !strings.Contains(out, "general-3") {
+		t.Errorf("exit code %d: %s%s", code, out, errs)
+	}
+	if len(headers) != 2 {
+		t.Fatalf("%d questions to replicas, want one to the standby and one to the leader", len(headers))
+	}
+	for _, h := range headers {
+		if h.Get(access.ProxiedHeader) != "Bearer sesame" || h.Get("Authorization") != "" {
+			t.Errorf("the headers are %v", h)
+		}
+	}
+
+	code, _, errs := run(t, newFake(t, pages), "incidents --address=http://poolkeeper.example:8085 --daemon-token-file="+file)
+	if code != 2 || !strings.Contains(errs, "the token would go unencrypted to http://poolkeeper.example:8085") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	daemon := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer sesame" {
+			t.Errorf("the headers are %v", r.Header)
+		}
+		write(w, http.StatusOK, pages["/incidents"].body)
+	}))
+	defer daemon.Close()
+	ca := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: daemon.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	line := "incidents --address=" + daemon.URL + " --daemon-token-file=" + file
+	if code, out, errs := run(t, newFake(t, pages), line+" --daemon-ca-file="+ca); code != 0 || !strings.Contains(out, "general-3") {
+		t.Errorf("exit code %d: %s%s", code, out, errs)
+	}
+	if code, _, errs := run(t, newFake(t, pages), line); code != 1 || !strings.Contains(errs, "certificate") || strings.Contains(errs, "sesame") {
+		t.Errorf("a daemon that nobody vouches for: exit code %d: %s", code, errs)
 	}
 }
 

@@ -42,6 +42,9 @@ type fake struct {
 	forbidden []string
 	conflicts int
 	version   int
+	// encrypted has the Services served with TLS, and seen sees every request.
+	encrypted bool
+	seen      func(*http.Request)
 }
 
 // reply is one answer of a replica.
@@ -62,6 +65,9 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	call := r.Method + " " + r.URL.Path
+	if f.seen != nil {
+		f.seen(r)
+	}
 	for _, no := range f.forbidden {
 		if strings.HasPrefix(call, no) {
 			refuse(w, apierrors.NewForbidden(corev1.Resource("things"), r.URL.Path, fmt.Errorf("user ann may not")))
@@ -87,7 +93,11 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *fake) proxy(w http.ResponseWriter, r *http.Request, parts []string) {
-	name, port, _ := strings.Cut(parts[5], ":")
+	called, encrypted := strings.CutPrefix(parts[5], "https:")
+	if encrypted != f.encrypted {
+		f.t.Errorf("%s is asked with TLS %v", called, encrypted)
+	}
+	name, port, _ := strings.Cut(called, ":")
 	pages, there := f.replicas[parts[4]+"/"+parts[3]+"/"+name]
 	if !there {
 		refuse(w, apierrors.NewNotFound(corev1.Resource(parts[4]), name))
@@ -123,9 +133,13 @@ func (f *fake) list(w http.ResponseWriter, parts []string) {
 		if parts[2] == "namespaces" && parts[3] != namespace {
 			continue
 		}
+		served := "http"
+		if f.encrypted {
+			served = "https"
+		}
 		list.Items = append(list.Items, corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "grpc", Port: 9}, {Name: "http", Port: 8085}}},
+			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "grpc", Port: 9}, {Name: served, Port: 8085}}},
 		})
 	}
 	write(w, http.StatusOK, list)

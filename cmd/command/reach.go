@@ -24,9 +24,12 @@ type reach struct {
 	o          *Options
 	kubeconfig string
 	overrides  clientcmd.ConfigOverrides
-	// service is name:port, address that of a daemon that is asked without the API server; both are usually empty.
+	// service is name:port or https:name:port, address that of a daemon that is asked without the API server; both are usually empty.
 	service, address string
-	timeout          time.Duration
+	// tokenFile has the token that the daemon itself wants, caFile the certificates by which a daemon at the address is trusted.
+	tokenFile, caFile string
+	readToken         string
+	timeout           time.Duration
 
 	made kubernetes.Interface
 	http *http.Client
@@ -39,6 +42,16 @@ type reach struct {
 type place struct {
 	namespace, name string
 	port            string
+	// encrypted says that it is served with TLS there.
+	encrypted bool
+}
+
+// proxied is how the API server's proxy calls it.
+func (p place) proxied() string {
+	if p.encrypted {
+		return "https:" + p.name + ":" + p.port
+	}
+	return p.name + ":" + p.port
 }
 
 // DefaultNamespace and DefaultService are where Poolkeeper is taken to be when it can't be looked for.
@@ -60,7 +73,9 @@ func addReach(o *Options, c *cobra.Command) *reach {
 	flags.Timeout.LongName = "" // ours has a default
 	flags.ContextOverrideFlags.Namespace.Description = "Poolkeeper's own namespace; without one it is looked for by its labels"
 	clientcmd.BindOverrideFlags(&r.overrides, fs, flags)
-	fs.StringVar(&r.service, "service", "", "Poolkeeper's Service, as name or name:port; without one it is looked for by its labels")
+	fs.StringVar(&r.service, "service", "", "Poolkeeper's Service, as name, name:port, or https:name:port where it is served with TLS; without one it is looked for by its labels")
+	fs.StringVar(&r.tokenFile, "daemon-token-file", "",
+		"the `file` with a token for a daemon that answers only who may ask; as in --daemon-token-file=<(kubectl create token NAME)")
 	fs.DurationVar(&r.timeout, "request-timeout", 30*time.Second, "how long an answer may take")
 	for _, rare := range []string{
 		"as-uid", "as-group", "as-user-extra", "certificate-authority", "client-certificate", "client-key", "cluster", "disable-compression", "insecure-skip-tls-verify",
@@ -76,6 +91,7 @@ func addReach(o *Options, c *cobra.Command) *reach {
 // addAddress adds the way past the API server, for commands that only read.
 func (r *reach) addAddress(c *cobra.Command) *reach {
 	c.Flags().StringVar(&r.address, "address", "", "where the daemon serves, such as http://127.0.0.1:8085, to ask it past the API server")
+	c.Flags().StringVar(&r.caFile, "daemon-ca-file", "", "the `file` with the certificates (PEM) by which a daemon at --address=https://... is trusted, beside those of this machine")
 	return r
 }
 
@@ -119,11 +135,12 @@ func (r *reach) places(ctx context.Context) ([]place, error) {
 	}
 	namespace := r.overrides.Context.Namespace
 	if r.service != "" {
-		name, port, has := strings.Cut(r.service, ":")
+		rest, encrypted := strings.CutPrefix(r.service, "https:")
+		name, port, has := strings.Cut(rest, ":")
 		if !has {
 			port = defaultPort
 		}
-		r.found = []place{{or(namespace, DefaultNamespace), name, port}}
+		r.found = []place{{or(namespace, DefaultNamespace), name, port, encrypted}}
 		return r.found, nil
 	}
 	client, err := r.client()
@@ -133,14 +150,14 @@ func (r *reach) places(ctx context.Context) ([]place, error) {
 	list, err := client.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{LabelSelector: serviceLabels})
 	switch {
 	case apierrors.IsForbidden(err): // who may not list may still ask
-		r.found = []place{{or(namespace, DefaultNamespace), defaultService, defaultPort}}
+		r.found = []place{{or(namespace, DefaultNamespace), defaultService, defaultPort, false}}
 		return r.found, nil
 	case err != nil:
 		return nil, r.away(err)
 	}
 	for i := range list.Items {
-		if port := portOf(&list.Items[i]); port != "" {
-			r.found = append(r.found, place{list.Items[i].Namespace, list.Items[i].Name, port})
+		if port, encrypted := portOf(&list.Items[i]); port != "" {
+			r.found = append(r.found, place{list.Items[i].Namespace, list.Items[i].Name, port, encrypted})
 		}
 	}
 	if len(r.found) == 0 {
@@ -153,17 +170,17 @@ func (r *reach) places(ctx context.Context) ([]place, error) {
 	return r.found, nil
 }
 
-// portOf is the port of a Service at which the daemon answers; empty if it has none.
-func portOf(s *corev1.Service) string {
+// portOf is the port of a Service at which the daemon answers, and whether with TLS; empty if it has none.
+func portOf(s *corev1.Service) (port string, encrypted bool) {
 	for _, p := range s.Spec.Ports {
-		if p.Name == "http" {
-			return strconv.Itoa(int(p.Port))
+		if p.Name == "http" || p.Name == "https" {
+			return strconv.Itoa(int(p.Port)), p.Name == "https"
 		}
 	}
 	if len(s.Spec.Ports) > 0 {
-		return strconv.Itoa(int(s.Spec.Ports[0].Port))
+		return strconv.Itoa(int(s.Spec.Ports[0].Port)), false
 	}
-	return ""
+	return "", false
 }
 
 // namespace is Poolkeeper's own.

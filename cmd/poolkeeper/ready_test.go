@@ -46,3 +46,12 @@ func TestReadyNamesWhatItWants(t *testing.T) {
 		}
 	}
 }
+
+func TestReadyAsksWithTLSWhoeverAnswers(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }))
+	defer server.Close()
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"ready", server.URL}, &out, &errs); code != 0 || out.String() != "ok\n" {
+		t.Errorf("code %d, %q, %q", code, out.String(), errs.String())
+	}
+}

@@ -25,7 +25,7 @@ var (
 
 	// What reads and writes the API and the clouds.
 	doors = []pattern{
-		"ledger/store", "cluster/watch", "cluster/api", "alerts", "expander/...",
+		"ledger/store", "cluster/watch", "cluster/api", "access", "alerts", "expander/...",
 		"cloudprovider/kwok/...", "cloudprovider/externalgrpc/...", "cloudprovider/scaleway/...", "cloudprovider/clusterapi/...",
 	}
 

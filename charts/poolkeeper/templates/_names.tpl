@@ -18,6 +18,11 @@ app.kubernetes.io/name: poolkeeper
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- /* How the port is served, which is its name as well: kubectl poolkeeper goes by it. */ -}}
+{{- define "poolkeeper.scheme" -}}
+{{ ternary "https" "http" (ne .Values.tls.secret "") }}
+{{- end }}
+
 {{- /* The ConfigMaps that the daemon makes by itself: its ledger and its status. */ -}}
 {{- define "poolkeeper.ownConfigMaps" -}}
 [poolkeeper-status{{ range until 8 }}, poolkeeper-ledger-{{ . }}{{ end }}]

@@ -88,7 +88,7 @@ func TestEveryCommandWorksThroughTheAPIServer(t *testing.T) {
 	port := listener.Addr().(*net.TCPAddr).Port
 	must(t, listener.Close())
 	i.Start(fmt.Sprintf("--address=%s:%d", host, port))
-	serve(t, i.Namespace, host, port)
+	serve(t, i.Namespace, "http", host, port)
 	ann := newPerson(t, i)
 
 	front := s.KwokPool("front")
@@ -163,12 +163,12 @@ func reachable(t *testing.T) string {
 }
 
 // serve makes the Service of the daemon, which runs beside the cluster.
-func serve(t *testing.T, namespace, host string, port int) {
+func serve(t *testing.T, namespace, scheme, host string, port int) {
 	t.Helper()
 	core := plane.Client().CoreV1()
 	_, err := core.Services(namespace).Create(t.Context(), &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "keeper", Labels: map[string]string{"app.kubernetes.io/name": "poolkeeper"}},
-		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: int32(port)}}}, //nolint:gosec // a port
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: scheme, Port: int32(port)}}}, //nolint:gosec // a port
 	}, metav1.CreateOptions{})
 	must(t, err)
 	// The API server asks only where a pod of that address stands behind it. Nobody schedules this one.
@@ -185,7 +185,7 @@ func serve(t *testing.T, namespace, host string, port int) {
 		ObjectMeta: metav1.ObjectMeta{Name: "keeper"},
 		Subsets: []corev1.EndpointSubset{{
 			Addresses: []corev1.EndpointAddress{{IP: host, TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: namespace, Name: "keeper"}}},
-			Ports:     []corev1.EndpointPort{{Name: "http", Port: int32(port)}}, //nolint:gosec // a port
+			Ports:     []corev1.EndpointPort{{Name: scheme, Port: int32(port)}}, //nolint:gosec // a port
 		}},
 	}, metav1.CreateOptions{})
 	must(t, err)

@@ -16,9 +16,14 @@ import (
 func TestTheListOfRightsIsThatOfTheChartsRoles(t *testing.T) {
 	for _, mode := range []string{"observe", "protect", "act"} {
 		for _, provider := range []string{"kwok", "clusterapi", "scaleway", "externalgrpc"} {
-			t.Run(mode+" "+provider, func(t *testing.T) {
+			guarded := provider == "scaleway"
+			t.Run(fmt.Sprintf("%s %s guarded %v", mode, provider, guarded), func(t *testing.T) {
 				var granted, needed []string
-				for _, object := range installation.Render(t, "keeper", "--set", "mode="+mode, "--set", "provider="+provider) {
+				values := []string{"--set", "mode=" + mode, "--set", "provider=" + provider}
+				if guarded {
+					values = append(values, "--set", "tls.secret=certificate", "--set", "requireAuthorization=true")
+				}
+				for _, object := range installation.Render(t, "keeper", values...) {
 					switch o := object.(type) {
 					case *rbacv1.ClusterRole:
 						granted = append(granted, listed("", o.Rules)...)
@@ -26,7 +31,11 @@ func TestTheListOfRightsIsThatOfTheChartsRoles(t *testing.T) {
 						granted = append(granted, listed(o.Namespace, o.Rules)...)
 					}
 				}
-				for _, right := range rights.Needed(mode, []string{provider}, "keeper") {
+				all := rights.Needed(mode, []string{provider}, "keeper")
+				if guarded {
+					all = append(all, rights.Guarding()...)
+				}
+				for _, right := range all {
 					needed = append(needed, right.String())
 				}
 				slices.Sort(granted)
