@@ -65,7 +65,7 @@ type Options struct {
 	RetryAfter time.Duration
 	// RebootTimeout is how long a reboot may take, from when it is asked for until the node is well.
 	RebootTimeout time.Duration
-	// QuarantineAfter is how many replacements in a row fail before a pool is quarantined; 0 never does. How long that lasts is the healer's to say.
+	// QuarantineAfter is how many replacements in a row fail before the healer quarantines a pool; what came of the last is not given back then. 0 never does.
 	QuarantineAfter int
 	// VolumeTimeout is how long a node without pods waits for the volumes of those that left to be detached.
 	VolumeTimeout time.Duration

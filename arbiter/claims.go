@@ -273,7 +273,6 @@ func (p *pass) replacementFailed(op ledger.Operation) {
 		i.NotBefore = p.now.Add(min(p.opts.BackoffInitial<<min(i.Lineage-1, 8), p.opts.BackoffMax))
 		i = i.Note(p.now, reason.ReplacementFailed, cmp.Or(op.Message, string(op.Reason)))
 		p.remember(ledger.Put(i))
-		p.quarantine(i)
 	}
 	if c.Phase == ledger.Surging {
 		p.abort(c, reason.ReplacementFailed, "the new node did not become ready: "+cmp.Or(op.Message, string(op.Reason)))

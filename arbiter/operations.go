@@ -307,7 +307,7 @@ func (p *pass) giveBack(op ledger.Operation) {
 		if !p.instance(ref).Here() || !p.toGiveBack(op, id) || atMin && !pool.Can.Replace {
 			continue
 		}
-		if op.Owner == ledger.Healer && p.isQuarantined(op.Pool) {
+		if op.Owner == ledger.Healer && p.keepsFailed(op.Pool) {
 			left++ // one that failed is kept to be looked at
 			continue
 		}
@@ -415,4 +415,12 @@ func counted(n int, one string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %ss", n, one)
+}
+
+// keepsFailed tells whether an instance that failed as a replacement is kept to be looked at: nothing is repaired in its pool for now, or the healer is about to say so.
+func (p *pass) keepsFailed(pool string) bool {
+	_, quarantined := p.ledger.Moment(ledger.QuarantineKey(pool))
+	return quarantined || p.opts.QuarantineAfter > 0 && slices.ContainsFunc(p.ledger.Incidents(), func(i ledger.Incident) bool {
+		return i.Pool == pool && i.Lineage >= p.opts.QuarantineAfter
+	})
 }

@@ -99,21 +99,3 @@ func (p *pass) hurry(c ledger.Claim, proposal plan.Proposal) ledger.Claim {
 	p.remember(ledger.Put(c))
 	return c
 }
-
-// quarantine begins a pool's quarantine when replacements failed too often, before what is left of the last of them is given back.
-func (p *pass) quarantine(i ledger.Incident) {
-	if p.opts.QuarantineAfter <= 0 || i.Lineage < p.opts.QuarantineAfter || p.isQuarantined(i.Pool) {
-		return
-	}
-	p.remember(ledger.Put(ledger.Moment{Key: ledger.QuarantineKey(i.Pool), At: p.now}))
-	p.note(plan.Note{
-		Owner: ledger.Healer, Pool: i.Pool, Node: i.Node, Reason: reason.PoolQuarantined, Warning: true,
-		Message: fmt.Sprintf("pool %s is quarantined: %d replacements in a row failed; nothing is repaired there for a while, and what came of the last is kept to be looked at", i.Pool, i.Lineage),
-	})
-}
-
-// isQuarantined tells whether nothing is repaired in the pool for now.
-func (p *pass) isQuarantined(pool string) bool {
-	_, is := p.ledger.Moment(ledger.QuarantineKey(pool))
-	return is
-}

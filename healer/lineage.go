@@ -90,7 +90,7 @@ func (p *pass) quarantine() {
 			p.due(p.now.Add(p.opts.Quarantine))
 			p.decision.Notes = append(p.decision.Notes, plan.Note{
 				Owner: ledger.Healer, Pool: pool.Name, Node: i.Node, Reason: reason.PoolQuarantined, Warning: true,
-				Message: fmt.Sprintf("pool %s is quarantined until %s: %d replacements in a row failed; nothing is repaired there, and %s is kept to be looked at",
+				Message: fmt.Sprintf("pool %s is quarantined until %s: %d replacements in a row failed; nothing is repaired there, and %s and what came in its place are kept to be looked at",
 					pool.Name, p.now.Add(p.opts.Quarantine).Format(time.TimeOnly), i.Lineage, i.Node),
 			})
 		}
