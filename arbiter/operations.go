@@ -260,7 +260,7 @@ func (p *pass) arrive(op ledger.Operation) {
 func (p *pass) fail(op ledger.Operation, why reason.Reason, message string, scope cloudprovider.Scope) {
 	op.State, op.Reason, op.Message = ledger.Failed, why, message
 	p.remember(ledger.Put(op))
-	p.backOff(op.Pool, why, message, scope)
+	p.backOff(op, why, message, scope)
 	p.note(plan.Note{
 		Owner: op.Owner, Pool: op.Pool, Reason: why, Warning: true,
 		Message: fmt.Sprintf("growing pool %s from %d to %d is given up: %s", op.Pool, op.From, op.To, message),

@@ -73,7 +73,7 @@ func (p *pass) accept(op ledger.Operation, at time.Time) {
 func (p *pass) refused(op ledger.Operation, r cluster.Result) {
 	p.remember(ledger.Drop(op))
 	why := r.Reason()
-	p.backOff(op.Pool, why, r.Err, r.Scope)
+	p.backOff(op, why, r.Err, r.Scope)
 	p.note(plan.Note{
 		Owner: op.Owner, Pool: op.Pool, Reason: why, Warning: true,
 		Message: fmt.Sprintf("pool %s could not grow from %d to %d: %s", op.Pool, op.From, op.To, r.Err),
@@ -189,16 +189,20 @@ func stepName(id string) string {
 }
 
 // backOff holds the pool's next growth back: the first time for the initial length, then twice as long each time, up to the longest; a pool
-// that went long enough without a failure starts anew. Where the error is about a type of machines or a zone, all pools that would have these are held back.
-func (p *pass) backOff(pool string, why reason.Reason, message string, scope cloudprovider.Scope) {
-	all := []ledger.Backoff{{Pool: pool}}
+// that went long enough without a failure starts anew. Where the error is about a type of machines or a zone, all pools that would have these are held back; what
+// several of them had asked for before the first was refused is one failure, told several times.
+func (p *pass) backOff(op ledger.Operation, why reason.Reason, message string, scope cloudprovider.Scope) {
+	all := []ledger.Backoff{{Pool: op.Pool}}
 	if scope != (cloudprovider.Scope{}) {
 		all = append(all, ledger.Backoff{Zone: scope.Zone, InstanceType: scope.InstanceType})
 	}
 	for _, b := range all {
 		b.Reason, b.Message, b.Failed, b.Length = why, message, p.now, p.opts.BackoffInitial
 		if e, ok := p.ledger.Get(ledger.Put(b).Key); ok && p.now.Sub(e.Backoff.Failed) < p.opts.BackoffReset {
-			b.Length = min(2*e.Backoff.Length, p.opts.BackoffMax)
+			b.Length = e.Backoff.Length
+			if !op.Requested.Before(e.Backoff.Failed) {
+				b.Length = min(2*b.Length, p.opts.BackoffMax)
+			}
 		}
 		b.Until = p.now.Add(b.Length)
 		p.remember(ledger.Put(b))

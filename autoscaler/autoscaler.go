@@ -168,6 +168,9 @@ type pass struct {
 	coming map[string]string
 	// imagined are the keys of pods that do not exist.
 	imagined map[string]bool
+	// emptied are the nodes that another job is draining, and leaving their pods by the keys of those that are imagined in their place.
+	emptied []string
+	leaving map[string]*cluster.Pod
 	// fresh are the new nodes of the trial that this decision asks for, growths what each pool is asked for.
 	fresh   map[string]*growth
 	growths map[string]*growth
@@ -203,7 +206,7 @@ func newPass(a *Autoscaler, s *cluster.Snapshot, now time.Time) *pass {
 		claims: s.Ledger.Claims(), claimOn: map[string]ledger.Claim{}, replacing: map[string]ledger.Claim{},
 		operations: map[string][]ledger.Operation{}, promised: map[string]bool{}, sizes: map[string]size{},
 		timers: timersOf(s.Ledger), kept: map[string]bool{}, memos: a.remember(s.Rows), pools: make(map[string]*poolFacts, s.Pools.Len()),
-		displaced: map[types.UID]string{}, imagined: map[string]bool{}, usable: usable{rows: s.Rows, in: cleared(a.usable, len(s.Rows))},
+		displaced: map[types.UID]string{}, imagined: map[string]bool{}, leaving: map[string]*cluster.Pod{}, usable: usable{rows: s.Rows, in: cleared(a.usable, len(s.Rows))},
 		coming: map[string]string{}, awaited: map[string]string{},
 		fresh: map[string]*growth{}, growths: map[string]*growth{}, reserved: map[string]*cluster.Pod{}, answers: cleared(a.answers, len(s.Rows)),
 	}

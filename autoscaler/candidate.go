@@ -267,7 +267,7 @@ func (a *Autoscaler) busy(u usage, threshold float64) string {
 
 func (p *pass) expected(c *candidate) *verdict {
 	if pod := p.reserved[c.node.Name]; pod != nil {
-		return stays(reason.ReservedForPods, "pod %s is expected on it", pod.Key())
+		return stays(reason.ReservedForPods, "%s is expected on it", p.guest(pod))
 	}
 	return nil
 }

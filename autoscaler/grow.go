@@ -99,8 +99,8 @@ func (p *pass) fillToMin() {
 func (p *pass) grow(classes []scheduling.Class) []scheduling.Class {
 	passedOver := map[string]rejected{}
 	left := p.growByTier(p.gather(p.ripe(classes)), passedOver)
-	p.makeHeadroom(passedOver)
 	left = append(left, p.keepPromises(passedOver)...)
+	p.makeHeadroom(passedOver)
 	for pool := range p.s.Pools.Values() {
 		if r, ok := passedOver[pool.Name]; ok && p.growths[pool.Name] == nil {
 			message := r.String()

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -31,6 +33,16 @@ type Headroom struct {
 	Template corev1.PodTemplateSpec
 }
 
+// HeadroomOf is a headroom for pods of which nothing but their size is known.
+func HeadroomOf(name string, room cluster.Room) Headroom {
+	return Headroom{Name: name, Pods: room.Pods, Template: askFor(room.Asks)}
+}
+
+// askFor is the template of a pod that asks for so much.
+func askFor(asks corev1.ResourceList) corev1.PodTemplateSpec {
+	return corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "room", Resources: corev1.ResourceRequirements{Requests: asks}}}}}
+}
+
 // headroomNamespace is where the imagined pods of headrooms seem to be.
 const headroomNamespace = "headroom"
 
@@ -44,7 +56,7 @@ const slicesOfANode = 10
 func (p *pass) keepsHeadroom() bool {
 	wanted := len(p.opts.Headroom) > 0
 	for pool := range p.s.Pools.Values() {
-		wanted = wanted || share(pool.Settings.Headroom, 100) > 0
+		wanted = wanted || share(pool.Settings.Headroom, 100) > 0 || len(pool.Settings.HeadroomPods) > 0
 	}
 	if wanted && len(p.s.Ledger.Breakers()) > 0 {
 		p.sayOnce(reason.BreakerOpen, headroomNamespace, "no nodes are added to keep room free while a breaker is open: an outage must not replace the fleet under another name")
@@ -53,7 +65,8 @@ func (p *pass) keepsHeadroom() bool {
 	return wanted
 }
 
-// makeHeadroom sees to it that there is room for the imagined pods beside all that exist: on nodes that are there, on those that come, and else on new ones.
+// makeHeadroom sees to it that there is room for the imagined pods beside all that exist: on nodes that are there, on those that come, and else on new ones. It
+// comes after what pods that exist are promised has been played through: no scheduler will ever place these.
 func (p *pass) makeHeadroom(passedOver map[string]rejected) {
 	if !p.keepsHeadroom() {
 		return
@@ -67,10 +80,9 @@ func (p *pass) makeHeadroom(passedOver map[string]rejected) {
 		}
 	}
 	for pool := range p.s.Pools.Values() {
-		if classes := p.sharesOf(pool); len(classes) > 0 {
-			p.keepShare(pool, classes)
-		}
+		p.keepRoomIn(pool)
 	}
+	p.promise(nil)
 }
 
 // wellUsed are the nodes that run pods which are no mere part of a node: what is kept free there keeps no other node from being removed.
@@ -117,31 +129,43 @@ func share(of intstr.IntOrString, n int) float64 {
 	return float64(percent) * float64(n) / 100
 }
 
-// sharesOf are imagined pods that together are as large as what the pool is to keep free: each a tenth of what a new node has for pods.
-func (p *pass) sharesOf(pool *cluster.Pool) []scheduling.Class {
-	nodes := share(pool.Settings.Headroom, p.sizes[pool.Name].Peak+p.asked(pool))
+// keepRoomIn keeps free what the pool's own settings ask for: a share of it, and room for pods of certain sizes.
+func (p *pass) keepRoomIn(pool *cluster.Pool) {
 	shape, known := p.shape(pool.Name)
-	if nodes <= 0 || !known || !pool.Settings.Autoscale || pool.Problem != "" {
-		return nil
+	if !known || !pool.Settings.Autoscale || pool.Problem != "" {
+		return
 	}
-	free := freeOf(&shape)
-	asks := corev1.ResourceList{
+	if nodes := share(pool.Settings.Headroom, p.sizes[pool.Name].Peak+p.asked(pool)); nodes > 0 {
+		p.keepRoom(pool, pool.Settings.Headroom.String(), p.imaginedIn(pool, "share", shareOf(&shape, nodes)))
+	}
+	for i, room := range pool.Settings.HeadroomPods {
+		p.keepRoom(pool, room.String(), p.imaginedIn(pool, strconv.Itoa(i+1), room))
+	}
+}
+
+// shareOf is room as large as so many new nodes: for pods that are each a tenth of what such a node has for pods.
+func shareOf(shape *scheduling.Shape, nodes float64) cluster.Room {
+	free := freeOf(shape)
+	return cluster.Room{Pods: int(math.Ceil(nodes*slicesOfANode - 1e-9)), Asks: corev1.ResourceList{
 		corev1.ResourceCPU:    *resource.NewMilliQuantity(free.Cpu().MilliValue()/slicesOfANode, resource.DecimalSI),
 		corev1.ResourceMemory: *resource.NewQuantity(free.Memory().Value()/slicesOfANode, resource.BinarySI),
-	}
-	model := p.model("of-pool-"+strings.ReplaceAll(pool.Name, "/", "-"), corev1.PodTemplateSpec{Spec: corev1.PodSpec{
-		Containers:  []corev1.Container{{Name: "room", Resources: corev1.ResourceRequirements{Requests: asks}}},
-		Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-	}})
-	pods := make([]*cluster.Pod, int(math.Ceil(nodes*slicesOfANode-1e-9)))
+	}}
+}
+
+// imaginedIn are the pods of a room that one pool keeps free. Its taints are for other pods to mind.
+func (p *pass) imaginedIn(pool *cluster.Pool, name string, room cluster.Room) []scheduling.Class {
+	template := askFor(room.Asks)
+	template.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+	model := p.model("of-pool-"+strings.ReplaceAll(pool.Name, "/", "-")+"-"+name, template)
+	pods := make([]*cluster.Pod, room.Pods)
 	for i := range pods {
 		pods[i] = p.imagine(model, fmt.Sprintf("%s-%d", model.Name, i+1))
 	}
 	return scheduling.Classes(pods)
 }
 
-// keepShare places the imagined pods of a pool on its own nodes, and grows it for the others.
-func (p *pass) keepShare(pool *cluster.Pool, classes []scheduling.Class) {
+// keepRoom places the imagined pods of a pool on its own nodes, and grows it for the others. The room is as people have asked for it.
+func (p *pass) keepRoom(pool *cluster.Pool, room string, classes []scheduling.Class) {
 	own := func(node string) bool {
 		if i := p.usable.row(node); i >= 0 {
 			return p.usable.in[i] && p.s.Rows[i].Pool == pool.Name
@@ -155,9 +179,16 @@ func (p *pass) keepShare(pool *cluster.Pool, classes []scheduling.Class) {
 	if len(left) == 0 || p.gathers || p.paced() {
 		return
 	}
-	why, message, due := p.closed(pool)
-	if why != "" {
-		p.sayUntil(plan.Pool, pool.Name, why, fmt.Sprintf("the room that it is to keep free (%s) is not there, but %s", pool.Settings.Headroom.String(), message), due)
+	lacks := func(why reason.Reason, message string, due time.Time) {
+		p.sayUntil(plan.Pool, pool.Name, why, fmt.Sprintf("the room that it is to keep free (%s) is not there, but %s", room, message), due)
+	}
+	if why, message, due := p.closed(pool); why != "" {
+		lacks(why, message, due)
+		return
+	}
+	shape, _ := p.shape(pool.Name) // an open pool has one
+	if misfit := p.trial.Refuses([]*cluster.Pod{left[0].Pods[0]}, shape)[0]; misfit != nil {
+		lacks(reason.MisfitsPool, "a new node would not help: "+misfit.Message, time.Time{})
 		return
 	}
 	p.rounds++

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/poolkeeper/poolkeeper/autoscaler"
@@ -88,6 +89,74 @@ func TestAPoolKeepsAShareOfItselfFree(t *testing.T) {
 			if got := grown(d)["small"]; got != test.want {
 				t.Errorf("grown by %d, want %d:\n%s", got, test.want, told(d))
 			}
+		})
+	}
+}
+
+func TestAPoolKeepsRoomForPodsOfASize(t *testing.T) {
+	pool := func(most int, keep ...cluster.Room) *cluster.Pool {
+		return Pool("small", 0, most, Template(Holds("4", "16Gi")), Set(func(s *cluster.Settings) { s.HeadroomPods = keep }))
+	}
+	room := func(pods int, cpu, memory string) cluster.Room {
+		return cluster.Room{Pods: pods, Asks: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}}
+	}
+	free := func(pool, name string) any { return Node(name, In(pool), Holds("4", "16Gi")) }
+	big := Pool("big", 0, 9, Template(Holds("32", "128Gi")))
+	for _, test := range []struct {
+		name   string
+		things []any
+		want   string
+	}{
+		{"nodes of it come for it", []any{pool(9, room(10, "1", "1Gi")), big}, `grow small by 3 (HeadroomShort): 3 nodes to keep room for 10 pods of headroom/of-pool-small-1 free`},
+		{"not where its own nodes have the room", []any{pool(9, room(10, "1", "1Gi")), free("small", "a"), free("small", "b"), free("small", "c")}, ``},
+		{"other pools' room is no room of it", []any{pool(9, room(4, "1", "1Gi")), big, free("big", "a")}, `grow small by 1 (HeadroomShort): 1 node to keep room for 4 pods of headroom/of-pool-small-1 free`},
+		{
+			"several sizes beside each other", []any{pool(9, room(4, "1", "1Gi"), room(2, "3", "3Gi"))},
+			`grow small by 3 (HeadroomShort): 3 nodes to keep room for 4 pods of headroom/of-pool-small-1 and 2 of headroom/of-pool-small-2 free`,
+		},
+		{
+			"not up to the max", []any{pool(1, room(8, "1", "1Gi")), free("small", "a")},
+			`pool small (MaxSizeReached): the room that it is to keep free (8x1/1Gi) is not there, but it has, or is to have, 1 node, and its max is 1`,
+		},
+		{
+			"pods that no node of it can hold", []any{pool(9, room(2, "5", "1Gi")), big},
+			`pool small (MisfitsPool): the room that it is to keep free (2x5/1Gi) is not there, but a new node would not help: Insufficient cpu`,
+		},
+		{"not where the autoscaler is switched off", []any{pool(9, room(4, "1", "1Gi")), func() any {
+			p := pool(9, room(4, "1", "1Gi"))
+			p.Settings.Autoscale = false
+			return p
+		}()}, ``},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := decide(t, test.things)
+			wellFormed(t, d)
+			expect(t, only(told(d), "grow", "pool"), test.want)
+		})
+	}
+}
+
+// Two rooms in one pass, and no pod that waits: what is played through beforehand is nothing then.
+func TestSeveralRoomsAreMadeInOnePassBesideThePodsThatWait(t *testing.T) {
+	keeps := func(name string) *cluster.Pool {
+		return Pool(name, 0, 9, Template(Holds("4", "16Gi")), Set(func(s *cluster.Settings) { s.Headroom = intstr.FromInt32(1) }))
+	}
+	for _, test := range []struct {
+		name   string
+		things []any
+		want   string
+	}{
+		{"no pod waits", []any{keeps("a"), keeps("b")}, `
+			grow a by 1 (HeadroomShort): 1 node to keep room for 10 pods of headroom/of-pool-a-share free
+			grow b by 1 (HeadroomShort): 1 node to keep room for 10 pods of headroom/of-pool-b-share free`},
+		{"pods wait for one of them", []any{keeps("a"), keeps("b"), Pods(3, "web", Of("ReplicaSet", "web-1"), Asks("3", "1Gi"), Unschedulable())}, `
+			grow a by 3 (Unschedulable): 3 nodes for 10 pods of headroom/of-pool-a-share and 2 of default/web-1
+			grow b by 2 (Unschedulable): 2 nodes for 10 pods of headroom/of-pool-b-share and 1 of default/web-1`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := decide(t, test.things)
+			wellFormed(t, d)
+			expect(t, only(told(d), "grow"), test.want)
 		})
 	}
 }

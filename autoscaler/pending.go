@@ -16,8 +16,8 @@ import (
 // ScaleUpDelay is the annotation by which a pod asks for a longer delay than --new-pod-scale-up-delay, as a Go duration.
 const ScaleUpDelay = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay"
 
-// wants are the classes of pods that want room: those that the scheduler found none for, and those that it has not looked at yet. Higher
-// priority comes first; among equals come the pods that nodes were already asked for, so that those nodes stay theirs.
+// wants are the classes of pods that want room: those that the scheduler found none for, those that it has not looked at yet, and those
+// that will want it soon. Higher priority comes first; among equals come the pods that nodes were already asked for, so that those nodes stay theirs.
 func (p *pass) wants() []scheduling.Class {
 	var pods []*cluster.Pod
 	for key, pod := range p.s.Pending.All() {
@@ -30,7 +30,8 @@ func (p *pass) wants() []scheduling.Class {
 		}
 		pods = append(pods, pod)
 	}
-	return p.classesOf(append(pods, p.foreseen()...))
+	pods = append(pods, p.foreseen()...)
+	return p.classesOf(append(pods, p.leavers()...))
 }
 
 // classesOf sorts pods into classes, those that are served first first.

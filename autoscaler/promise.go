@@ -380,7 +380,7 @@ func (p *pass) adopt(out scheduling.Packing, without []*cluster.Pod) {
 	}
 }
 
-// promise gives the pods to the pools whose new nodes they are on. Those that are not sure of them are told so.
+// promise gives the pods that were given room to the pools whose new nodes they are on, and has done with them. Those that are not sure of them are told so.
 func (p *pass) promise(unsure map[*cluster.Pod]bool) {
 	for _, placed := range p.given {
 		g := p.fresh[placed.Node]
@@ -393,6 +393,7 @@ func (p *pass) promise(unsure map[*cluster.Pod]bool) {
 		}
 		g.pods = append(g.pods, placed.Pod)
 	}
+	p.given = nil
 	p.drop(p.needless(func(node string) bool { return len(p.fresh[node].meant) == 0 }))
 }
 

@@ -141,6 +141,9 @@ func (p *pass) open() error {
 			trial.Take(pod) // the scheduler lets others take its place
 		}
 	}
+	for _, node := range p.emptied {
+		trial.RemoveNode(node)
+	}
 	for _, e := range p.later {
 		trial.AddNode(e.node, e.pods)
 		trial.Equip(e.node.Name, e.like)

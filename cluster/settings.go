@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/poolkeeper/poolkeeper/window"
@@ -22,6 +24,8 @@ type Settings struct {
 
 	// Headroom is how much room the pool keeps free: so many nodes' worth, or a percentage of the pool.
 	Headroom intstr.IntOrString
+	// HeadroomPods is room for pods of certain sizes that the pool keeps free, beside Headroom.
+	HeadroomPods []Room
 	// UtilizationThreshold is the share of a node's allocatable below which it counts as underutilized, from 0 to 1.
 	UtilizationThreshold float64
 	// GPUUtilizationThreshold is the same for the GPUs of a node that has some; there CPU and memory don't count.
@@ -93,3 +97,12 @@ const (
 	// ChannelPinned wants Version, and nothing where there is none.
 	ChannelPinned Channel = "pinned"
 )
+
+// Room is room for so many pods, each of which asks for so much CPU and memory.
+type Room struct {
+	Pods int
+	Asks corev1.ResourceList
+}
+
+// String is the room as people write it: 10x500m/1Gi.
+func (r Room) String() string { return fmt.Sprintf("%dx%s/%s", r.Pods, r.Asks.Cpu(), r.Asks.Memory()) }

@@ -33,7 +33,7 @@ func TestWhatIsWrongInTheFileIsToldWithLineFieldAndRemedy(t *testing.T) {
 		{"unknown fields", begin + "pool: []\ndefaults:\n  scaleDownUnneedTime: 3m\n  colour: red\npools:\n- match: web\n  maxsize: 3\n", []string{
 			`f.yaml:3: pool: there is no such field; did you mean pools?`,
 			`f.yaml:5: defaults.scaleDownUnneedTime: there is no such field; did you mean scaleDownUnneededTime?`,
-			`f.yaml:6: defaults.colour: there is no such field; the known ones are allowPartial, autoUpgrade, autoheal, autoscale, canary, canaryNodes, canarySoak, channel, consolidate, cordonBlocked, drainTimeout, freeze, headroom, healConditions, healRebootFirst, healUnhealthyAfter, healUnregisteredAfter, ignoreDaemonSetsUtilization, ` +
+			`f.yaml:6: defaults.colour: there is no such field; the known ones are allowPartial, autoUpgrade, autoheal, autoscale, canary, canaryNodes, canarySoak, channel, consolidate, cordonBlocked, drainTimeout, freeze, headroom, headroomPods, healConditions, healRebootFirst, healUnhealthyAfter, healUnregisteredAfter, ignoreDaemonSetsUtilization, ` +
 				`max, maxBlocked, maxNodeAge, maxNodeProvisionTime, maxNodeStartupTime, maxSurge, maxUnavailable, maxUnhealthy, min, nativeUpgrade, releaseSoak, scaleDownGpuUtilizationThreshold, scaleDownUnneededTime, scaleDownUnreadyTime, scaleDownUtilizationThreshold, upgradePaused, version, window, zeroOrMax`,
 			`f.yaml:9: pools[0].maxsize: there is no such field; did you mean max?`,
 		}},
@@ -72,6 +72,7 @@ pools:
 - match: web
   min: -1
   max: 3.0
+  headroomPods: 10x500m/1Gi, four
 `, []string{
 			`f.yaml:4: defaults.autoscale: "yes" is neither true nor false`,
 			`f.yaml:5: defaults.autoheal: "1" is neither true nor false`,
@@ -86,6 +87,7 @@ pools:
 			`f.yaml:14: defaults.maxUnavailable: "110%" is neither a number nor a percentage: write it as in "1" or "25%"`,
 			`f.yaml:17: pools[0].min: "-1" is negative: give 0 or a positive number`,
 			`f.yaml:18: pools[0].max: "3.0" is not a whole number: write it as in 3`,
+			`f.yaml:19: pools[0].headroomPods: "four" is not a number of pods with their size: write it as in "10x500m/1Gi"`,
 		}},
 		{"a pool that could never be rolled", begin + "pools:\n- match: web\n  maxSurge: 0\n- match: db\n  maxSurge: 0%\n  autoUpgrade: false\n", []string{
 			`f.yaml:4: pools[0]: maxSurge (f.yaml:5: pools[0].maxSurge) and maxUnavailable (--upgrade-max-unavailable) are both 0, ` +

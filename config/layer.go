@@ -23,6 +23,7 @@ type layer struct {
 	min, max                                 value[int]
 	zeroOrMax, allowPartial                  value[bool]
 	headroom                                 value[intstr.IntOrString]
+	headroomPods                             value[[]cluster.Room]
 	utilizationThreshold, gpuThreshold       value[float64]
 	ignoreDaemonSets, consolidate            value[bool]
 	unneededTime, unreadyTime                value[time.Duration]
@@ -63,6 +64,7 @@ func settings() []setting {
 		{"zeroOrMax", "", reads(parseSwitch, func(l *layer) *value[bool] { return &l.zeroOrMax })},
 		{"allowPartial", "", reads(parseSwitch, func(l *layer) *value[bool] { return &l.allowPartial })},
 		{"headroom", "headroom", reads(parseShare, func(l *layer) *value[intstr.IntOrString] { return &l.headroom })},
+		{"headroomPods", "", reads(parseRooms, func(l *layer) *value[[]cluster.Room] { return &l.headroomPods })},
 		{"scaleDownUtilizationThreshold", "scale-down-utilization-threshold", reads(parseThreshold, func(l *layer) *value[float64] { return &l.utilizationThreshold })},
 		{"scaleDownGpuUtilizationThreshold", "scale-down-gpu-utilization-threshold", reads(parseThreshold, func(l *layer) *value[float64] { return &l.gpuThreshold })},
 		{"ignoreDaemonSetsUtilization", "ignore-daemonsets-utilization", reads(parseSwitch, func(l *layer) *value[bool] { return &l.ignoreDaemonSets })},

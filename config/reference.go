@@ -52,7 +52,8 @@ func (f *flags) writeFile(b *strings.Builder) {
 		"| field | default | means |\n|---|---|---|\n")
 	for _, s := range settings() {
 		if s.flag == "" {
-			fmt.Fprintf(b, "| `%s` | the provider's | %s |\n", s.field, ofLimits[s.field])
+			told := flagless[s.field]
+			fmt.Fprintf(b, "| `%s` | %s | %s |\n", s.field, told.otherwise, told.means)
 			continue
 		}
 		_, usage := pflag.UnquoteUsage(f.all.Lookup(s.flag))
@@ -60,11 +61,15 @@ func (f *flags) writeFile(b *strings.Builder) {
 	}
 }
 
-// ofLimits tells of the settings that have no flag.
-var ofLimits = map[string]string{
-	"min": "the fewest nodes of the pool", "max": "the most nodes of the pool",
-	"zeroOrMax":    "whether the pool has either no node or all up to its max, asked for at once",
-	"allowPartial": "whether such a pool keeps the nodes that came when others of them could not be made",
+// flagless tells of the settings that have no flag: what holds where an entry and the defaults say nothing, and what they mean.
+var flagless = map[string]struct{ otherwise, means string }{
+	"min":          {"the provider's", "the fewest nodes of the pool"},
+	"max":          {"the provider's", "the most nodes of the pool"},
+	"zeroOrMax":    {"the provider's", "whether the pool has either no node or all up to its max, asked for at once"},
+	"allowPartial": {"the provider's", "whether such a pool keeps the nodes that came when others of them could not be made"},
+	"headroomPods": {"none", "room on the pool's own nodes that it always keeps free for pods of certain sizes, beside `headroom`, as COUNTxCPU/MEMORY, several separated " +
+		"by commas, such as 10x500m/1Gi,2x4/16Gi (for the whole cluster: `--headroom-pods`)"},
+	"canary": {"`false`", "whether the pool is rolled before all others, which wait until it is well"},
 }
 
 // writeUpstream tells what becomes of the cluster-autoscaler's flags.

@@ -100,6 +100,7 @@ func merge(entry, provider, defaults, flags layer) (cluster.Settings, error) {
 		AutoUpgrade:                 first(places, func(l layer) value[bool] { return l.autoUpgrade }).is,
 		ZeroOrMax:                   first(places, func(l layer) value[bool] { return l.zeroOrMax }).is,
 		Headroom:                    first(places, func(l layer) value[intstr.IntOrString] { return l.headroom }).is,
+		HeadroomPods:                first(places, func(l layer) value[[]cluster.Room] { return l.headroomPods }).is,
 		AllowPartial:                first(places, func(l layer) value[bool] { return l.allowPartial }).is,
 		UtilizationThreshold:        first(places, func(l layer) value[float64] { return l.utilizationThreshold }).is,
 		GPUUtilizationThreshold:     first(places, func(l layer) value[float64] { return l.gpuThreshold }).is,

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -168,6 +169,19 @@ func TestEverySettingCanBeSaidByEntryDefaultsAndFlag(t *testing.T) {
 				t.Errorf("- want, + got:\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestAPoolsRoomForPodsIsSaidInTheFile(t *testing.T) {
+	c := configured(t, "defaults: {headroomPods: 1x1/1Gi}\npools:\n- {match: web, headroomPods: \"10x500m/1Gi, 2x4/16Gi\"}\n- {match: none, headroomPods: \"\"}\n")
+	for pool, want := range map[string]string{"web": "[10x500m/1Gi 2x4/16Gi]", "other": "[1x1/1Gi]", "none": "[]"} {
+		s, err := c.Settings(pool, 0, 9, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(s.HeadroomPods); got != want {
+			t.Errorf("pool %s keeps %s, want %s", pool, got, want)
+		}
 	}
 }
 

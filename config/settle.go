@@ -120,13 +120,12 @@ func (f *flags) settleHeadroom(p *problems) {
 		a.ForeseeLimit = 0
 	}
 	for i, text := range f.headroomPods {
-		h, err := parseHeadroom(text)
+		room, err := parseRoom(text)
 		if err != nil {
 			p.addf("--headroom-pods: %w", err)
 			continue
 		}
-		h.Name = fmt.Sprintf("flag-%d", i+1)
-		a.Headroom = append(a.Headroom, h)
+		a.Headroom = append(a.Headroom, autoscaler.HeadroomOf(fmt.Sprintf("flag-%d", i+1), room))
 	}
 }
 

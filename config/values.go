@@ -166,28 +166,37 @@ func parseChannel(text string) (cluster.Channel, error) {
 	return "", fmt.Errorf("%q is no channel: take none, patch, minor or pinned", text)
 }
 
-// parseHeadroom reads room for so many pods of a size.
-func parseHeadroom(text string) (autoscaler.Headroom, error) {
+// parseRoom reads room for so many pods of a size.
+func parseRoom(text string) (cluster.Room, error) {
 	number, size, ok := strings.Cut(text, "x")
 	cpu, memory, okSize := strings.Cut(size, "/")
 	n, err := strconv.Atoi(number)
 	if !ok || !okSize || err != nil || n < 1 || n > 100000 {
-		return autoscaler.Headroom{}, fmt.Errorf("%q is not a number of pods with their size: write it as in \"10x500m/1Gi\"", text)
+		return cluster.Room{}, fmt.Errorf("%q is not a number of pods with their size: write it as in \"10x500m/1Gi\"", text)
 	}
-	h := autoscaler.Headroom{Pods: n}
-	return h, asksOf(&h.Template, cpu, memory)
-}
-
-// asksOf gives a pod template a container that asks for so much.
-func asksOf(template *corev1.PodTemplateSpec, cpu, memory string) error {
-	requests := corev1.ResourceList{}
+	room := cluster.Room{Pods: n, Asks: corev1.ResourceList{}}
 	for name, text := range map[corev1.ResourceName]string{corev1.ResourceCPU: cpu, corev1.ResourceMemory: memory} {
 		amount, err := resource.ParseQuantity(text)
 		if err != nil || amount.Sign() < 0 {
-			return fmt.Errorf("%q is not an amount: write it as in 500m or 1Gi", text)
+			return cluster.Room{}, fmt.Errorf("%q is not an amount: write it as in 500m or 1Gi", text)
 		}
-		requests[name] = amount
+		room.Asks[name] = amount
 	}
-	template.Spec.Containers = []corev1.Container{{Name: "room", Resources: corev1.ResourceRequirements{Requests: requests}}}
-	return nil
+	return room, nil
+}
+
+// parseRooms reads rooms that are separated by commas; empty is none.
+func parseRooms(text string) ([]cluster.Room, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var rooms []cluster.Room
+	for part := range strings.SplitSeq(text, ",") {
+		room, err := parseRoom(strings.TrimSpace(part))
+		if err != nil {
+			return nil, err
+		}
+		rooms = append(rooms, room)
+	}
+	return rooms, nil
 }

@@ -43,5 +43,18 @@ func ShortTimers() Timers {
 	}
 }
 
+// PatientTimers are those of Kubernetes at four times their length, for clusters of a thousand nodes: one kwok process plays all their kubelets, and on two
+// cores it writes thirty to fifty renewals a second, so that leases which are to be renewed every two seconds are a minute old, and those of every ten are late.
+func PatientTimers() Timers {
+	k := KubernetesTimers()
+	return Timers{
+		NodeLease:         4 * k.NodeLease,
+		NodeMonitorPeriod: 4 * k.NodeMonitorPeriod,
+		NodeMonitorGrace:  4 * k.NodeMonitorGrace,
+		NodeStartupGrace:  4 * k.NodeStartupGrace,
+		PodEviction:       4 * k.PodEviction,
+	}
+}
+
 // seconds writes a duration the way flags want it that count seconds.
 func seconds(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }

@@ -31,6 +31,12 @@ type scene struct {
 // install installs the chart with the pools of the file, in a namespace that has the test's name. The daemon is started by the test.
 func install(t *testing.T, mode, pools string, flags ...string) *scene {
 	t.Helper()
+	return installOn(t, plane, mode, pools, flags...)
+}
+
+// installOn is install on a control plane of the test's own.
+func installOn(t *testing.T, plane *controlplane.ControlPlane, mode, pools string, flags ...string) *scene {
+	t.Helper()
 	s := &scene{Stage: stage.New(t, plane), Installation: installation.New(t, plane, daemon, installation.NameOf(t))}
 	s.Apply(&installation.Chart{Mode: mode, Provider: "kwok", CloudConfig: pools, Flags: append(installation.QuickTimers(), flags...)})
 	return s

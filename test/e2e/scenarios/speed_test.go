@@ -26,48 +26,86 @@ func TestALonePodIsAnsweredInHalfASecond(t *testing.T) {
 	}
 	for _, size := range sizes {
 		t.Run(fmt.Sprintf("%d nodes", size.nodes), func(t *testing.T) {
-			full := pool("full", 0, size.nodes+size.pods, "v1.36.3")
-			full.Size = size.nodes
-			s := install(t, "act", pools(full), "--scale-down-enabled=false")
-			s.Start()
+			// Kubelets at the others' pace would keep kwok, the API server and the node controller busier than all that is measured.
+			own := controlplane.ForTest(t, controlplane.Options{Timers: controlplane.PatientTimers()})
+			full := pool("full", 0, 2*size.nodes+size.pods, "v1.36.3")
+			full.Size, full.Boot = size.nodes, 200*time.Millisecond
+			// The daemon plays the cloud as well, which makes the nodes.
+			s := installOn(t, own, "act", pools(full), "--scale-down-enabled=false", "--kube-client-qps=1000", "--kube-client-burst=2000")
+			p := s.Start()
 			s.KwokPool("full").Sized(size.nodes, 5*time.Minute)
-			s.Deploy("filler", int32(size.nodes), "3500m")
-			s.Running("filler", size.nodes, 5*time.Minute)
-			var took []time.Duration
-			for i := range size.pods {
+			fill(s, s.KwokPool("full"), size.nodes)
+			lone := make([]string, size.pods)
+			for i := range lone {
 				name := fmt.Sprintf("lone-%d", i)
-				s.Deploy(name, 1, "3500m")
-				took = append(took, reaction(s, &s.Running(name, 1, time.Minute)[0]))
+				s.Deploy(name, 1, whole)
+				lone[i] = s.Running(name, 1, time.Minute)[0].Name
 			}
+			took := reactions(s, lone)
 			slices.Sort(took)
 			p50, p99 := took[len(took)/2], took[(len(took)*99+99)/100-1]
 			t.Logf("%d nodes, %d pods: from Unschedulable to the size increase p50 %v, p99 %v, longest %v", size.nodes, size.pods, p50, p99, took[len(took)-1])
 			if p50 > 500*time.Millisecond || p99 > 3*time.Second {
 				t.Errorf("that is too slow on any machine: %v", took)
 			}
+			if strings.Contains(p.Tail(1<<20), "BreakerOpen") {
+				t.Error("a breaker opened: the machine is too slow for so many kubelets, and the figures say nothing about the daemon")
+			}
 		})
 	}
 }
 
-// reaction is the time from the scheduler's word about the pod to the daemon's next write of the cloud's state.
-func reaction(s *scene, pod *corev1.Pod) time.Duration {
+// whole is so much CPU that one pod that asks for it fills a machine.
+const whole = "3500m"
+
+// fill puts a pod that fills it on every node of the pool, those included that come meanwhile because the pods are faster than the first nodes.
+func fill(s *scene, p *stage.Pool, size int) {
+	s.T.Helper()
+	s.Deploy("filler", int32(size), whole)
+	for {
+		s.Running("filler", size, 5*time.Minute)
+		nodes, err := p.Nodes(s.T.Context())
+		must(s.T, err)
+		if len(nodes) == size {
+			return
+		}
+		size = len(nodes)
+		s.Scale("filler", int32(size))
+	}
+}
+
+// reactions are the times from the scheduler's word about each pod, in the order of their coming, to the daemon's next write of the cloud's state. A pod that
+// the scheduler never called unschedulable, or that was answered by no write before the next one's turn, fails the test.
+func reactions(s *scene, pods []string) []time.Duration {
 	t := s.T
 	t.Helper()
-	status, err := plane.Requests(func(q controlplane.Request) bool {
-		return q.Resource == "pods" && q.Subresource == "status" && q.Name == pod.Name && q.Verb == "patch"
+	words, err := s.Plane.Requests(func(q controlplane.Request) bool {
+		return q.Resource == "pods" && q.Subresource == "status" && q.Verb == "patch" && slices.Contains(pods, q.Name)
 	})
 	must(t, err)
-	if len(status) == 0 {
-		t.Fatalf("the scheduler never wrote a status of pod %s", pod.Name)
-	}
-	since := status[0].Answered
 	writes := s.Requests(func(q controlplane.Request) bool {
-		return q.Resource == "configmaps" && strings.HasPrefix(q.Name, "poolkeeper-kwok") && (q.Verb == "update" || q.Verb == "create") && q.Received.After(since)
+		return q.Resource == "configmaps" && strings.HasPrefix(q.Name, "poolkeeper-kwok") && (q.Verb == "update" || q.Verb == "create")
 	})
-	if len(writes) == 0 {
-		t.Fatalf("the cloud's state was not written after pod %s was unschedulable", pod.Name)
+	slices.SortFunc(writes, func(a, b controlplane.Request) int { return a.Received.Compare(b.Received) })
+	since := map[string]time.Time{}
+	for _, word := range words {
+		if first, had := since[word.Name]; !had || word.Answered.Before(first) {
+			since[word.Name] = word.Answered
+		}
 	}
-	return writes[0].Received.Sub(since)
+	took := make([]time.Duration, len(pods))
+	for i, pod := range pods {
+		said, ever := since[pod]
+		if !ever {
+			t.Fatalf("the scheduler never wrote a status of pod %s", pod)
+		}
+		at := slices.IndexFunc(writes, func(q controlplane.Request) bool { return q.Received.After(said) })
+		if at < 0 || i+1 < len(pods) && writes[at].Received.After(since[pods[i+1]]) {
+			t.Fatalf("the cloud's state was not written after pod %s was unschedulable: a node had room for it", pod)
+		}
+		took[i] = writes[at].Received.Sub(said)
+	}
+	return took
 }
 
 // grown finds the size increases in the daemon's log.
