@@ -83,6 +83,11 @@ page: ## The web page in a real Chromium, by mouse and keyboard, checked with ax
 	@tools/need chromium:chromium npm:npm openssl:openssl
 	@POOLKEEPER_AXE=$$(tools/axe) POOLKEEPER_SCREENSHOTS=$(CURDIR)/bin/screenshots go test -count=1 -timeout 10m $(TEST_FLAGS) ./test/e2e/page
 
+.PHONY: screenshots
+screenshots: ## The pictures of the README and of docs/dashboard.md, taken anew into docs/images
+	@$(MAKE) -s page TEST_FLAGS='-run ThePicturesOfTheDocs'
+	@for name in scale-up repair rollout dark; do install -m 644 bin/screenshots/$$name.png docs/images/page-$$name.png; done
+
 .PHONY: watching
 watching: ## The chart's alerts by promtool's unit tests, and every query of its Grafana dashboard on a real Prometheus that scrapes a real run
 	@tools/need promtool:prometheus prometheus:prometheus

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -18,6 +19,7 @@ import (
 	ct "github.com/poolkeeper/poolkeeper/cluster/clustertest"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
 	"github.com/poolkeeper/poolkeeper/report"
 )
 
@@ -151,6 +153,40 @@ func TestAStreamTellsAllOnceAndThenOnlyThePoolsThatChanged(t *testing.T) {
 	l.next("frame", &standby)
 	if standby.Leading || standby.Leader != "somebody" {
 		t.Errorf("on standby: %+v", standby)
+	}
+}
+
+func TestAFrameNamesAFewOfManyAndCountsThem(t *testing.T) {
+	s := &source{}
+	_, v := two()
+	for i := range 300 {
+		v.Plan.Verdicts = append(v.Plan.Verdicts, plan.Verdict{Kind: plan.Pod, Name: fmt.Sprintf("shop/web-%d", i), Reason: reason.NoPoolFits})
+		v.Plan.Held = append(v.Plan.Held, plan.Held{
+			Proposal: plan.Proposal{Owner: ledger.Upgrader, Action: plan.Replace, Pool: "b", Node: ledger.NodeRef{Name: fmt.Sprintf("b-%d", i)}}, Gate: "window", Reason: reason.OutsideWindow,
+		})
+	}
+	told := make([]report.Decision, 5000)
+	for i := range told {
+		told[i] = report.Decision{Seq: uint64(i + 1), Text: "something"}
+	}
+	s.set(v, told...)
+	_, server := s.page(t)
+	l := listen(t, server)
+	var got struct{ Status report.Status }
+	l.next("frame", &got)
+	if pods := got.Status.Pods; len(pods) != 1 || pods[0].Count != 300 || len(pods[0].Pods) != namesMost || pods[0].Pods[0] != "shop/web-0" {
+		t.Errorf("waiting pods in a frame: %+v, want %d names and the number 300", pods, namesMost)
+	}
+	if held := got.Status.Held; len(held) != 1 || held[0].Count != 300 || len(held[0].Nodes) != namesMost || held[0].Nodes[0] != "b-0" {
+		t.Errorf("held in a frame: %+v, want %d names and the number 300", held, namesMost)
+	}
+	if pods := report.StatusOf("me", "v1", v.Plan, v.Snapshot).Pods; len(pods[0].Pods) != 300 {
+		t.Errorf("the status itself names %d pods", len(pods[0].Pods))
+	}
+	var decisions []report.Decision
+	l.next("told", &decisions)
+	if len(decisions) != toldMost || decisions[len(decisions)-1].Seq != 5000 {
+		t.Errorf("%d decisions are told at first, the last of them %d; want the last %d", len(decisions), decisions[len(decisions)-1].Seq, toldMost)
 	}
 }
 

@@ -51,7 +51,7 @@ func (d *Dashboard) frameOf(v report.View) (*frame, error) {
 	if d.drawn != nil && d.drawn.plan == v.Plan {
 		return d.drawn, nil
 	}
-	status, err := json.Marshal(report.StatusOf(v.Leader, d.version, v.Plan, v.Snapshot))
+	status, err := json.Marshal(shortened(report.StatusOf(v.Leader, d.version, v.Plan, v.Snapshot)))
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +65,21 @@ func (d *Dashboard) frameOf(v report.View) (*frame, error) {
 	}
 	d.drawn = f
 	return f, nil
+}
+
+// namesMost is how many names of pods or nodes a list in a frame holds; beside it stands their number. The page shows fewer, and ten thousand waiting
+// pods would make every frame as large as the cluster.
+const namesMost = 10
+
+// shortened is a status of which only this page makes use: its lists of names are cut, and what belongs to them stays as it is.
+func shortened(s report.Status) report.Status {
+	for i := range s.Pods {
+		s.Pods[i].Pods = s.Pods[i].Pods[:min(namesMost, len(s.Pods[i].Pods))]
+	}
+	for i := range s.Held {
+		s.Held[i].Nodes = s.Held[i].Nodes[:min(namesMost, len(s.Held[i].Nodes))]
+	}
+	return s
 }
 
 // cells are the nodes of each pool in the order of zones and names.

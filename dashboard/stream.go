@@ -15,6 +15,8 @@ import (
 const (
 	// readersMost is how many streams are served at once: the page is for a handful of people.
 	readersMost = 32
+	// toldMost is how many decisions are told at once: as many as the page keeps.
+	toldMost = 2000
 	// silence is the longest time without a word, so that neither proxy nor browser takes the stream for dead.
 	silence = 15 * time.Second
 	// writeWithin is how long a reader may take for one message.
@@ -96,6 +98,7 @@ func (d *Dashboard) tell(r *reader) error {
 		}
 	}
 	if told := d.source.History(r.seq); len(told) > 0 {
+		told = told[max(0, len(told)-toldMost):]
 		if err := r.send("told", told); err != nil {
 			return err
 		}

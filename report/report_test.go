@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -447,4 +448,32 @@ func TestAReporterWithoutViewsSaysNothingAndDoesNotFail(t *testing.T) {
 	p, snapshot := busy()
 	r.Pass(t.Context(), ct.Start, p, snapshot)
 	r.Step(p.Steps[0], cluster.Result{}, time.Second)
+}
+
+func TestPodsWithRoomAreOneGroupOfWaitingPods(t *testing.T) {
+	fits := func(pod, node string) plan.Verdict {
+		return plan.Verdict{Kind: plan.Pod, Name: pod, Reason: reason.FitsExisting, Message: "node " + node + " has room for it; the scheduler will place it"}
+	}
+	no := plan.Verdict{Kind: plan.Pod, Name: "shop/c", Reason: reason.NoPoolFits, Pools: []plan.PoolVerdict{{Pool: "small", Reason: reason.MaxSizeReached}}}
+	for name, c := range map[string]struct {
+		verdicts []plan.Verdict
+		want     []string
+	}{
+		"one":             {[]plan.Verdict{fits("shop/a", "n1"), no}, []string{"1 node n1 has room for it; the scheduler will place it", "1 "}},
+		"two on one node": {[]plan.Verdict{fits("shop/a", "n1"), fits("shop/b", "n1")}, []string{"2 node n1 has room for it; the scheduler will place it"}},
+		"on several": {
+			[]plan.Verdict{fits("shop/a", "n1"), no, fits("shop/b", "n2"), fits("shop/d", "n1")},
+			[]string{"3 nodes that are there have room for them; the scheduler will place them", "1 "},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, pods := range report.StatusOf("", "", &plan.Plan{Verdicts: c.verdicts}, ct.New().Snapshot()).Pods {
+				got = append(got, fmt.Sprintf("%d %s", pods.Count, pods.Message))
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
 }

@@ -131,8 +131,10 @@ type HeldStatus struct {
 	Reason  reason.Reason `json:"reason"`
 	Message string        `json:"message,omitempty"`
 	Until   time.Time     `json:"until,omitzero"`
-	Nodes   []string      `json:"nodes,omitempty"`
-	Remedy  string        `json:"remedy,omitempty"`
+	// Count is how many nodes it is about, none if it is about the pool.
+	Count  int      `json:"count,omitempty"`
+	Nodes  []string `json:"nodes,omitempty"`
+	Remedy string   `json:"remedy,omitempty"`
 }
 
 // PodsStatus are pods that wait for one reason.
@@ -177,7 +179,7 @@ func StatusOf(leader, version string, p *plan.Plan, s *cluster.Snapshot) Status 
 	for _, g := range heldProposals(p) {
 		entry, _ := reason.Lookup(g.Reason)
 		status.Held = append(status.Held, HeldStatus{
-			Owner: g.Owner, Action: g.Action, Pool: g.Pool, Gate: g.Gate, Reason: g.Reason, Message: g.Message, Until: second(g.Due), Nodes: g.Nodes,
+			Owner: g.Owner, Action: g.Action, Pool: g.Pool, Gate: g.Gate, Reason: g.Reason, Message: g.Message, Until: second(g.Due), Count: len(g.Nodes), Nodes: g.Nodes,
 			Remedy: entry.Remedy,
 		})
 	}

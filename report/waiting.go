@@ -28,7 +28,8 @@ var quiet = map[reason.Reason]bool{
 	reason.FitsExisting: true, reason.WaitingForNodes: true, reason.PodTooYoung: true, reason.GatheringPods: true, reason.AwaitingExpander: true, reason.DaemonSetPod: true, reason.ExpendablePod: true,
 }
 
-// waitingPods groups the pods that wait, in the order of the groups' first pods.
+// waitingPods groups the pods that wait, in the order of the groups' first pods. Those that have room on nodes that are there are one group, whatever node each of them
+// was counted to: a burst would be a line for every node.
 func waitingPods(p *plan.Plan) []waiting {
 	var groups []waiting
 	index := map[string]int{}
@@ -45,11 +46,18 @@ func waitingPods(p *plan.Plan) []waiting {
 			words[&v.Pools[0]] = why
 		}
 		key := string(v.Reason) + "\x00" + why
+		if v.Reason == reason.FitsExisting {
+			key = string(v.Reason)
+		}
 		i, ok := index[key]
 		if !ok {
 			i = len(groups)
 			index[key] = i
 			groups = append(groups, waiting{Reason: v.Reason, Message: v.Message, Pools: v.Pools, Why: why})
+		}
+		if groups[i].Message != v.Message && v.Reason == reason.FitsExisting {
+			groups[i].Message = "nodes that are there have room for them; the scheduler will place them"
+			groups[i].Why = because(v.Reason, groups[i].Message)
 		}
 		groups[i].Pods = append(groups[i].Pods, v.Name)
 	}

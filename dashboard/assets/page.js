@@ -1,18 +1,18 @@
 // The page: it hears of changes, and shows them. Nothing here decides or writes anything.
 import { draw } from './chart.js';
-import { show, summary } from './pools.js';
-import { between, clock, count, el, fill, owner, reason, round } from './words.js';
+import { find, show, summary } from './pools.js';
+import { between, clock, count, el, fill, owner, place, reason, round } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const decisionsMost = 2000;
-let status, heard, leading = false, hours = 1, samples = [], decisions = [];
+let status, leading = false, hours = 1, samples = [], decisions = [];
+const lines = new Map(); // the elements of decisions, by number: made once
 
 // --- what is heard
 
 const stream = new EventSource('/dashboard/stream');
 stream.addEventListener('frame', (event) => {
   const news = JSON.parse(event.data);
-  heard = Date.now();
   leading = news.leading && !!news.status;
   if (!leading) {
     status = undefined;
@@ -25,22 +25,28 @@ stream.addEventListener('frame', (event) => {
 });
 stream.addEventListener('told', (event) => {
   const fresh = JSON.parse(event.data);
-  if (decisions.length && fresh[0].seq <= decisions.at(-1).seq) decisions = []; // another life of the daemon
+  if (decisions.length && fresh[0].seq <= decisions.at(-1).seq) { // another life of the daemon
+    decisions = [];
+    lines.clear();
+  }
   decisions = decisions.concat(fresh).slice(-decisionsMost);
+  for (const seq of lines.keys()) if (seq < decisions[0].seq) lines.delete(seq);
   history();
 });
 stream.onerror = () => stand('The connection is lost; trying again…');
 
+/** stand says how things are with this page; a screen reader tells it, so that it must not change with the time. */
 function stand(text, live = false) {
-  $('standing').textContent = text;
-  $('standing').classList.toggle('live', live);
+  if ($('standing').textContent !== text) $('standing').textContent = text;
+  $('connection').classList.toggle('live', live);
+  $('looked').textContent = live ? ` · looked at ${clock(status.time)}` : '';
 }
 
 setInterval(() => {
   if (leading && stream.readyState === EventSource.OPEN) stand(standing(), true);
 }, 1000);
 
-const standing = () => `${status.leader ? `${status.leader} leads · ` : ''}${status.version ? `${status.version} · ` : ''}looked at ${clock(status.time)}`;
+const standing = () => [status.leader && `${status.leader} leads`, status.version].filter(Boolean).join(' · ');
 
 // --- what is shown
 
@@ -52,8 +58,9 @@ function render(cells) {
   $('mode').className = `badge ${status.mode}`;
   const breakers = status.breakers ?? [];
   $('alarm').hidden = breakers.length === 0;
-  $('alarm').replaceChildren(...breakers.map((b) => el('p', {}, el('b', {}, `Breaker of ${b.scope} open for ${between(b.since, status.time)}: `), b.message ?? '')));
+  if (breakers.length) fill($('alarm'), breakers.map((b) => el('p', {}, el('b', {}, `Breaker of ${b.scope} open since ${clock(b.since)}: `), b.message ?? '')));
   show($('pool-list'), status.pools ?? [], cells, ask);
+  if ($('find').value) seek();
   document.title = `${breakers.length ? '⚠ ' : ''}${summary(status.pools ?? [])} · Poolkeeper`;
   now();
   held();
@@ -78,12 +85,12 @@ function now() {
 
 function held() {
   const verbs = { Grow: 'growing', Remove: 'removing', Replace: 'replacing', Clean: 'cleaning up', SetVersion: 'setting the version of', UpgradeNatively: 'the provider’s upgrade of' };
-  fill($('held'), (status.held ?? []).map((h) => el('li', {}, owner(h.owner), ` ${verbs[h.action] ?? h.action} `, ...(h.nodes?.length ? some(h.nodes, node) : ['pool ', pool(h.pool)]),
+  fill($('held'), (status.held ?? []).map((h) => el('li', {}, owner(h.owner), ` ${verbs[h.action] ?? h.action} `, ...(h.nodes?.length ? some(h.nodes, node, h.count) : ['pool ', pool(h.pool)]),
     why(...because(h), h.until ? `; until ${clock(h.until)}` : ''), h.remedy ? el('div', { class: 'why' }, h.remedy) : '')), 'Nothing is held back.');
 }
 
 function waiting() {
-  fill($('waiting'), (status.waitingPods ?? []).map((w) => el('li', {}, `${count(w.count, 'pod')}: `, ...some(w.pods, (p) => el('button', { type: 'button', class: 'link', onclick: () => ask('pod', p) }, p)),
+  fill($('waiting'), (status.waitingPods ?? []).map((w) => el('li', {}, `${count(w.count, 'pod')}: `, ...some(w.pods, (p) => el('button', { type: 'button', class: 'link', onclick: () => ask('pod', p) }, p), w.count),
     why(...because(w)), ...(w.pools ?? []).slice(0, 4).map((p) => why(p)))), 'No pod waits.');
 }
 
@@ -101,9 +108,9 @@ function rollouts() {
 }
 
 /** some shows the first three, and counts the rest. */
-function some(names, make) {
+function some(names, make, all = names.length) {
   const shown = names.slice(0, 3).flatMap((n, i) => (i ? [', ', make(n)] : [make(n)]));
-  return names.length > 3 ? [...shown, ` and ${names.length - 3} more`] : shown;
+  return all > 3 ? [...shown, ` and ${all - 3} more`] : shown;
 }
 
 // --- the decisions
@@ -115,12 +122,35 @@ function history() {
   const linked = location.hash.match(/^#decision=(\d+)$/)?.[1];
   const shown = decisions.filter((d) => owners.has(d.owner) || `${d.seq}` === linked)
     .filter((d) => words.every((w) => `${d.owner} ${d.text} ${d.reason} ${d.pool ?? ''} ${d.node ?? ''}`.toLowerCase().includes(w)));
-  fill($('history'), shown.slice(-400).reverse().map((d) => el('li', { class: `${d.warning ? 'warning ' : ''}${`${d.seq}` === linked ? 'linked' : ''}`, id: `d${d.seq}` },
-    el('a', { href: `#decision=${d.seq}`, title: 'Link to this decision' }, el('time', { datetime: d.time }, clock(d.time))), owner(d.owner),
-    el('span', { class: 'text' }, d.text, ' ', reason(d.reason)))), decisions.length ? 'No decision holds these words.' : 'Nothing has been decided yet.');
+  const items = shown.slice(-400).reverse().map((d) => {
+    if (!lines.has(d.seq)) lines.set(d.seq, line(d));
+    const item = lines.get(d.seq);
+    item.classList.toggle('linked', `${d.seq}` === linked);
+    return item;
+  });
+  place($('history'), items.length ? items : [el('li', { class: 'empty' }, decisions.length ? 'No decision holds these words.' : 'Nothing has been decided yet.')]);
 }
+
+const line = (d) => el('li', { class: d.warning ? 'warning' : '', id: `d${d.seq}` },
+  el('a', { href: `#decision=${d.seq}`, title: 'Link to this decision' }, el('time', { datetime: d.time }, clock(d.time))), owner(d.owner),
+  el('span', { class: 'text' }, d.text, ' ', reason(d.reason)));
+
 $('filter').addEventListener('input', history);
 $('filter').addEventListener('submit', (event) => event.preventDefault());
+
+// --- finding a node
+
+function seek() {
+  const text = $('find').value;
+  const n = find(text);
+  $('found').textContent = text.trim() ? count(n, 'node') : '';
+}
+$('find').addEventListener('input', seek);
+$('find').addEventListener('keydown', (event) => {
+  if (event.key !== 'Enter' && event.key !== 'ArrowDown') return;
+  event.preventDefault(); // or the node that gets the focus would be pressed by the same key
+  document.querySelector('#pool-list .pool:not([hidden]) .cell:not([hidden])')?.focus();
+});
 
 // --- questions
 

@@ -1,7 +1,8 @@
 // Pools as rows of nodes. A row is made once; what changes later is changed in place, so that a thousand nodes cost little.
-import { count, el } from './words.js';
+import { count, el, place } from './words.js';
 
 const rows = new Map();
+let sought = []; // the words that a node or its pool has to hold to be shown
 const marks = { autoscaler: 'A', healer: 'H', upgrader: 'U' };
 
 /** show shows the pools in their order, and those cells that have changed. */
@@ -18,7 +19,10 @@ export function show(list, pools, cells, ask) {
     const row = rows.get(pool.name) ?? make(pool, ask);
     rows.set(pool.name, row);
     head(row, pool);
-    if (cells[pool.name]) draw(row, cells[pool.name], ask);
+    if (cells[pool.name]) {
+      draw(row, cells[pool.name], ask);
+      sift(row);
+    }
     if ((before ? before.nextSibling : list.firstChild) !== row.element) list.insertBefore(row.element, before ? before.nextSibling : list.firstChild);
     before = row.element;
   }
@@ -26,12 +30,13 @@ export function show(list, pools, cells, ask) {
 }
 
 function make(pool, ask) {
-  const row = { cells: new Map() };
+  const row = { cells: new Map(), zones: new Map(), none: el('span', { class: 'empty' }, 'no nodes') };
   row.sizes = el('p', { class: 'sizes' });
   row.problem = el('p', { class: 'problem', hidden: true });
   row.answers = el('div');
   row.box = el('div', { class: 'cells', role: 'group', 'aria-label': `Nodes of pool ${pool.name}` });
   row.box.addEventListener('keydown', (event) => walk(row, event));
+  row.name = pool.name.toLowerCase();
   row.element = el('article', { class: 'pool', 'aria-label': `Pool ${pool.name}` },
     el('div', { class: 'head' }, el('h3', {}, el('button', { type: 'button', onclick: () => ask('pool', pool.name) }, pool.name)), row.sizes),
     row.box, row.problem, row.answers);
@@ -60,7 +65,7 @@ function draw(row, cells, ask) {
     const focused = cell === document.activeElement;
     cell.remove();
     row.cells.delete(name);
-    if (focused) row.box.querySelector('.cell')?.focus();
+    if (focused) row.box.querySelector('.cell:not([hidden])')?.focus();
   }
   let zone = null;
   const order = [];
@@ -68,7 +73,8 @@ function draw(row, cells, ask) {
   for (const c of cells) {
     if (zones && (c.z ?? '') !== zone) {
       zone = c.z ?? '';
-      order.push(el('span', { class: 'zone' }, zone || 'no zone'));
+      if (!row.zones.has(zone)) row.zones.set(zone, el('span', { class: 'zone' }, zone || 'no zone'));
+      order.push(row.zones.get(zone));
     }
     let cell = row.cells.get(c.n);
     if (!cell) {
@@ -78,13 +84,30 @@ function draw(row, cells, ask) {
     paint(cell, c);
     order.push(cell);
   }
-  if (order.length !== row.box.childNodes.length || order.some((e, i) => row.box.childNodes[i] !== e)) {
-    const focused = document.activeElement;
-    row.box.replaceChildren(...order);
-    if (row.box.contains(focused)) focused.focus();
+  place(row.box, order.length ? order : [row.none]);
+}
+
+/** find shows only the nodes of which all words are said, and the pools that have such; it gives the number of those nodes. */
+export function find(text) {
+  sought = text.toLowerCase().split(/\s+/).filter(Boolean);
+  return [...rows.values()].reduce((n, row) => n + sift(row), 0);
+}
+
+function sift(row) {
+  let shown = 0;
+  const left = sought.filter((w) => !row.name.includes(w));
+  for (const cell of row.cells.values()) {
+    const says = cell.getAttribute('aria-label').toLowerCase();
+    cell.hidden = !left.every((w) => says.includes(w));
+    if (!cell.hidden) shown++;
   }
-  if (cells.length === 0) row.box.replaceChildren(el('span', { class: 'empty' }, 'no nodes'));
-  else if (!row.box.querySelector('[tabindex="0"]')) row.box.querySelector('.cell').tabIndex = 0;
+  row.element.hidden = sought.length > 0 && shown === 0 && left.length > 0;
+  const stop = row.box.querySelector('.cell[tabindex="0"]');
+  if (!stop || stop.hidden) {
+    if (stop) stop.tabIndex = -1;
+    row.box.querySelector('.cell:not([hidden])')?.setAttribute('tabindex', '0');
+  }
+  return shown;
 }
 
 /** paint makes a cell look like its node, and says it to those who don't see it. */
@@ -99,13 +122,14 @@ function paint(cell, c) {
   if (c.o) words.push(`${c.o}: ${c.p}`);
   if (c.c && !c.o) words.push('cordoned');
   if (c.b) words.push('old version');
+  if (c.z) words.push(c.z);
   cell.setAttribute('aria-label', words.join(', '));
   cell.title = words.join('\n');
 }
 
 /** walk moves among the nodes of a pool by the arrow keys: only one of them is a tab stop. */
 function walk(row, event) {
-  const all = [...row.box.querySelectorAll('.cell')];
+  const all = [...row.box.querySelectorAll('.cell:not([hidden])')];
   const at = all.indexOf(document.activeElement);
   const wide = Math.max(1, all.filter((c) => c.offsetTop === all[0]?.offsetTop).length);
   const to = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: at + wide, ArrowUp: at - wide, Home: 0, End: all.length - 1 }[event.key];

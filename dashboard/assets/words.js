@@ -37,7 +37,31 @@ export const round = (x) => (x >= 100 ? Math.round(x) : Math.round(x * 10) / 10)
 export const owner = (name) => el('span', { class: `owner-tag ${name}` }, name);
 export const reason = (name) => (name ? el('span', { class: 'reason' }, name) : '');
 
-/** fill replaces what an element holds, or says that there is nothing. */
+/**
+ * fill shows the items, or says that there is nothing. An item that says what it said stays as it is, and where one is made anew the focus stays at its
+ * place: whoever is there by keyboard or screen reader must not be thrown off by news, every second.
+ */
 export function fill(element, items, none) {
-  element.replaceChildren(...(items.length ? items : [el('li', { class: 'empty' }, none)]));
+  const wanted = items.length ? items : [el('li', { class: 'empty' }, none)];
+  wanted.forEach((item, i) => {
+    const old = element.children[i];
+    if (!old) element.append(item);
+    else if (!old.isEqualNode(item)) {
+      const at = [...old.querySelectorAll('button, a')].indexOf(document.activeElement);
+      old.replaceWith(item);
+      if (at >= 0) item.querySelectorAll('button, a')[at]?.focus({ preventScroll: true });
+    }
+  });
+  while (element.children.length > wanted.length) element.lastElementChild.remove();
+}
+
+/** place makes the elements the only children of a box, in their order, and touches none that stands where it has to. */
+export function place(box, order) {
+  const wanted = new Set(order);
+  for (const child of [...box.childNodes]) if (!wanted.has(child)) child.remove();
+  let at = box.firstChild;
+  for (const element of order) {
+    if (element === at) at = at.nextSibling;
+    else box.insertBefore(element, at);
+  }
 }

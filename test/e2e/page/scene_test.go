@@ -16,6 +16,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -43,6 +44,7 @@ type scene struct {
 	reporter *report.Reporter
 	daemon   *app.Daemon
 	browser  context.Context
+	url      string
 
 	mu sync.Mutex
 	// complaints are what the browser found wrong: uncaught errors, what the page's own policy forbids.
@@ -52,7 +54,16 @@ type scene struct {
 // within is how long the page may take to show what the daemon knows.
 const within = 20 * time.Second
 
+// open raises two pools of a small cluster, and looks at it.
 func open(t *testing.T) *scene {
+	t.Helper()
+	s := raise(t, pool("general", 2, 9, "8"), pool("small", 2, 5, "4"))
+	s.browse()
+	return s
+}
+
+// raise makes the cluster with its daemon; nobody looks at it yet.
+func raise(t *testing.T, pools ...kwok.Pool) *scene {
 	t.Helper()
 	c, err := config.Parse([]string{"--cloud-provider=kwok", "--upgrade-window=any 09:00"})
 	if err != nil {
@@ -65,7 +76,7 @@ func open(t *testing.T) *scene {
 	s := &scene{t: t}
 	s.World = simulation.New(simulation.Options{Seed: 1, Engine: engine, Cloud: kwok.Config{
 		Versions: []cloudprovider.Version{{Name: "v1.35.4"}, {Name: "v1.36.3"}},
-		Pools:    []kwok.Pool{pool("general", 2, 9, "8"), pool("small", 2, 5, "4")},
+		Pools:    pools,
 	}})
 	handler := http.Handler(nil)
 	s.Start(func(p *simulation.Process) simulation.Daemon {
@@ -95,7 +106,7 @@ func open(t *testing.T) *scene {
 		server.CloseClientConnections() // streams don't end by themselves
 		server.Close()
 	})
-	s.browse(server.URL)
+	s.url = server.URL
 	return s
 }
 
@@ -107,7 +118,7 @@ func pool(name string, least, most int, cpu string) kwok.Pool {
 }
 
 // browse opens the page in a Chromium of its own.
-func (s *scene) browse(url string) {
+func (s *scene) browse() {
 	s.t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.WindowSize(1400, 1050)) // root has no sandbox
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
@@ -118,7 +129,8 @@ func (s *scene) browse(url string) {
 	if err := chromedp.Listen(browser, s.hear); err != nil {
 		s.t.Fatal(err)
 	}
-	s.do(chromedp.Navigate(url))
+	call(s, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: stopwatch})
+	s.do(chromedp.Navigate(s.url))
 }
 
 func (s *scene) hear(event any) {
@@ -240,7 +252,7 @@ func (s *scene) write(selector, text string) {
 
 func (s *scene) key(name string) {
 	s.t.Helper()
-	keys := map[string]string{"Escape": kb.Escape, "Enter": kb.Enter, "ArrowRight": kb.ArrowRight, "Home": kb.Home}
+	keys := map[string]string{"Escape": kb.Escape, "Enter": kb.Enter, "ArrowRight": kb.ArrowRight, "ArrowDown": kb.ArrowDown, "Home": kb.Home}
 	s.do(chromedp.KeyEvent(keys[name]))
 }
 
@@ -255,12 +267,12 @@ func (s *scene) narrow() {
 
 func (s *scene) dark() {
 	s.t.Helper()
-	s.do(chromedp.EmulateViewport(1400, 1050))
-	params := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}}
-	if _, err := chromedp.Call(s.browser, emulation.SetEmulatedMedia, params); err != nil {
-		s.t.Fatal(err)
-	}
+	s.do(chromedp.EmulateViewport(1280, 860))
+	call(s, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
 }
+
+// pictureMost is how many bytes a picture may have.
+const pictureMost = 300_000
 
 // picture keeps a screenshot, where somebody wants it.
 func (s *scene) picture(name string) {
@@ -274,6 +286,9 @@ func (s *scene) picture(name string) {
 	png, err := chromedp.Run(s.browser, chromedp.CaptureScreenshot())
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	if len(png) > pictureMost {
+		s.t.Errorf("the picture %s has %d bytes, want at most %d: a README is to load at once", name, len(png), pictureMost)
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		s.t.Fatal(err)
@@ -302,9 +317,15 @@ func (s *scene) accessible(state string) {
 }
 
 // busiest is the node with the most pods.
-func (s *scene) busiest() string {
+func (s *scene) busiest() string { return s.busiestOf("") }
+
+// busiestOf is the node of a pool with the most pods; of any pool if it has no name. Of equals it is the first by name.
+func (s *scene) busiestOf(pool string) string {
 	best, most := "", -1
-	for name := range s.daemon.Snapshot().Nodes.All() {
+	for name, node := range s.daemon.Snapshot().Nodes.All() {
+		if pool != "" && node.Labels["crew"] != pool {
+			continue
+		}
 		if n := len(s.daemon.Snapshot().PodsOn(name)); n > most {
 			best, most = name, n
 		}
