@@ -134,7 +134,7 @@ func (s *genuine) Contend(t *testing.T, namespace, name string) {
 			return err
 		}
 		if _, err := plane.Client().PolicyV1().PodDisruptionBudgets(namespace).UpdateStatus(ctx, budget, metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
-			return fmt.Errorf("a write of the budget: %v, want a conflict", err)
+			return fmt.Errorf("a write of the budget: %w, want a conflict", err)
 		}
 		return nil
 	})
