@@ -169,6 +169,14 @@ handovers: tools ## Leadership changes hands in the middle of repairs, by SIGTER
 kills: tools ## Kill the daemon at any moment of repair after repair (KILLS=200), on a real control plane
 	@KILLS=$(or $(KILLS),200) go test -count=1 -v -timeout 0 -run TestADaemonThatIsKilledAtAnyMoment ./test/e2e/scenarios
 
+.PHONY: parity
+parity: tools ## Play every scenario of test/parity on the simulated and on a real control plane, and compare what is decided; CI plays a few
+	@POOLKEEPER_LONG=1 go test -count=1 -v -timeout 40m ./test/parity ./test/e2e/parity
+
+.PHONY: modes
+modes: tools ## What the daemon does in each of its modes and with which rights, from the API server's audit log
+	@POOLKEEPER_LONG=1 go test -count=1 -v -timeout 20m -run TestEachMode ./test/e2e/providers
+
 .PHONY: react
 react: tools ## From the scheduler's word about a lone pod to the raised target: 300 and 1,000 nodes on a real control plane
 	@POOLKEEPER_LONG=1 go test -count=1 -v -timeout 40m -run TestALonePodIsAnswered ./test/e2e/scenarios

@@ -161,11 +161,11 @@ func Rest(p *plan.Plan, poolOf func(node string) string) string {
 		case plan.Node:
 			about = "a node of pool " + poolOf(v.Name)
 		}
-		line := fmt.Sprintf("%s about %s: %s", v.Owner, about, v.Reason)
+		said := []string{fmt.Sprintf("%s about %s: %s", v.Owner, about, v.Reason)}
 		for _, pool := range v.Pools {
-			line += fmt.Sprintf("; pool %s: %s", pool.Pool, pool.Reason)
+			said = append(said, fmt.Sprintf("pool %s: %s", pool.Pool, pool.Reason))
 		}
-		counted[line]++
+		counted[strings.Join(said, "; ")]++
 	}
 	var b strings.Builder
 	for _, line := range slices.Sorted(maps.Keys(counted)) {

@@ -95,10 +95,10 @@ var Scenarios = []Scenario{
 			sized(c, "web", 1)
 			c.Deploy(Workload{Name: "front", Replicas: 2, CPU: "3"})
 			run(c, "front", 2)
-			grown(c, "web")
+			grown(c)
 			victim := c.Nodes("web")[0].Name
 			c.Sicken(victim)
-			c.Until("the sick node is gone", soon, func() bool { return gone(c, "web", victim) })
+			c.Until("the sick node is gone", soon, func() bool { return gone(c, victim) })
 			sized(c, "web", 2)
 			run(c, "front", 2)
 			c.Scale("front", 0)
@@ -115,7 +115,7 @@ var Scenarios = []Scenario{
 			run(c, "front", 3)
 			victim := c.Pods("front")[0].Spec.NodeName
 			c.GoDark(victim)
-			c.Until("the dead node is gone", later, func() bool { return gone(c, "web", victim) })
+			c.Until("the dead node is gone", later, func() bool { return gone(c, victim) })
 			sized(c, "web", 3)
 			run(c, "front", 3)
 		},
@@ -128,10 +128,10 @@ var Scenarios = []Scenario{
 			sized(c, "web", 3)
 			c.Deploy(Workload{Name: "front", Replicas: 3, CPU: "3"})
 			run(c, "front", 3)
-			grown(c, "web")
+			grown(c)
 			victim := c.Pods("front")[0].Spec.NodeName
 			c.Sicken(victim)
-			c.Until("the sick node is gone", soon, func() bool { return gone(c, "web", victim) })
+			c.Until("the sick node is gone", soon, func() bool { return gone(c, victim) })
 			sized(c, "web", 3)
 			run(c, "front", 3)
 		},
@@ -142,7 +142,7 @@ var Scenarios = []Scenario{
 		Play: func(_ *testing.T, c Cluster) {
 			c.Start()
 			sized(c, "web", 3)
-			grown(c, "web")
+			grown(c)
 			victim := c.Nodes("web")[0].Name
 			c.Sicken(victim)
 			c.Until("it is not ready", soon, func() bool { return readyNodes(c, "web") == 2 })
@@ -158,7 +158,7 @@ var Scenarios = []Scenario{
 		Play: func(_ *testing.T, c Cluster) {
 			c.Start()
 			sized(c, "web", 5)
-			grown(c, "web")
+			grown(c)
 			for _, node := range c.Nodes("web")[:4] {
 				c.Sicken(node.Name)
 			}
@@ -176,7 +176,7 @@ var Scenarios = []Scenario{
 			run(c, "front", 3)
 			victim := c.Nodes("web")[0].Name
 			c.Request("noise", "request: heal-now\nnode: "+victim+"\nby: ann\nasked: "+c.Now().UTC().Format(time.RFC3339)+"\n")
-			c.Until("it is gone", soon, func() bool { return gone(c, "web", victim) })
+			c.Until("it is gone", soon, func() bool { return gone(c, victim) })
 			sized(c, "web", 3)
 			run(c, "front", 3)
 		},
@@ -273,10 +273,10 @@ func sized(c Cluster, pool string, n int) {
 	})
 }
 
-// grown waits until the nodes are so old that nobody takes one which falls sick for one that never was ready.
-func grown(c Cluster, pool string) {
-	c.Until("the nodes of pool "+pool+" are older than a minute", later, func() bool {
-		for _, node := range c.Nodes(pool) {
+// grown waits until the nodes of pool web are so old that nobody takes one which falls sick for one that never was ready.
+func grown(c Cluster) {
+	c.Until("the nodes of pool web are older than a minute", later, func() bool {
+		for _, node := range c.Nodes("web") {
 			if c.Now().Sub(node.CreationTimestamp.Time) < cluster.BirthSlack+5*time.Second {
 				return false
 			}
@@ -303,8 +303,9 @@ func current(c Cluster, pool, version string) (n int) {
 	return n
 }
 
-func gone(c Cluster, pool, name string) bool {
-	for _, node := range c.Nodes(pool) {
+// gone tells whether pool web has no node of that name.
+func gone(c Cluster, name string) bool {
+	for _, node := range c.Nodes("web") {
 		if node.Name == name {
 			return false
 		}

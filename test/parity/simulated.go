@@ -62,6 +62,7 @@ func Simulate(t *testing.T, s *Scenario) Decided {
 	})}
 }
 
+// Start implements [Cluster].
 func (c *simulated) Start(flags ...string) {
 	c.t.Helper()
 	parsed, err := config.Parse(append(c.flags, flags...))
@@ -81,6 +82,7 @@ func (c *simulated) Start(flags ...string) {
 	})
 }
 
+// Deploy implements [Cluster].
 func (c *simulated) Deploy(w Workload) {
 	o := simulation.Workload{Name: w.Name, Replicas: w.Replicas, CPU: w.CPU, Memory: "64Mi"}
 	if w.Budget > 0 {
@@ -89,12 +91,16 @@ func (c *simulated) Deploy(w Workload) {
 	c.World.Deploy(o)
 }
 
+// Scale implements [Cluster].
 func (c *simulated) Scale(name string, replicas int) { c.SetReplicas("default", name, replicas) }
 
+// Sicken implements [Cluster].
 func (c *simulated) Sicken(node string) { c.World.Sicken(node, "the scenario says so") }
 
+// Cure implements [Cluster].
 func (c *simulated) Cure(node string) { c.World.Sicken(node, "") }
 
+// Taint implements [Cluster].
 func (c *simulated) Taint(name, key string) {
 	c.t.Helper()
 	node, err := c.Store.GetNode(c.t.Context(), name)
@@ -104,12 +110,15 @@ func (c *simulated) Taint(name, key string) {
 	must(c.t, err)
 }
 
+// Request implements [Cluster].
 func (c *simulated) Request(name, text string) {
 	c.WriteConfigMap(simulation.Namespace, cluster.RequestsName, map[string]string{name: text})
 }
 
+// Trouble implements [Cluster].
 func (c *simulated) Trouble(pool string, faults ...kwok.Fault) { c.SetFaults(pool, faults...) }
 
+// Nodes implements [Cluster].
 func (c *simulated) Nodes(pool string) []*corev1.Node {
 	c.t.Helper()
 	all, err := c.Store.ListNodes(c.t.Context(), "")
@@ -128,6 +137,7 @@ func nodesOf(pool string, all []*corev1.Node) []*corev1.Node {
 	return nodes
 }
 
+// Until implements [Cluster].
 func (c *simulated) Until(what string, limit time.Duration, holds func() bool) {
 	c.t.Helper()
 	if err := c.RunUntil(holds, limit); err != nil {
@@ -135,4 +145,5 @@ func (c *simulated) Until(what string, limit time.Duration, holds func() bool) {
 	}
 }
 
+// Pass implements [Cluster].
 func (c *simulated) Pass(d time.Duration) { c.World.Run(d) }

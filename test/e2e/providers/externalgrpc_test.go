@@ -29,18 +29,26 @@ func usualExternalCloud(s *scene, w wish) cloud {
 	return c
 }
 
-// lent starts the server. It has an account of its own, so that what the cloud does isn't taken for what the daemon does.
+// lent lends the one pool that is wished for.
 func lent(s *scene, w wish, flags ...string) cloud {
 	s.T.Helper()
-	const account = "cloud"
 	inner := kwokCloud(s, w)
+	c := lend(s, inner.config, flags...)
+	c.owns = inner.owns
+	return c
+}
+
+// lend starts the server with a file of the kwok provider. It has an account of its own, so that what the cloud does isn't taken for what the daemon does.
+func lend(s *scene, pools string, flags ...string) cloud {
+	s.T.Helper()
+	const account = "cloud"
 	kubeconfig := s.cloudAccount(account)
 	authority, err := certificates.NewAuthority()
 	must(s.T, err)
 	files, err := authority.Sign(s.Folder())
 	must(s.T, err)
 	args := append([]string{
-		"provider-server", "--cloud-provider=kwok", "--cloud-config=" + s.File("pools.yaml", inner.config), "--address=127.0.0.1:0",
+		"provider-server", "--cloud-provider=kwok", "--cloud-config=" + s.File("pools.yaml", pools), "--address=127.0.0.1:0",
 		"--cert=" + files.Cert, "--key=" + files.Key, "--cacert=" + files.CA, "--kubeconfig=" + kubeconfig, "--namespace=" + s.name,
 	}, flags...)
 	p, err := plane.Run("provider-server-"+s.name, daemon, args...)
@@ -56,9 +64,9 @@ func lent(s *scene, w wish, flags ...string) cloud {
 		return nil
 	})
 	return cloud{
-		provider: "externalgrpc", owns: inner.owns,
-		config: fmt.Sprintf("address: %s\ncert: %s\nkey: %s\ncacert: %s\ngrpc_timeout: 5s\n", address, files.Cert, files.Key, files.CA),
-		made:   func() int { return s.created(account) },
+		provider: "externalgrpc",
+		config:   fmt.Sprintf("address: %s\ncert: %s\nkey: %s\ncacert: %s\ngrpc_timeout: 5s\n", address, files.Cert, files.Key, files.CA),
+		made:     func() int { return s.created(account) },
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
@@ -68,6 +69,11 @@ func modeScene(t *testing.T, mode string) *scene {
 	t.Helper()
 	name := "rights-" + mode
 	s := &scene{Stage: stage.New(t, plane), Installation: installation.New(t, plane, daemon, name), name: name}
+	// Whoever comes first makes the Lease.
+	err := plane.Client().CoordinationV1().Leases(metav1.NamespaceSystem).Delete(t.Context(), "poolkeeper", metav1.DeleteOptions{})
+	if !apierrors.IsNotFound(err) {
+		must(t, err)
+	}
 	s.cloud = lent(s, wish{min: 1, max: 10, size: 3, version: "v1.36.3", versions: []string{"v1.36.3"}})
 	s.pool = s.Pool(name, s.cloud.owns)
 	s.Apply(&installation.Chart{Mode: mode, Provider: s.cloud.provider, CloudConfig: s.cloud.config, Flags: installation.QuickTimers()})
@@ -80,9 +86,10 @@ func (s *scene) troubles() []string {
 	s.Deploy("front", 3, "3")
 	pods := s.Running("front", 3, time.Minute)
 	dead, vanished := pods[0].Spec.NodeName, pods[1].Spec.NodeName
+	s.Budget("holder", 1) // which keeps it from being evicted
 	grace, disk := int64(30), "disk-"+dead
 	_, err := plane.Client().CoreV1().Pods(metav1.NamespaceDefault).Create(s.T.Context(), &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "holder"},
+		ObjectMeta: metav1.ObjectMeta{Name: "holder", Labels: map[string]string{"app": "holder"}},
 		Spec: corev1.PodSpec{
 			NodeName: dead, Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}}, TerminationGracePeriodSeconds: &grace,
 			Containers: []corev1.Container{{Name: "app", Image: "app"}},

@@ -44,6 +44,19 @@ func (p *Pool) Sized(n int, limit time.Duration) []corev1.Node {
 	p.stage.T.Helper()
 	var found []corev1.Node
 	p.stage.Eventually(limit, func(ctx context.Context) error {
+		if err := p.Settled(n)(ctx); err != nil {
+			return err
+		}
+		nodes, err := p.Nodes(ctx)
+		found = nodes
+		return err
+	})
+	return found
+}
+
+// Settled checks that the pool has n nodes, all ready and none with a mark of ours.
+func (p *Pool) Settled(n int) Check {
+	return func(ctx context.Context) error {
 		nodes, err := p.Nodes(ctx)
 		if err != nil {
 			return err
@@ -57,10 +70,8 @@ func (p *Pool) Sized(n int, limit time.Duration) []corev1.Node {
 		if len(nodes) != n || ready != n {
 			return fmt.Errorf("pool %s has %d nodes, %d of them ready and unmarked; want %d", p.name, len(nodes), ready, n)
 		}
-		found = nodes
 		return nil
-	})
-	return found
+	}
 }
 
 // Has checks that the pool has n nodes, in whatever state.

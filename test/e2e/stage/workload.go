@@ -45,6 +45,11 @@ func InZone(zone string) func(*corev1.PodSpec) {
 	return func(p *corev1.PodSpec) { p.NodeSelector = map[string]string{corev1.LabelTopologyZone: zone} }
 }
 
+// On changes pods so that they run on nodes with that label alone.
+func On(key, value string) func(*corev1.PodSpec) {
+	return func(p *corev1.PodSpec) { p.NodeSelector = map[string]string{key: value} }
+}
+
 // Scale gives the Deployment another number of replicas.
 func (s *Stage) Scale(name string, replicas int32) {
 	s.T.Helper()
