@@ -90,8 +90,23 @@ func (r *Reporter) serveIncidents(w http.ResponseWriter, req *http.Request) {
 	}))
 }
 
-// measureIncidents counts what became of incidents in a pass that began at now.
-func (r *Reporter) measureIncidents(now time.Time, all []ledger.Incident) {
+// outcomes are how an incident can end.
+var outcomes = []ledger.Outcome{ledger.CameBack, ledger.Restarted, ledger.Renewed, ledger.Vanished, ledger.LeftAlone}
+
+// measureIncidents counts what became of incidents in a pass that began at now. Illnesses are rare: the series of one are there, at 0, from its first sign on, so
+// that a rate sees it when its threshold passes and when it is over.
+func (r *Reporter) measureIncidents(now time.Time, all, open []ledger.Incident) {
+	for _, i := range open {
+		r.metrics.add(foundIncidents, 0, i.Pool, string(i.Sign))
+		r.metrics.begin(timeToDetect, string(i.Sign))
+		if i.Detected.IsZero() {
+			continue
+		}
+		for _, outcome := range outcomes {
+			r.metrics.add(overIncidents, 0, i.Pool, string(i.Sign), string(i.Rung), string(outcome))
+			r.metrics.begin(timeToRepair, string(i.Sign), string(outcome))
+		}
+	}
 	for _, i := range all {
 		if i.Detected.Equal(now) {
 			r.metrics.count(foundIncidents, i.Pool, string(i.Sign))

@@ -44,6 +44,23 @@ func TestIncidentsAreCountedInThePassInWhichTheyAreFoundAndClosed(t *testing.T) 
 	)
 }
 
+func TestTheFirstIllnessIsSeenByARateToo(t *testing.T) {
+	s := newScene(t)
+	s.shows(`poolkeeper_detection_lag_seconds_count 0`)
+	suspected := over("small-1", 0, 301*time.Second, 400*time.Second)
+	suspected.State, suspected.Detected, suspected.Rung, suspected.Ended, suspected.Outcome = ledger.Suspected, time.Time{}, "", time.Time{}, ""
+	s.pass(10*time.Second, plan.Plan{}, ct.Snapshot(ct.Pool("small", 1, 10), suspected))
+	s.shows(`poolkeeper_incidents_detected_total{pool="small",reason="Unreachable"} 0`, `poolkeeper_time_to_detect_seconds_count{reason="Unreachable"} 0`)
+	sick := suspected
+	sick.State, sick.Detected, sick.Rung = ledger.Sick, at(301*time.Second), ledger.Renew
+	s.pass(311*time.Second, plan.Plan{}, ct.Snapshot(ct.Pool("small", 1, 10), sick))
+	s.shows(
+		`poolkeeper_incidents_closed_total{outcome="Replaced",pool="small",reason="Unreachable",step="Replace"} 0`,
+		`poolkeeper_incidents_closed_total{outcome="Recovered",pool="small",reason="Unreachable",step="Replace"} 0`,
+		`poolkeeper_time_to_repair_seconds_count{outcome="Replaced",reason="Unreachable"} 0`,
+	)
+}
+
 func TestWhatStandsAgainstRepairsIsCountedByReason(t *testing.T) {
 	s := newScene(t)
 	snapshot := ct.Snapshot(ct.Pool("small", 1, 10), ct.Node("small-1", ct.In("small")), ct.Node("small-2", ct.In("small")), ct.Node("small-3", ct.In("small")))

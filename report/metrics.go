@@ -187,6 +187,7 @@ func newMetrics(look func() View, version string) *metrics {
 	for _, result := range []string{"done", "conflict", "error"} {
 		m.add(savesTotal, 0, result)
 	}
+	m.begin(detectionLag)
 	return m
 }
 
@@ -224,6 +225,11 @@ func (m *metrics) add(name string, n float64, labels ...string) {
 
 func (m *metrics) observe(name string, v float64, labels ...string) {
 	m.histograms[name].WithLabelValues(m.capped(name, labels)...).Observe(v)
+}
+
+// begin makes a histogram's series be there before anything was observed.
+func (m *metrics) begin(name string, labels ...string) {
+	m.histograms[name].WithLabelValues(m.capped(name, labels)...)
 }
 
 // call counts a call of a provider that took so long.

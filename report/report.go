@@ -133,7 +133,7 @@ func (r *Reporter) Pass(_ context.Context, now time.Time, p plan.Plan, s *cluste
 		r.metrics.observe(scaleUpDelay, delay.Seconds())
 	}
 	r.measure(r.between.pass(term, &p, s))
-	r.measureIncidents(now, p.Incidents)
+	r.measureIncidents(now, p.Incidents, s.Ledger.Incidents())
 	for _, note := range p.Notes {
 		r.metrics.count(notesTotal, string(note.Owner), note.Pool, string(note.Reason))
 	}
