@@ -177,6 +177,10 @@ parity: tools ## Play every scenario of test/parity on the simulated and on a re
 modes: tools ## What the daemon does in each of its modes and with which rights, from the API server's audit log
 	@POOLKEEPER_LONG=1 go test -count=1 -v -timeout 20m -run TestEachMode ./test/e2e/providers
 
+.PHONY: proxy
+proxy: tools ## Repairs, scaling and a rollout with the API server behind a proxy that delays, drops and throttles (ROUNDS=10, PROXY_SEED=1)
+	@ROUNDS=$(or $(ROUNDS),10) PROXY_SEED=$(PROXY_SEED) go test -count=1 -v -timeout 0 -run TestABadWay ./test/e2e/providers
+
 .PHONY: react
 react: tools ## From the scheduler's word about a lone pod to the raised target: 300 and 1,000 nodes on a real control plane
 	@POOLKEEPER_LONG=1 go test -count=1 -v -timeout 40m -run TestALonePodIsAnswered ./test/e2e/scenarios
