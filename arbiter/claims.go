@@ -154,6 +154,9 @@ func (p *pass) drainTimeout(c ledger.Claim) time.Duration {
 func (p *pass) abort(c ledger.Claim, why reason.Reason, message string) ledger.Claim {
 	p.noteClaim(c, why, why != reason.Withdrawn, fmt.Sprintf("%s of %s is undone: %s", verb(c), c.Node, message))
 	c.Trouble = why
+	if i, is := p.ledger.Incident(c.Incident); is && why != reason.Withdrawn && why != reason.ReplacementFailed { // which the record has already
+		p.remember(ledger.Put(i.Note(p.now, why, "that was undone: "+message)))
+	}
 	return p.enter(c, ledger.Aborting)
 }
 

@@ -97,7 +97,11 @@ func (b book) words(kind plan.Kind, names ...string) []Word {
 		word := b.word(v.Owner, v.Reason, v.Message, v.Due)
 		word.Since = v.Since
 		for _, pool := range v.Pools {
-			word.Details = append(word.Details, "pool "+pool.Pool+": "+because(pool.Reason, pool.Message))
+			detail := "pool " + pool.Pool + ": " + because(pool.Reason, pool.Message)
+			if strings.Contains(pool.Message, "Insufficient") {
+				detail += b.hasRoom(pool.Pool)
+			}
+			word.Details = append(word.Details, detail)
 		}
 		for _, pod := range v.Pods {
 			if pod.Message == v.Message { // it has been said
@@ -130,8 +134,14 @@ func (b book) word(owner ledger.Owner, why reason.Reason, message string, due ti
 	if message != "" { // it says the same with the numbers
 		text = strings.TrimSuffix(message, ".") + "."
 	}
+	if witnesses[why] { // the message is what they say, and not what follows from it
+		text += " " + entry.Meaning
+	}
 	return Word{Owner: owner, Reason: why, Text: text, Remedy: entry.Remedy, Due: due}
 }
+
+// witnesses are the reasons whose messages are what condition, lease and cloud say.
+var witnesses = map[reason.Reason]bool{reason.NotCorroborated: true, reason.StaleCondition: true}
 
 // wish is what a proposal would like, with its reason.
 func wish(p plan.Proposal) string {

@@ -123,13 +123,19 @@ func (b book) taken(ref ledger.NodeRef) []string {
 
 func (b book) claim(c ledger.Claim) string {
 	text := fmt.Sprintf("The %s has been taking it out for %s (%s)", c.Owner, b.ago(c.Since), because(c.Reason, c.Message))
+	if b.plan.Time.Sub(c.Since) < time.Second && (c.Phase == ledger.Surging || c.Phase == ledger.Draining) {
+		text = fmt.Sprintf("The %s begins to take it out (%s)", c.Owner, because(c.Reason, c.Message))
+	}
 	switch c.Phase {
 	case ledger.Surging:
 		text += "; it waits for the node that replaces it"
 	case ledger.Draining:
-		text += fmt.Sprintf("; its pods have been moving away for %s", b.ago(c.PhaseSince))
+		text += "; its pods are moving away"
+		if b.plan.Time.Sub(c.PhaseSince) >= time.Second {
+			text = strings.TrimSuffix(text, " are moving away") + " have been moving away for " + b.ago(c.PhaseSince)
+		}
 		if !c.Until.IsZero() {
-			text += ", with " + b.in(c.Until) + " left"
+			text += ", and have " + b.in(c.Until) + " more"
 		}
 	case ledger.Stopping:
 		text += "; nothing answers there any more, and its machine is being switched off"
@@ -160,13 +166,12 @@ func (b book) illness(ref ledger.NodeRef) []string {
 		if i.Node.Key() != ref.Key() {
 			continue
 		}
-		text := fmt.Sprintf("An incident is open since %s (%s ago): %s, seen sick for %s in all", i.Began.UTC().Format(time.RFC3339), b.ago(i.Began), i.Sign,
-			i.Ill.Observed.Round(time.Second))
+		text := fmt.Sprintf("An incident is open since %s (%s ago): %s, seen so for %s in all", moment(i.Began), b.ago(i.Began), i.Sign, i.Ill.Observed.Round(time.Second))
 		if i.State == ledger.Healthy {
 			text += fmt.Sprintf(", and healthy again for %s", i.Well.Observed.Round(time.Second))
 		}
 		if i.Lineage > 0 {
-			text += fmt.Sprintf("; %s before it failed too", count(i.Lineage, "replacement", "replacements"))
+			text += fmt.Sprintf("; %s failed already", count(i.Lineage, "replacement has", "replacements have"))
 		}
 		facts = append(facts, strings.TrimSuffix(text, ".")+".")
 		facts = append(facts, record(i)...)

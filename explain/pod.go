@@ -9,6 +9,7 @@ import (
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/scheduling"
 )
 
 // pod says why a pod is pending and what is done about it; and of one that runs, whether it keeps its node.
@@ -64,6 +65,24 @@ func (b book) pending(pod *cluster.Pod) []string {
 		facts = append(facts, "The scheduler is making room for it on node "+pod.NominatedNodeName+".")
 	}
 	return facts
+}
+
+// hasRoom says how much a new node of a pool has, beside the answer that it is too little.
+func (b book) hasRoom(pool string) string {
+	p, ok := b.snapshot.Pools.Get(pool)
+	if !ok {
+		return ""
+	}
+	var has []string
+	for _, field := range scheduling.Fields(b.snapshot, p) {
+		if field.Value != "" && !strings.Contains(field.Name, " ") { // labels and taints say nothing of room
+			has = append(has, field.Name+" "+field.Value)
+		}
+	}
+	if len(has) == 0 {
+		return ""
+	}
+	return "; a new node has " + strings.Join(has, ", ")
 }
 
 func (b book) running(pod *cluster.Pod) []string {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
@@ -36,6 +38,7 @@ func (b book) pool(name string) (Answer, error) {
 	a.Facts = append(a.Facts, b.steps(func(step plan.Step) bool { return step.Pool == name && step.Node == (ledger.NodeRef{}) })...)
 	a.Words = append(append(b.words(plan.Pool, name), b.words(plan.Setting, name)...), b.held(func(p plan.Proposal) bool { return p.Pool == name && p.Node == (ledger.NodeRef{}) })...)
 	a.Words = append(a.Words, b.nodesOf(pool)...)
+	a.Words = append(a.Words, b.heldOf(pool)...)
 	return a, nil
 }
 
@@ -111,8 +114,7 @@ func (b book) underWay(pool *cluster.Pool) []string {
 	}
 	for _, r := range b.snapshot.Ledger.Rollouts() {
 		if r.Pool == pool.Name {
-			facts = append(facts, fmt.Sprintf("A rollout to %s is %s since %s (%s ago)%s.", r.Target, strings.ToLower(string(r.State)),
-				r.Began.UTC().Format("2006-01-02 15:04 MST"), b.ago(r.Began), colon(r)))
+			facts = append(facts, b.rollout(r))
 		}
 	}
 	for _, c := range b.plan.Claims {
@@ -120,12 +122,68 @@ func (b book) underWay(pool *cluster.Pool) []string {
 			facts = append(facts, "Node "+c.Node.String()+": "+lower(b.claim(c)))
 		}
 	}
+	facts = append(facts, b.ill(pool)...)
+	scopes := b.scopes(pool)
 	for _, br := range b.plan.Breakers {
-		if br.Scope == "cluster" || br.Scope == "pool/"+pool.Name {
+		if slices.Contains(scopes, br.Scope) {
 			facts = append(facts, fmt.Sprintf("The breaker of %s is open for %s: %s.", br.Scope, b.ago(br.Opened), strings.TrimSuffix(br.Message, ".")))
 		}
 	}
 	return facts
+}
+
+// ill names the pool's nodes whose incidents are open.
+func (b book) ill(pool *cluster.Pool) []string {
+	var names []string
+	for _, i := range b.snapshot.Ledger.Incidents() {
+		if i.Pool == pool.Name {
+			names = append(names, fmt.Sprintf("%s (%s for %s)", i.Node, i.Sign, b.ago(i.Began)))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s ill: %s.", count(len(names), "node is", "nodes are"), plan.SomeOf(names, 5))}
+}
+
+// scopes are the breakers that hold what is to be done to the pool's nodes.
+func (b book) scopes(pool *cluster.Pool) []string {
+	scopes := []string{ledger.ScopeCluster, ledger.ScopeLeases, ledger.ScopeAPI, "pool/" + pool.Name}
+	for _, node := range b.snapshot.Nodes.All() {
+		if zone := node.Labels[corev1.LabelTopologyZone]; zone != "" && b.snapshot.PoolNameOf(node.Name) == pool.Name {
+			scopes = append(scopes, "zone/"+zone)
+		}
+	}
+	return scopes
+}
+
+// rollout says how far a rollout is. That it is open does not mean that a node is in work: what it waits for is the upgrader's word about the pool.
+func (b book) rollout(r ledger.Rollout) string {
+	text := fmt.Sprintf("A rollout to %s is open since %s (%s ago)", r.Target, moment(r.Began), b.ago(r.Began))
+	if r.State != ledger.Rolling {
+		text = fmt.Sprintf("A rollout to %s, begun at %s (%s ago), is %s", r.Target, moment(r.Began), b.ago(r.Began), strings.ToLower(string(r.State)))
+	}
+	text += colon(r)
+	for _, line := range b.plan.Pools {
+		if line.Name == r.Pool && line.Behind > 0 {
+			text += fmt.Sprintf("; %s still to be replaced", count(line.Behind, "node is", "nodes are"))
+		}
+	}
+	inWork := 0
+	for _, c := range b.plan.Claims {
+		if c.Pool == r.Pool && c.Owner == ledger.Upgrader {
+			inWork++
+		}
+	}
+	if inWork == 0 {
+		text += ", and none is in work"
+	} else {
+		text += fmt.Sprintf(", and %s in work", count(inWork, "is", "are"))
+	}
+	if len(r.Blocked) > 0 {
+		text += fmt.Sprintf("; %s set aside, since their pods could not leave", count(len(r.Blocked), "was", "were"))
+	}
+	return text + "."
 }
 
 func colon(r ledger.Rollout) string {
@@ -145,14 +203,16 @@ func (b book) nodesOf(pool *cluster.Pool) []Word {
 	}
 	nodes := map[key][]string{}
 	first := map[key]plan.Verdict{}
+	same := map[key]bool{}
 	for _, v := range b.plan.Verdicts {
 		if v.Kind != plan.Node || b.snapshot.PoolNameOf(v.Name) != pool.Name {
 			continue
 		}
 		k := key{v.Owner, v.Reason}
 		if nodes[k] == nil {
-			first[k] = v
+			first[k], same[k] = v, true
 		}
+		same[k] = same[k] && v.Message == first[k].Message
 		nodes[k] = append(nodes[k], v.Name)
 	}
 	var all []Word
@@ -160,7 +220,11 @@ func (b book) nodesOf(pool *cluster.Pool) []Word {
 		word := b.word(k.owner, k.why, first[k].Message, first[k].Due)
 		if len(names) > 1 {
 			entry, _ := reason.Lookup(k.why)
-			word.Text = fmt.Sprintf("%s: %s", count(len(names), "node", "nodes"), entry.Meaning)
+			text := lower(entry.Meaning)
+			if same[k] && first[k].Message != "" {
+				text = first[k].Message + "."
+			}
+			word.Text = fmt.Sprintf("%s: %s", count(len(names), "node", "nodes"), text)
 			word.Due = first[k].Due
 			word.Details = []string{plan.SomeOf(names, 10)}
 		} else {
@@ -171,5 +235,37 @@ func (b book) nodesOf(pool *cluster.Pool) []Word {
 	slices.SortFunc(all, func(x, y Word) int {
 		return cmp.Or(cmp.Compare(x.Owner, y.Owner), cmp.Compare(x.Reason, y.Reason))
 	})
+	return all
+}
+
+// heldOf says what is held back about the pool's nodes, what one gate holds for one reason together.
+func (b book) heldOf(pool *cluster.Pool) []Word {
+	type key struct {
+		owner  ledger.Owner
+		action plan.Action
+		why    reason.Reason
+	}
+	index := map[key]int{}
+	var all []Word
+	for _, h := range b.plan.Held {
+		if h.Proposal.Pool != pool.Name || h.Proposal.Node == (ledger.NodeRef{}) {
+			continue
+		}
+		k := key{h.Proposal.Owner, h.Proposal.Action, h.Reason}
+		i, known := index[k]
+		if !known {
+			i, index[k] = len(all), len(all)
+			word := b.word(h.Proposal.Owner, h.Reason, h.Message, h.Due)
+			word.Text = wish(h.Proposal) + " is held back: " + word.Text
+			all = append(all, word)
+			continue
+		}
+		all[i].Details = append(all[i].Details, "and so is "+wish(h.Proposal))
+	}
+	for i := range all {
+		if n := len(all[i].Details); n > 5 {
+			all[i].Details = append(all[i].Details[:5], fmt.Sprintf("and %d more", n-5))
+		}
+	}
 	return all
 }

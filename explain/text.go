@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // Text writes the answer for a terminal.
@@ -22,7 +23,11 @@ func (a Answer) Text(w io.Writer) error {
 			fmt.Fprintf(&b, "      since %s\n", word.Since.UTC().Format("2006-01-02 15:04:05 MST"))
 		}
 		if !word.Due.IsZero() {
-			fmt.Fprintf(&b, "      looks again at %s\n", word.Due.UTC().Format("15:04:05 MST"))
+			layout := "15:04:05 MST"
+			if word.Due.Sub(a.Time) > 12*time.Hour {
+				layout = "2006-01-02 15:04:05 MST"
+			}
+			fmt.Fprintf(&b, "      looks again at %s\n", word.Due.UTC().Format(layout))
 		}
 		if word.Remedy != "" {
 			fmt.Fprintf(&b, "      what you can do: %s\n", word.Remedy)

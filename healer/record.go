@@ -12,15 +12,26 @@ import (
 
 // An incident whose threshold passed leaves a record when it is over: what was seen and done, and how it ended. A blip leaves none.
 
+// doing says what is done in each phase of a repair.
+var doing = map[ledger.Phase]string{
+	ledger.Surging:   "a new node is asked for, and comes first",
+	ledger.Draining:  "its pods are being moved away",
+	ledger.Stopping:  "nothing answers there; its machine is being switched off",
+	ledger.Releasing: "its machine is known to be off; its pods and volumes are being let go",
+	ledger.Rebooting: "its machine is being rebooted",
+	ledger.Deleting:  "its instance is being deleted",
+	ledger.Refilling: "it is gone; a new node is asked for",
+	ledger.Aborting:  "its repair is being undone",
+}
+
 // trace notes how far the claim on an incident's node has got.
 func (p *pass) trace(i ledger.Incident, c ledger.Claim) ledger.Incident {
 	if c.Owner != ledger.Healer || c.Incident != i.ID {
 		return i
 	}
-	message := fmt.Sprintf("its replacement is in phase %s", c.Phase)
+	message := cmp.Or(doing[c.Phase], fmt.Sprintf("its repair is in phase %s", c.Phase))
 	i.Rung = ledger.Renew
 	if c.Reboot {
-		message = fmt.Sprintf("its reboot is in phase %s", c.Phase)
 		i.Rung = ledger.Restart
 	}
 	if c.Replacement != (ledger.NodeRef{}) {

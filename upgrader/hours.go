@@ -19,7 +19,7 @@ func (p *pass) window() window.Window {
 func (p *pass) inWindow(ledger.Rollout) *hold {
 	w := p.window()
 	if w == nil {
-		return &hold{why: reason.OutsideWindow, message: "the pool has no maintenance window"}
+		return &hold{why: reason.OutsideWindow, message: "the pool has no maintenance window, so that nothing is upgraded; give it one (window, or --upgrade-window for all pools)"}
 	}
 	open, _, opens := w.At(p.now)
 	if open {
