@@ -20,7 +20,8 @@ import (
 )
 
 // ClaimMark is the JSON of the annotation [cluster.AnnotationClaim]: what people and other programs can read about the disruption of a node.
-// It mirrors the ledger; the one thing that is read back is CordonedBefore, and that can only keep a cordon.
+// It mirrors the ledger. A kubelet may write it, so nothing of it is believed while a claim says better; of a mark that no claim knows of any more CordonedBefore is read
+// back, and can only keep a cordon.
 type ClaimMark struct {
 	Claim       string        `json:"claim,omitempty"`
 	Owner       ledger.Owner  `json:"owner"`
@@ -34,10 +35,14 @@ type ClaimMark struct {
 	CordonedBefore bool `json:"cordonedBefore"`
 }
 
-// mark cordons and taints the node, and writes the annotation, in one write.
+// mark cordons and taints the node, and writes the annotation, in one write. A cordon that somebody put on it since it was looked at would be hidden by ours: the ledger
+// has to know of it first.
 func (a *Actuator) mark(ctx context.Context, step plan.Step) error {
-	doing := "mark node " + step.Node.String()
+	doing, unknown := "mark node "+step.Node.String(), false
 	found, err := a.edit(ctx, doing, step.Node, func(node *corev1.Node) {
+		if unknown = step.Claim != "" && !step.Cordoned && cordonedByOthers(node); unknown {
+			return
+		}
 		mark, _ := json.Marshal(a.claimMark(step, node)) // a struct of texts, times and a bool: it can't fail
 		taint := corev1.Taint{Key: cluster.TaintDisruption, Value: string(step.Owner), Effect: corev1.TaintEffectNoSchedule}
 		node.Spec.Taints = withTaint(node.Spec.Taints, taint)
@@ -47,19 +52,33 @@ func (a *Actuator) mark(ctx context.Context, step plan.Step) error {
 		}
 		metav1.SetMetaDataAnnotation(&node.ObjectMeta, cluster.AnnotationClaim, string(mark))
 	})
-	if err == nil && !found {
+	switch {
+	case err != nil:
+		return err
+	case !found:
 		return cloudprovider.Errorf(cloudprovider.ClassNotFound, doing, "there is no such node any more")
+	case unknown:
+		return cloudprovider.Errorf(cloudprovider.ClassTransient, doing, "somebody cordoned it a moment ago, which is written down first")
 	}
-	return err
+	return nil
+}
+
+// cordonedByOthers says whether the node's cordon is somebody else's: ours and our taint are one write, and no kubelet may write taints.
+func cordonedByOthers(node *corev1.Node) bool {
+	return node.Spec.Unschedulable && !cluster.Marked(node)
 }
 
 // unmark takes away what mark and candidate did, and nothing else.
 func (a *Actuator) unmark(ctx context.Context, step plan.Step) error {
 	_, err := a.edit(ctx, "take the marks from node "+step.Node.String(), step.Node, func(node *corev1.Node) {
-		was, _ := markOf(node)
-		// A cordon on a node without our taint is not ours, whatever we remember: the two are one write. The annotation proves nothing, since a kubelet
-		// may write it on its own Node, and would be rid of a person's cordon by it.
-		if cluster.Marked(node) && !step.Cordoned && !was.CordonedBefore {
+		// A cordon on a node without our taint is not ours, whatever we remember. The annotation proves nothing, since a kubelet may write it on its own Node, and would
+		// be rid of a person's cordon by it, or keep ours.
+		before := step.Cordoned
+		if step.Claim == "" { // a left-over: the ledger knows nothing of it
+			was, _ := markOf(node)
+			before = before || was.CordonedBefore
+		}
+		if cluster.Marked(node) && !before {
 			node.Spec.Unschedulable = false
 		}
 		node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, cluster.IsOurTaint)
@@ -165,11 +184,7 @@ func (a *Actuator) claimMark(step plan.Step, node *corev1.Node) ClaimMark {
 		mark.Phase, mark.Since, mark.Until = claim.Phase, claim.Since.UTC().Truncate(time.Second), claim.Until.UTC().Truncate(time.Second)
 		mark.Message, mark.Replacement = cmp.Or(claim.Message, step.Message), claim.Replacement.Name
 	}
-	was, annotated := markOf(node)
-	mark.CordonedBefore = step.Cordoned || node.Spec.Unschedulable && !cluster.Marked(node)
-	if annotated && was.Claim == step.Claim {
-		mark.CordonedBefore = was.CordonedBefore || step.Cordoned
-	}
+	mark.CordonedBefore = step.Cordoned || cordonedByOthers(node)
 	return mark
 }
 

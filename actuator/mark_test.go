@@ -1,14 +1,12 @@
 package actuator_test
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/poolkeeper/poolkeeper/actuator"
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/plan"
@@ -35,15 +33,51 @@ func TestMarkTaintsCordonsAndExplainsAndKeepsWhatOthersDid(t *testing.T) {
 	}
 }
 
-func TestMarkingAgainKeepsWhatTheNodeWasLikeBefore(t *testing.T) {
+// Our cordon would hide one that a person put there a moment ago: the ledger has to know of it before.
+func TestACordonThatCameBetweenDecisionAndMarkIsWrittenDownFirst(t *testing.T) {
 	s := newScene(t)
 	s.change(cordon)
-	s.must(s.step(plan.Mark)) // the cordon came between decision and mark, so the step doesn't know of it
-	s.options.Ledger = nil    // as the claim changes, so does the annotation
-	s.must(s.step(plan.Mark))
-	var mark actuator.ClaimMark
-	if err := json.Unmarshal([]byte(s.live().Annotations[cluster.AnnotationClaim]), &mark); err != nil || !mark.CordonedBefore || mark.Phase != "" {
-		t.Errorf("mark %+v, error %v", mark, err)
+	mark, unmark := s.step(plan.Mark), s.step(plan.Unmark)
+	s.refuses(mark, cloudprovider.ClassTransient, "somebody cordoned it")
+	if node := s.live(); cluster.Marked(node) || node.Annotations[cluster.AnnotationClaim] != "" {
+		t.Errorf("it was marked all the same: %v %v", node.Spec.Taints, node.Annotations)
+	}
+	mark.Cordoned, unmark.Cordoned = true, true // the next pass has seen it
+	s.must(mark)
+	s.must(unmark)
+	if !s.live().Spec.Unschedulable {
+		t.Error("the person's cordon is gone")
+	}
+}
+
+// A kubelet may write the annotation of its own marked Node. What a claim says about the cordon is in the ledger.
+func TestAForgedAnnotationNeitherFreesNorKeepsACordon(t *testing.T) {
+	for _, c := range []struct {
+		name, forged                     string
+		cordoned, claimed, unschedulable bool
+	}{
+		{"a person's cordon", `{"claim":"c1","owner":"upgrader","cordonedBefore":false}`, true, true, true},
+		{"ours", `{"claim":"c1","owner":"upgrader","cordonedBefore":true}`, false, true, false},
+		{"ours, by no JSON", `{"cordonedBefore":tr`, false, true, false},
+		{"that of a mark that no claim knows of, which it may keep", `{"claim":"c1","cordonedBefore":true}`, false, false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene(t)
+			mark, unmark := s.step(plan.Mark), s.step(plan.Unmark)
+			if c.cordoned {
+				s.change(cordon)
+				mark.Cordoned, unmark.Cordoned = true, true
+			}
+			if !c.claimed {
+				unmark.Claim = ""
+			}
+			s.must(mark)
+			s.change(func(n *corev1.Node) { n.Annotations[cluster.AnnotationClaim] = c.forged })
+			s.must(unmark)
+			if node := s.live(); node.Spec.Unschedulable != c.unschedulable || cluster.Marked(node) {
+				t.Errorf("unschedulable %v, taints %v", node.Spec.Unschedulable, node.Spec.Taints)
+			}
+		})
 	}
 }
 
@@ -96,7 +130,6 @@ func TestUnmarkRestoresExactlyWhatWasThereBefore(t *testing.T) {
 		{name: "a cordon from before stays", before: cordon, unschedulable: true, twist: func(_ *scene, mark, unmark *plan.Step) {
 			mark.Cordoned, unmark.Cordoned = true, true
 		}},
-		{name: "a cordon that came between decision and mark stays", before: cordon, unschedulable: true},
 		{name: "an uncordon of a person stays", meanwhile: func(n *corev1.Node) { n.Spec.Unschedulable = false }},
 		{name: "without the annotation our cordon goes by the taint", meanwhile: func(n *corev1.Node) { delete(n.Annotations, cluster.AnnotationClaim) }},
 		{name: "an unreadable annotation is no ground to keep the cordon", meanwhile: func(n *corev1.Node) { n.Annotations[cluster.AnnotationClaim] = "{" }},

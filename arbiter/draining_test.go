@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -153,6 +154,38 @@ func TestADrainThatWaitsForOlderDrainsIsNotOver(t *testing.T) {
 			}
 			if c.Phase == ledger.Draining && !c.Until.Equal(w.Now.Add(15*time.Minute)) {
 				t.Errorf("it may go on until %s, want all of its time again", c.Until)
+			}
+		})
+	}
+}
+
+// Once our mark is on a node nobody can tell whose its cordon is: whether it was a person's is in the ledger before.
+func TestACordonThatCameAfterTheClaimIsWrittenDownBeforeTheMark(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		change   func(*corev1.Node)
+		cordoned bool
+	}{
+		{"a node as it was", func(*corev1.Node) {}, false},
+		{"a person's cordon", func(n *corev1.Node) { n.Spec.Unschedulable = true }, true},
+		{"our mark without its cordon", func(n *corev1.Node) {
+			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: cluster.TaintDisruption, Value: "upgrader", Effect: corev1.TaintEffectNoSchedule})
+		}, false},
+		{"an annotation that a kubelet may have written", func(n *corev1.Node) {
+			n.Annotations = map[string]string{cluster.AnnotationClaim: `{"claim":"upgrader-n1","cordonedBefore":true}`}
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			node := Node("n1", In("web"))
+			c.change(node)
+			w := New(Pool("web", 0, 5), Node("n2", In("web")), node, drained(-time.Hour))
+			p, changes := arbiter.Arbitrate(w.Snapshot(), decisions(roll("web", "n1")), arbiter.Defaults(), w.Now)
+			if len(p.Steps) == 0 || p.Steps[0].Do != plan.Mark || p.Steps[0].Cordoned != c.cordoned {
+				t.Errorf("the steps are %+v, want a mark that leaves a cordon %v", p.Steps, c.cordoned)
+			}
+			claim, _ := w.Snapshot().Ledger.With(changes...).Claim("upgrader-n1")
+			if claim.Cordoned != c.cordoned {
+				t.Errorf("the ledger says of a cordon %v", claim.Cordoned)
 			}
 		})
 	}

@@ -28,6 +28,10 @@ func (p *pass) drainNode(c ledger.Claim, pool *cluster.Pool) ledger.Claim {
 		p.step(step)
 		return c
 	case !cluster.Marked(node) || !node.Spec.Unschedulable:
+		if !c.Cordoned && node.Spec.Unschedulable && !cluster.Marked(node) { // since the claim was opened; our mark would hide whose cordon it is
+			c.Cordoned = true
+			p.remember(ledger.Put(c))
+		}
 		p.step(p.stepOf(c, "mark", plan.Mark))
 		return c
 	case c.Dead:

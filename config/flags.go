@@ -322,7 +322,7 @@ func (f *flags) addLogs(fs *pflag.FlagSet) {
 	all := newSet()
 	logsapi.AddFlags(f.config.logs, all)
 	for _, flag := range []struct{ name, usage string }{
-		{"v", "how much is logged: the higher the number, the more"},
+		{"v", "how much is logged, up to 7: the higher the number, the more"},
 		{"vmodule", "the same for single source files, as a list of pattern=number; for the format text only"},
 		{"logging-format", "text or json"},
 		{logsapi.LogFlushFreqFlagName, "how long a log line may be kept back"},

@@ -171,6 +171,7 @@ func (f *flags) checkDaemon(p *problems) {
 		p.addf("--namespace: %q can't be a namespace: %s", c.Namespace, strings.Join(wrong, "; "))
 	}
 	f.checkServing(p)
+	f.capVerbosity()
 	for _, wrong := range logsapi.Validate(c.logs, nil, nil) {
 		switch wrong.Field {
 		case "format":
@@ -197,6 +198,26 @@ func (f *flags) checkServing(p *problems) {
 		p.addf("--tls-cert-file is missing: --tls-private-key-file=%s needs its certificate", c.TLSPrivateKeyFile)
 	case c.RequireAuthorization && !encrypted && !loopback(host):
 		p.addf("--require-authorization: tokens would come unencrypted: give --tls-cert-file and --tls-private-key-file, or serve this host alone, as in --address=127.0.0.1:8085")
+	}
+}
+
+// mostVerbose is the highest verbosity of the log. From 8 on client-go writes the bodies of requests and answers down: the tokens of those who ask, and all that stands in pods.
+const mostVerbose = 7
+
+// capVerbosity keeps secrets out of the log: what goes beyond the most is brought down to it, with a warning.
+func (f *flags) capVerbosity() {
+	logs, capped := f.config.logs, false
+	for i := range logs.VModule {
+		if v := &logs.VModule[i]; v.Verbosity > mostVerbose {
+			v.Verbosity, capped = mostVerbose, true
+		}
+	}
+	if logs.Verbosity > mostVerbose {
+		logs.Verbosity, capped = mostVerbose, true
+	}
+	if capped {
+		f.config.Warnings = append(f.config.Warnings, fmt.Sprintf(
+			"--v and --vmodule: %d is the most, and is what holds: beyond it the bodies of requests would be logged, with the secrets in them", mostVerbose))
 	}
 }
 

@@ -46,7 +46,9 @@ var edits = []edit{
 	{"actuator: a node is written without its resourceVersion", "actuator/mark.go", "		change(changed)\n", "		change(changed)\n		if IF { changed.ResourceVersion = \"\" }\n"},
 	before("actuator: another node of the same name is taken for the one that is meant", "actuator/mark.go",
 		"func isNode(node *corev1.Node, ref ledger.NodeRef) bool {", "if IF { return true }"),
-	{"actuator: the cordon of a person is taken off", "actuator/mark.go", "if cluster.Marked(node) && !step.Cordoned && !was.CordonedBefore {", "if cluster.Marked(node) && (!step.Cordoned && !was.CordonedBefore || IF) {"},
+	{"actuator: the cordon of a person is taken off", "actuator/mark.go", "if cluster.Marked(node) && !before {", "if cluster.Marked(node) && (!before || IF) {"},
+	{"actuator: a cordon that came a moment ago is hidden by ours", "actuator/mark.go", "if unknown = step.Claim != \"\" && !step.Cordoned && cordonedByOthers(node); unknown {", "if unknown = step.Claim != \"\" && !step.Cordoned && cordonedByOthers(node) && !IF; unknown {"},
+	{"arbiter: a cordon that came after the claim is not written down", "arbiter/leave.go", "if !c.Cordoned && node.Spec.Unschedulable && !cluster.Marked(node) {", "if !c.Cordoned && node.Spec.Unschedulable && !cluster.Marked(node) && !IF {"},
 	{"actuator: a write is begun without the lease", "actuator/actuator.go", "func (a *Actuator) effect(ctx context.Context, write func(context.Context) error) error {\n	if !a.options.MayAct() {", "func (a *Actuator) effect(ctx context.Context, write func(context.Context) error) error {\n	if !a.options.MayAct() && !IF {"},
 	{"actuator: the cloud is asked without the lease", "actuator/actuator.go", "func (a *Actuator) order(ctx context.Context, write func(context.Context) error) error {\n	if !a.options.MayAct() {", "func (a *Actuator) order(ctx context.Context, write func(context.Context) error) error {\n	if !a.options.MayAct() && !IF {"},
 }

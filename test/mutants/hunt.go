@@ -25,20 +25,22 @@ type hunter struct {
 // failedTest is the innermost test that failed: go test prints the outer one first, so the last of the first block is taken.
 var failedTest = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
-// hunters are asked in this order; the first that notices is named. The days come first: they are what the promise is made by.
-func hunters(seeds int) []hunter {
-	all := []hunter{
-		{
-			"random day", "test/faults",
-			[]string{"-test.run=EveryDayEndsAtRest", fmt.Sprintf("-seeds=%d", seeds), "-find"},
-			regexp.MustCompile(`(?m)(seed \d+: .*)$`),
-		},
-		{"scenario", "test/scenarios", []string{"-test.failfast"}, failedTest},
+// hunters are asked in this order; the first that notices is named. The days come first: they are what the promise is made by. With daysLast what is quick comes first.
+func hunters(seeds int, daysLast bool) []hunter {
+	days := hunter{
+		"random day", "test/faults",
+		[]string{"-test.run=EveryDayEndsAtRest", fmt.Sprintf("-seeds=%d", seeds), "-find"},
+		regexp.MustCompile(`(?m)(seed \d+: .*)$`),
 	}
+	scenarios := hunter{"scenario", "test/scenarios", []string{"-test.failfast"}, failedTest}
+	var units []hunter
 	for _, unit := range []string{"arbiter", "actuator", "app", "ledger/store"} {
-		all = append(all, hunter{"unit test", unit, []string{"-test.failfast"}, failedTest})
+		units = append(units, hunter{"unit test", unit, []string{"-test.failfast"}, failedTest})
 	}
-	return all
+	if daysLast {
+		return append(units, days, scenarios)
+	}
+	return append([]hunter{days, scenarios}, units...)
 }
 
 // build builds the hunters with all mutants in them.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/poolkeeper/poolkeeper/test/mutants/chosen"
@@ -14,20 +15,34 @@ import (
 // explained are the mutants that nothing here can notice, and why their safeguard stays.
 var explained = map[string]string{}
 
+// options say which mutants are made, and how they are looked for.
+type options struct {
+	seeds          int
+	only, from     string
+	list, daysLast bool
+	build, built   string
+	within         time.Duration
+}
+
 func main() {
-	seeds := flag.Int("seeds", 60, "how many random days a mutant has to survive before scenarios and unit tests are asked")
-	only := flag.String("only", "", "a regular expression: only the mutants that match it")
-	list := flag.Bool("list", false, "only name the mutants")
-	keep := flag.String("build", "", "only build the test binaries, into this folder: run one with "+chosen.Variable+"=<name> to live a mutant again")
+	var o options
+	flag.IntVar(&o.seeds, "seeds", 60, "how many random days a mutant has to survive before scenarios and unit tests are asked")
+	flag.StringVar(&o.only, "only", "", "a regular expression: only the mutants that match it")
+	flag.StringVar(&o.from, "from", "", "the mutant to begin with, to go on where an earlier run has stopped")
+	flag.BoolVar(&o.list, "list", false, "only name the mutants")
+	flag.BoolVar(&o.daysLast, "days-last", false, "ask unit tests first, then random days, then scenarios: each mutant is noticed sooner")
+	flag.DurationVar(&o.within, "for", 0, "begin no mutant after so long, and name the next one; 0 tries them all")
+	flag.StringVar(&o.build, "build", "", "only build the test binaries, into this folder: run one with "+chosen.Variable+"=<name> to live a mutant again")
+	flag.StringVar(&o.built, "built", "", "take the test binaries that -build has made in this folder")
 	flag.Parse()
-	if err := run(context.Background(), *seeds, *only, *list, *keep); err != nil {
+	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, seeds int, only string, list bool, keep string) error {
-	wanted, err := regexp.Compile(only)
+func run(ctx context.Context, o options) error {
+	wanted, err := regexp.Compile(o.only)
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
 	}
@@ -40,35 +55,49 @@ func run(ctx context.Context, seeds int, only string, list bool, keep string) er
 		return err
 	}
 	defer func(made string) { _ = os.RemoveAll(made) }(folder)
-	if keep != "" {
-		folder = keep
+	if o.build != "" {
+		folder = o.build
 	}
 	overlay, names, err := mutate(root, folder)
 	if err != nil {
 		return err
 	}
-	if list {
+	if o.from != "" {
+		at := slices.Index(names, o.from)
+		if at < 0 {
+			return fmt.Errorf("-from: there is no mutant %q; see -list", o.from)
+		}
+		names = names[at:]
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !wanted.MatchString(name) })
+	if o.list {
 		for _, name := range names {
 			fmt.Println(name)
 		}
 		return nil
 	}
-	all := hunters(seeds)
-	if err := build(ctx, root, folder, overlay, all); err != nil {
-		return err
-	}
-	if keep != "" {
-		return nil
-	}
-	if err := healthy(ctx, root, folder, all); err != nil {
-		return err
-	}
-	survivors, met := 0, 0
-	for _, name := range names {
-		if !wanted.MatchString(name) {
-			continue
+	all := hunters(o.seeds, o.daysLast)
+	if o.built != "" {
+		folder = o.built
+	} else {
+		if err := build(ctx, root, folder, overlay, all); err != nil || o.build != "" {
+			return err
 		}
-		met++
+		if err := healthy(ctx, root, folder, all); err != nil {
+			return err
+		}
+	}
+	return hunted(ctx, root, folder, all, names, o.within)
+}
+
+// hunted makes one mutant after the other, and prints what noticed it.
+func hunted(ctx context.Context, root, folder string, all []hunter, names []string, within time.Duration) error {
+	start, survivors := time.Now(), 0
+	for i, name := range names {
+		if within > 0 && time.Since(start) > within {
+			fmt.Printf("the time is over after %d mutants, %d of which nothing noticed; go on with -from %q\n", i, survivors, name)
+			return nil
+		}
 		began := time.Now()
 		by, what, err := caughtBy(ctx, root, folder, all, name)
 		switch {
@@ -84,9 +113,9 @@ func run(ctx context.Context, seeds int, only string, list bool, keep string) er
 		}
 	}
 	if survivors > 0 {
-		return fmt.Errorf("%d of %d mutants were noticed by nothing: delete the safeguard, make something notice, or explain it in test/mutants/main.go", survivors, met)
+		return fmt.Errorf("%d of %d mutants were noticed by nothing: delete the safeguard, make something notice, or explain it in test/mutants/main.go", survivors, len(names))
 	}
-	fmt.Printf("all %d mutants were noticed, or are explained\n", met)
+	fmt.Printf("all %d mutants were noticed, or are explained\n", len(names))
 	return nil
 }
 
