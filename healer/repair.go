@@ -39,7 +39,7 @@ func (p *pass) repair(x subject, f finding, incident ledger.Incident) {
 	case quarantined && !ours && proposal.Action != plan.Clean && f.taken.IsZero():
 		p.verdict(x, reason.PoolQuarantined, fmt.Sprintf("nothing is repaired in pool %s until %s", x.pool.Name, until.Format(time.TimeOnly)), until)
 	case p.now.Before(incident.NotBefore) && !ours && f.taken.IsZero():
-		p.verdict(x, reason.ReplacementFailed, fmt.Sprintf("%d replacements failed", incident.Lineage), incident.NotBefore)
+		p.verdict(x, reason.ReplacementFailed, failures(incident.Lineage), incident.NotBefore)
 	case proposal.Action == plan.Reboot:
 		p.propose(x, proposal)
 	default:
@@ -135,4 +135,11 @@ func foreignMark(x subject) (key string, ok bool) {
 		return "", false
 	}
 	return cluster.ForeignDeletionMark(x.node)
+}
+
+func failures(n int) string {
+	if n == 1 {
+		return "its last replacement failed"
+	}
+	return fmt.Sprintf("its last %d replacements failed", n)
 }

@@ -28,6 +28,7 @@ type lines struct {
 	held    map[string]bool
 	waiting map[string]bool
 	pools   map[string]bool
+	sick    map[string]bool
 }
 
 func newLines() *lines { return &lines{} }
@@ -41,6 +42,7 @@ func (l *lines) of(p *plan.Plan, groups []waiting) []line {
 	all = append(all, l.ofSteps(p)...)
 	all = append(all, l.ofHeld(p)...)
 	all = append(all, l.ofPools(p)...)
+	all = append(all, l.ofSick(p)...)
 	return append(all, l.ofWaiting(groups)...)
 }
 
@@ -119,6 +121,30 @@ func (l *lines) ofPools(p *plan.Plan) []line {
 		all = append(all, line{Owner: v.Owner, Text: "pool " + v.Name + " stays as it is" + colon(v.Message), Reason: v.Reason, Pool: v.Name, Minor: atRest[v.Reason]})
 	}
 	l.pools = said
+	return all
+}
+
+// keepsSick are the answers about sick nodes of which nothing else is heard: no repair was proposed that could be held.
+var keepsSick = map[reason.Reason]bool{reason.ReplacementFailed: true, reason.CannotReplaceAtMin: true, reason.ForeignDeletionMark: true}
+
+// ofSick are the answers about sick nodes whose repair does not begin, though they have been sick for long enough.
+func (l *lines) ofSick(p *plan.Plan) []line {
+	var all []line
+	said := map[string]bool{}
+	for _, v := range p.Verdicts {
+		if v.Kind != plan.Node || v.Owner != ledger.Healer || !keepsSick[v.Reason] {
+			continue
+		}
+		text := "node " + v.Name + " is not repaired" + colon(v.Message)
+		if !v.Due.IsZero() {
+			text += "; the next try is at " + v.Due.Format(time.TimeOnly)
+		}
+		said[text] = true
+		if !l.sick[text] {
+			all = append(all, line{Owner: v.Owner, Text: text, Reason: v.Reason, Node: v.Name})
+		}
+	}
+	l.sick = said
 	return all
 }
 

@@ -81,6 +81,26 @@ func TestTheDecisionLogTellsEachDecisionOnce(t *testing.T) {
 	}
 }
 
+// Nothing is proposed for such a node, so that no hold tells of it either.
+func TestASickNodeWhoseRepairDoesNotBeginIsTold(t *testing.T) {
+	s := newScene(t)
+	_, snapshot := busy()
+	p := plan.Plan{Verdicts: []plan.Verdict{
+		{Owner: ledger.Healer, Kind: plan.Node, Name: "small-1", Reason: reason.ReplacementFailed, Message: "its last 3 replacements failed", Due: ct.Start.Add(20 * time.Minute)},
+		{Owner: ledger.Healer, Kind: plan.Node, Name: "small-2", Reason: reason.WithinThreshold, Message: "Ready is False; repaired if it stays so for 5m0s"},
+	}}
+	for range 2 { // once, as long as it stays so
+		s.pass(time.Minute, p, snapshot)
+	}
+	p.Verdicts[0].Due = p.Verdicts[0].Due.Add(40 * time.Minute)
+	s.pass(30*time.Minute, p, snapshot)
+	want := "+00:01:00 healer      node small-1 is not repaired: its last 3 replacements failed; the next try is at 12:20:00 (ReplacementFailed)\n" +
+		"+00:30:00 healer      node small-1 is not repaired: its last 3 replacements failed; the next try is at 13:00:00 (ReplacementFailed)\n"
+	if diff := cmp.Diff(want, s.takeDecisions()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestTheStructuredLogHasTheSameDecisionsWithTheirReasons(t *testing.T) {
 	s := newScene(t)
 	p, snapshot := busy()

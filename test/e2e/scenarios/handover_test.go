@@ -21,7 +21,7 @@ import (
 var quickLease = []string{"--leader-elect-lease-duration=6s", "--leader-elect-renew-deadline=4s", "--leader-elect-retry-period=1s"}
 
 // sickAgain lets replacements that fall sick too be repaired at once: these tests kill them on purpose, and a lineage of failures would wait longer and longer.
-var sickAgain = []string{"--heal-backoff=1s", "--heal-quarantine-after=0"}
+var sickAgain = []string{"--heal-backoff=1s", "--heal-backoff-max=1s", "--heal-quarantine-after=0"}
 
 // times is a number from the environment, for runs by hand that are longer than CI's.
 func times(t *testing.T, variable string, inCI int) int {
