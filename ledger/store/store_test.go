@@ -200,6 +200,9 @@ func TestUrgentIsWhatMustBeStoredBeforeAnythingIsDone(t *testing.T) {
 		{"the end of a timer", ledger.Drop(ledger.Timer{Key: "a"}), false},
 		{"a moment", ledger.Put(ledger.Moment{Key: "scale-up/small"}), false},
 		{"a breaker", ledger.Put(ledger.Breaker{Scope: "cluster"}), true},
+		{"an operation", ledger.Put(ledger.Operation{ID: "o1", Pool: "small"}), true},
+		{"a rollout", ledger.Put(ledger.Rollout{Pool: "small"}), true},
+		{"a back-off", ledger.Put(ledger.Backoff{Pool: "small"}), true},
 	} {
 		if got := s.Urgent([]ledger.Change{c.change}); got != c.want {
 			t.Errorf("%s: urgent %v, want %v", c.name, got, c.want)
