@@ -46,6 +46,21 @@ type option struct {
 type rejected struct {
 	nodes, pods int
 	best        string
+	// family are the pools of the option.
+	family []*cluster.Pool
+}
+
+// why is what is said about one of the pools that does not grow, though its option may have been the best.
+func (r rejected) why(p *pass) string {
+	if !slices.ContainsFunc(r.family, func(like *cluster.Pool) bool { return like.Name == r.best }) {
+		return r.String()
+	}
+	for _, like := range r.family {
+		if p.growths[like.Name] != nil {
+			return fmt.Sprintf("pool %s, which is like it, grows instead", like.Name)
+		}
+	}
+	return "new nodes of it could stay empty: those of other pools take the pods if they come first"
 }
 
 // String is what is said about its pools.

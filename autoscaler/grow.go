@@ -103,11 +103,7 @@ func (p *pass) grow(classes []scheduling.Class) []scheduling.Class {
 	p.makeHeadroom(passedOver)
 	for pool := range p.s.Pools.Values() {
 		if r, ok := passedOver[pool.Name]; ok && p.growths[pool.Name] == nil {
-			message := r.String()
-			if r.best == pool.Name {
-				message = "new nodes of it could stay empty: those of other pools take the pods if they come first"
-			}
-			p.say(plan.Pool, pool.Name, reason.NotBestOption, message)
+			p.say(plan.Pool, pool.Name, reason.NotBestOption, r.why(p))
 		}
 	}
 	return left
@@ -184,7 +180,7 @@ func (p *pass) growFor(classes []scheduling.Class, allZones bool, passedOver map
 		best, packing := p.pack(options, judges, classes, limits)
 		for _, o := range options {
 			for _, pool := range o.pools {
-				passedOver[pool.Name] = rejected{nodes: o.Nodes, pods: o.Pods, best: best.pools[0].Name}
+				passedOver[pool.Name] = rejected{nodes: o.Nodes, pods: o.Pods, best: best.pools[0].Name, family: o.pools}
 			}
 		}
 		p.rounds++
