@@ -20,19 +20,21 @@ func (p *pass) unborn(pool *cluster.Pool) int {
 		asked[op.Claim] = true
 		missing := op.Delta() - len(op.Instances) - p.newFor(op, pool, taken)
 		explained += max(missing-pool.Unseen(op), 0)
-		if op.State != ledger.Failed && !p.surges(op) {
+		if op.State != ledger.Failed && !p.isKept(op) {
 			expected += max(missing, 0)
 		}
 	}
-	refills := 0
+	after, late := 0, 0
 	for _, c := range p.claims {
-		first := c.Replace && !c.Surge && c.Phase != ledger.Aborting
-		if c.Pool == pool.Name && first && !asked[c.ID] && c.Replacement == (ledger.NodeRef{}) {
-			refills++
+		if c.Pool == pool.Name && refills(c) && !asked[c.ID] && c.Replacement == (ledger.NodeRef{}) {
+			after++
+			if p.stalls(c) {
+				late++
+			}
 		}
 	}
 	gap := pool.Target - p.pools[pool.Name].existing - explained
-	return expected + refills + p.trusted(pool, gap-refills)
+	return expected + after - late + p.trusted(pool, gap-after)
 }
 
 // taken are the instances of a pool that operations know of.

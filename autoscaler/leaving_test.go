@@ -31,6 +31,14 @@ func TestPodsOfNodesThatOthersDrainAreReckonedWith(t *testing.T) {
 	}
 	three := []any{old(), on("db-1"), on("db-2"), on("db-3"), Deployed("db", 3)}
 	waiting := web(1, Asks("2", "1Gi"))
+	sick := Node("old", In(pool), NotReady(Start.Add(-6*time.Minute)))
+	healing := func(c *ledger.Claim) {
+		c.Owner, c.Surge, c.Phase, c.Reason = ledger.Healer, true, ledger.Surging, reason.NotReady
+	}
+	surge := ledger.Operation{
+		ID: "o", Pool: pool, Claim: "c", From: 1, To: 2, State: ledger.Accepted, Requested: Start, Accepted: Start.Add(-time.Second), Known: []string{ID(pool, "old")}, Until: inMinutes(15),
+	}
+	lost := Pod("db-3", Of("ReplicaSet", "db-1"), Asks("1", "1Gi"), Unschedulable())
 	for _, test := range []struct {
 		name   string
 		things []any
@@ -58,6 +66,21 @@ func TestPodsOfNodesThatOthersDrainAreReckonedWith(t *testing.T) {
 			ledger.Breaker{Scope: ledger.ScopeCluster, Opened: Start, Message: "all is dark", Displaced: []types.UID{on("db-1").OwnerReferences[0].UID}},
 		}, ``},
 		{"not before the drain begins", []any{Pool(pool, 0, 9), three, drained(forGood, func(c *ledger.Claim) { c.Phase = ledger.Surging })}, ``},
+		{
+			"a sick node's new one is on its way, for those that it has lost and those that it still has",
+			[]any{Pool(pool, 0, 9, Target(2)), sick, on("db-1"), on("db-2"), Deployed("db", 3), lost, drained(healing), surge},
+			`pod default/db-3 (WaitingForNodes): a node that pool small was asked for will take it`,
+		},
+		{
+			"a node that is well has not lost them, and its new one is kept for them",
+			[]any{Pool(pool, 0, 9, Target(2)), Node("old", In(pool)), on("db-1"), on("db-2"), on("x", Asks("2", "1Gi")), Deployed("db", 3), lost, drained(healing), surge},
+			`grow small by 1 (Unschedulable): 1 node for 1 pod of default/db`,
+		},
+		{
+			"a drain that a budget holds goes on only if those that have left need not wait for its end",
+			[]any{Pool(pool, 0, 9, Target(1)), old(), on("db-1", Label("app", "db")), on("db-2", Label("app", "db")), Deployed("db", 3), lost, drained(), Budget("db", "app", "db", 0)},
+			`grow small by 1 (Unschedulable): 1 node for 1 pod of default/db`,
+		},
 		{"not once it has been given up", []any{Pool(pool, 0, 9), three, drained(forGood, func(c *ledger.Claim) { c.Phase = ledger.Aborting })}, ``},
 		{"not pods that nobody makes anew, that end, that come with their nodes or that give way to others", []any{
 			Pool(pool, 0, 9), old(), drained(forGood), Pod("alone", On("old"), Asks("1", "1Gi")), on("ends", Ending(Start.Add(time.Minute))),
@@ -68,9 +91,9 @@ func TestPodsOfNodesThatOthersDrainAreReckonedWith(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			d := decide(t, test.things)
 			wellFormed(t, d)
-			expect(t, only(told(d), "grow"), test.want)
+			expect(t, only(told(d), "grow", "pod default/db"), test.want)
 			for _, v := range d.Verdicts {
-				if only(v.Name, "default/db") != "" {
+				if only(v.Name, "default/db") != "" && v.Name != "default/db-3" {
 					t.Errorf("a verdict about a pod that runs, or does not exist: %s (%s)", v.Name, v.Reason)
 				}
 			}

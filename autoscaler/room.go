@@ -67,7 +67,8 @@ func (p *pass) isUsable(node string) bool { return p.usable.has(node) }
 //	our marks are being taken away                   once they are gone
 //	instance without a node, within its time         once it is ready, by the pool's shape
 //	asked for, no instance yet                       once it is ready, by the pool's shape
-//	the new node of a replacement that comes first   none before it is ready: it is meant for the old node's pods
+//	the new node of a replacement that comes first   none before it is ready: it is meant for the old node's pods. If that is sick, once it is ready:
+//	                                                 its pods want room already
 //	sick, cordoned, being drained                    none
 func (p *pass) furnish() {
 	for i, row := range p.s.Rows {
@@ -263,20 +264,33 @@ func (p *pass) willRegister(i *cluster.Instance, pool *cluster.Pool) bool {
 	return !p.reached(i.Appeared.Add(pool.Settings.MaxNodeProvisionTime))
 }
 
-// reservedFor tells whether an instance belongs to an operation that has failed, or to one that brings a replacement before the old node
-// goes: the old node's pods are to have it.
+// reservedFor tells whether an instance belongs to an operation that has failed, or to one whose node is kept for the pods of another.
 func (p *pass) reservedFor(pool *cluster.Pool, id string) bool {
 	for _, op := range p.operations[pool.Name] {
 		if slices.Contains(op.Instances, id) {
-			return op.State == ledger.Failed || p.surges(op)
+			return op.State == ledger.Failed || p.isKept(op)
 		}
 	}
 	return false
 }
 
+// surges tells whether an operation brings a replacement before the old node goes.
 func (p *pass) surges(op ledger.Operation) bool {
 	c, ok := p.s.Ledger.Claim(op.Claim)
 	return ok && c.Surge && c.Phase == ledger.Surging
+}
+
+// isKept tells whether what such an operation brings is in nobody's sight yet: the old node is well, and its pods will want the new one once it is drained. Pods
+// of a sick one want room now, or have been evicted and wait; see leavers.
+func (p *pass) isKept(op ledger.Operation) bool {
+	c, _ := p.s.Ledger.Claim(op.Claim)
+	return p.surges(op) && p.isWell(c.Node)
+}
+
+// isWell tells whether the node exists and is ready.
+func (p *pass) isWell(ref ledger.NodeRef) bool {
+	node, ok := p.s.Nodes.Get(ref.Name)
+	return ok && node.UID == ref.UID && cluster.IsReady(node)
 }
 
 // bootTaints are taints that a node loses once it runs well.
