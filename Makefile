@@ -30,6 +30,7 @@ help: ## Show this list
 
 .PHONY: demo
 demo: ## Show the daemon at work on a simulated cluster, for about a minute (DEMO_FLAGS=--keep stays up)
+	@[ -x bin/poolkeeper ] || echo "Building bin/poolkeeper. The kube-scheduler's rules are part of it: the first time this compiles for some minutes."
 	@go build $(BUILD_FLAGS) -ldflags '-X main.version=$(VERSION)' -o bin/poolkeeper ./cmd/poolkeeper
 	@bin/poolkeeper demo $(DEMO_FLAGS)
 

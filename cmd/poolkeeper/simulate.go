@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/utils/clock"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/cmd/command"
@@ -26,6 +27,8 @@ type simulateFlags struct {
 	nodes                   int
 	pools, dump, file       string
 	flags, compare, picture string
+	dashboard               string
+	speed                   float64
 	seed                    uint64
 	verbose                 bool
 }
@@ -39,6 +42,7 @@ func simulate(out, errs io.Writer) *cobra.Command {
 			"an upgrade, a cloud without stock. It prints node-hours, cost, how long pods waited and who disrupted what, and draws it. It touches no cluster.",
 		Example: "  poolkeeper simulate --nodes 300 --picture day.svg\n" +
 			"  poolkeeper simulate --pools pools.yaml --scenario friday.yaml --flags '--scale-down-unneeded-time=5m'\n" +
+			"  poolkeeper simulate --nodes 100 --dashboard 127.0.0.1:8085 --speed 300\n" +
 			"  poolkeeper simulate --nodes 100 --flags '' --compare '--scale-down-unneeded-time=30m --consolidate'",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -56,6 +60,8 @@ func simulate(out, errs io.Writer) *cobra.Command {
 	fs.StringVar(&f.flags, "flags", "", "the daemon's flags, with spaces between them, or the path of a file for --config")
 	fs.StringVar(&f.compare, "compare", "", "other flags: the same is lived through with them, and told side by side")
 	fs.StringVar(&f.picture, "picture", "", "the `file` to draw it into, as SVG")
+	fs.StringVar(&f.dashboard, "dashboard", "", "the `address` at which the page shows it while it is lived through, such as 127.0.0.1:8085, and then stays until it is interrupted")
+	fs.Float64Var(&f.speed, "speed", 600, "with --dashboard: how many seconds of the cluster pass in one of yours")
 	fs.Uint64Var(&f.seed, "seed", 0, "another seed makes another course of events; 0 is the scenario's own")
 	fs.BoolVar(&f.verbose, "log", false, "write everything that happens to standard error")
 	c.RunE = func(c *cobra.Command, _ []string) error { return f.run(c, out, errs) }
@@ -82,6 +88,21 @@ func (f *simulateFlags) run(c *cobra.Command, out, errs io.Writer) error {
 			return usagef("simulate: %w", err)
 		}
 	}
+	if f.dashboard != "" {
+		switch {
+		case len(variants) > 1:
+			return usagef("simulate: --dashboard shows one run: leave out --compare, or start two of them")
+		case !(f.speed > 0): // NaN, too
+			return usagef("simulate: --speed is %v: give a number above 0", f.speed)
+		}
+		shown := &stage{speed: f.speed, clock: clock.RealClock{}}
+		end, err := shown.raise(f.dashboard, out)
+		if err != nil {
+			return err
+		}
+		defer end()
+		setup.Page, setup.Pace = shown.show, shown.keepPace
+	}
 	var results []*scenario.Result
 	begun := time.Now()
 	for i, variant := range variants {
@@ -107,6 +128,10 @@ func (f *simulateFlags) run(c *cobra.Command, out, errs io.Writer) error {
 		if len(r.Violations) > 0 {
 			return fmt.Errorf("simulate: what must never happen did, which is a bug of Poolkeeper: please report it with the scenario and the flags")
 		}
+	}
+	if f.dashboard != "" {
+		fmt.Fprintln(errs, "The page stays until it is interrupted.")
+		<-c.Context().Done()
 	}
 	return nil
 }

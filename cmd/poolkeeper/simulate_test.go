@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bufio"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -67,6 +71,9 @@ func TestASimulationThatCanNotBeIsRefused(t *testing.T) {
 		{"other flags with a mistake", "simulate --nodes=3 --compare=--max-nodes-total=many", `"many" is not a whole number`},
 		{"a configuration that isn't", "simulate --nodes=3 --compare=/nowhere.yaml", "/nowhere.yaml"},
 		{"an argument", "simulate --nodes=3 now", `argument "now"`},
+		{"a page of two runs", "simulate --nodes=3 --dashboard=127.0.0.1:0 --compare=--mode=act", "--dashboard shows one run"},
+		{"a page that stands still", "simulate --nodes=3 --dashboard=127.0.0.1:0 --speed=0", "--speed is 0: give a number above 0"},
+		{"a page nowhere", "simulate --nodes=3 --dashboard=nowhere:-1", "--dashboard=nowhere:-1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -75,5 +82,41 @@ func TestASimulationThatCanNotBeIsRefused(t *testing.T) {
 				t.Errorf("exit code %d and %q, want 2 and %q", code, errs, c.want)
 			}
 		})
+	}
+}
+
+func TestThePageShowsASimulationAndStays(t *testing.T) {
+	what := file(t, "scenario.yaml", "apiVersion: poolkeeper.io/v1alpha1\nkind: Scenario\nlength: 1h\nworkloads: [{name: web, replicas: 9, cpu: 1, memory: 1Gi}]\n")
+	c := program(t, "simulate", "--pools="+file(t, "pools.yaml", onePool), "--scenario="+what, "--dashboard=127.0.0.1:0", "--speed=100000")
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatalf("the program says nothing: %v", lines.Err())
+	}
+	address := strings.TrimPrefix(lines.Text(), "The page: ")
+	for lines.Scan() && !strings.Contains(lines.Text(), "passes") { // the last line of the table: the hour is over
+	}
+	for path, want := range map[string]string{"": "<title>Poolkeeper</title>", "status?format=json": `"ready":`, "explain?kind=pool&name=front&format=text": "The pool has a target of", "dashboard/course": `"capacity":`} {
+		answer, err := http.Get(address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(text), want) {
+			t.Errorf("%s%s: %s, %v: %.300s", address, path, answer.Status, err, text)
+		}
+	}
+	if err := c.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); err != nil {
+		t.Errorf("interrupted at the end: %v", err)
 	}
 }

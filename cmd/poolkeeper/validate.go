@@ -55,7 +55,11 @@ func validate(ctx context.Context, args []string, out, errs io.Writer) int {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			tell(app.Finding{What: "configuration", Says: line, Fails: true})
 		}
-		complain(errs, fmt.Errorf("validate: %d mistakes in the configuration", failed))
+		mistakes := "1 mistake"
+		if failed > 1 {
+			mistakes = fmt.Sprintf("%d mistakes", failed)
+		}
+		complain(errs, fmt.Errorf("validate: %s in the configuration", mistakes))
 		return 2
 	}
 	tell(app.Finding{What: "configuration", Says: fmt.Sprintf("can be used, in mode %s with provider %s", c.Arbiter.Mode, c.CloudProvider)})

@@ -19,6 +19,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/config"
+	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/report"
 	"github.com/poolkeeper/poolkeeper/scheduling"
 	"github.com/poolkeeper/poolkeeper/simulation"
@@ -35,6 +36,11 @@ type Setup struct {
 	Log io.Writer
 	// Passed hears how much of the time has passed; nil if nobody wants to.
 	Passed func(share float64)
+	// Page is given the daemon's reporter when the daemon begins, and what it gives back hears of every pass; nil if nobody looks on. A replica that begins anew gives
+	// another reporter.
+	Page func(*report.Reporter) func(now time.Time, p *plan.Plan, s *cluster.Snapshot)
+	// Pace is called whenever a second of the cluster's time has passed, and holds it up for as long as it takes to return; nil for as fast as can be. Its error ends the run.
+	Pace func(ctx context.Context, lived time.Duration) error
 }
 
 // The times of a run: before it is measured, between two looks, and between two changes of the load.
@@ -83,7 +89,7 @@ func Run(ctx context.Context, s Setup) (*Result, error) {
 		},
 	})
 	m := newMeter(w, s)
-	if err := startDaemon(w, c, m); err != nil {
+	if err := startDaemon(w, c, m, s.Page); err != nil {
 		return nil, err
 	}
 	w.Store.Subscribe(m.saw)
@@ -95,13 +101,31 @@ func Run(ctx context.Context, s Setup) (*Result, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		w.Run(lookStep)
+		if err := s.live(ctx, w, at); err != nil {
+			return nil, err
+		}
 		m.look()
 		if s.Passed != nil {
 			s.Passed(float64(at+lookStep) / float64(length))
 		}
 	}
 	return m.result(), nil
+}
+
+// live lives through the time from one look to the next.
+func (s *Setup) live(ctx context.Context, w *simulation.World, at time.Duration) error {
+	if s.Pace == nil {
+		w.Run(lookStep)
+		return nil
+	}
+	for end := at + lookStep; at < end; {
+		w.Run(time.Second)
+		at += time.Second
+		if err := s.Pace(ctx, at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Flags are the daemon's flags in a simulation.
@@ -111,15 +135,21 @@ func Flags(flags []string) (*config.Config, error) {
 }
 
 // startDaemon starts the daemon in the world, as its process would be, with a reporter that the meter listens to.
-func startDaemon(w *simulation.World, c *config.Config, m *meter) error {
+func startDaemon(w *simulation.World, c *config.Config, m *meter, page func(*report.Reporter) func(time.Time, *plan.Plan, *cluster.Snapshot)) error {
 	var failed error
 	begin := w.Now()
 	w.Start(func(p *simulation.Process) simulation.Daemon {
+		passed := func(time.Time, *plan.Plan, *cluster.Snapshot) {}
 		reporter, err := report.New(report.Options{
-			Now: p.Clock().Now, Decisions: &lines{p}, Start: begin, ConfigMaps: p.API(), Namespace: p.Namespace(), Log: logr.Discard(),
-			Spawn: func(work func(context.Context)) { work(context.Background()) },
+			Now: p.Clock().Now, Decisions: &lines{p}, Start: begin, ConfigMaps: p.API(), Namespace: p.Namespace(), Log: logr.Discard(), Identity: "simulated",
+			Spawn:  func(work func(context.Context)) { work(context.Background()) },
+			Passed: func(now time.Time, last *plan.Plan, s *cluster.Snapshot) { passed(now, last, s) },
 		})
 		failed = errors.Join(failed, err)
+		if page != nil && failed == nil {
+			reporter.Lead(true, "")
+			passed = page(reporter)
+		}
 		d, err := app.Assemble(app.RulesOf(c), app.Surroundings{
 			API: p.API(), Namespace: p.Namespace(), Providers: []cloudprovider.CloudProvider{p.Provider()}, Reporter: &ear{reporter, m},
 			Spawn: p.Spawn, Aside: p.Aside, Now: p.Clock().Now,
