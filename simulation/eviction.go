@@ -183,26 +183,41 @@ func (s *Store) budgetsOf(pod *corev1.Pod) []*policyv1.PodDisruptionBudget {
 
 // selects tells whether the pod is under the budget. A budget with a broken selector selects nothing.
 func (s *Store) selects(budget *policyv1.PodDisruptionBudget, pod *corev1.Pod) bool {
-	return budget.Namespace == pod.Namespace && s.selector(budget).Matches(labels.Set(pod.Labels))
+	if budget.Namespace != pod.Namespace {
+		return false
+	}
+	selector := s.selector(budget)
+	if !selector.plain {
+		return selector.Matches(labels.Set(pod.Labels))
+	}
+	for key, value := range selector.of.MatchLabels {
+		if got, has := pod.Labels[key]; !has || got != value {
+			return false
+		}
+	}
+	return true
 }
 
 // selector is the budget's selector. Making one is slow, so the last one of each budget is kept.
-func (s *Store) selector(budget *policyv1.PodDisruptionBudget) labels.Selector {
+func (s *Store) selector(budget *policyv1.PodDisruptionBudget) parsed {
 	if kept := s.selectors[budget.UID]; kept.of != nil && kept.of == budget.Spec.Selector {
-		return kept.selector
+		return kept
 	}
-	selector, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
-	if err != nil {
-		selector = labels.Nothing()
+	made := parsed{of: budget.Spec.Selector}
+	var err error
+	if made.Selector, err = metav1.LabelSelectorAsSelector(made.of); err != nil {
+		made.Selector = labels.Nothing()
 	}
-	s.selectors[budget.UID] = parsed{of: budget.Spec.Selector, selector: selector}
-	return selector
+	made.plain = err == nil && made.of != nil && len(made.of.MatchExpressions) == 0
+	s.selectors[budget.UID] = made
+	return made
 }
 
-// parsed is a selector with what it was made from.
+// parsed is a selector with what it was made from. A plain one asks for labels and their values alone: comparing those is much faster than its requirements.
 type parsed struct {
-	of       *metav1.LabelSelector
-	selector labels.Selector
+	labels.Selector
+	of    *metav1.LabelSelector
+	plain bool
 }
 
 func podReady(pod *corev1.Pod) bool {
