@@ -182,6 +182,10 @@ modes: tools ## What the daemon does in each of its modes and with which rights,
 proxy: tools ## Repairs, scaling and a rollout with the API server behind a proxy that delays, drops and throttles (ROUNDS=10, PROXY_SEED=1)
 	@ROUNDS=$(or $(ROUNDS),10) PROXY_SEED=$(PROXY_SEED) go test -count=1 -v -timeout 0 -run TestABadWay ./test/e2e/providers
 
+.PHONY: outages
+outages: tools ## Stop etcd, the provider and the API server in the middle of repair after repair, and start them again (OUTAGES=12), on a real control plane
+	@OUTAGES=$(or $(OUTAGES),12) go test -count=1 -v -timeout 0 -run TestWhatTheDaemonNeeds ./test/e2e/providers
+
 .PHONY: react
 react: tools ## From the scheduler's word about a lone pod to the raised target: 300 and 1,000 nodes on a real control plane
 	@POOLKEEPER_LONG=1 go test -count=1 -v -timeout 40m -run TestALonePodIsAnswered ./test/e2e/scenarios

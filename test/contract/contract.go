@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
@@ -27,6 +28,8 @@ type Server interface {
 	// PlacePod and PlaceBudget make an object and give it the status that it has here, as its kubelet or controller would.
 	PlacePod(t *testing.T, pod *corev1.Pod) *corev1.Pod
 	PlaceBudget(t *testing.T, budget *policyv1.PodDisruptionBudget)
+	// PlaceAttachment makes a VolumeAttachment.
+	PlaceAttachment(t *testing.T, attachment *storagev1.VolumeAttachment) *storagev1.VolumeAttachment
 	// Budget reads a budget live.
 	Budget(t *testing.T, namespace, name string) *policyv1.PodDisruptionBudget
 	// Contend has somebody else write the budget's status all the time, until the test ends: whoever spends it loses every race.

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 
@@ -45,6 +46,11 @@ func (s *simulated) PlacePod(t *testing.T, pod *corev1.Pod) *corev1.Pod {
 func (s *simulated) PlaceBudget(t *testing.T, budget *policyv1.PodDisruptionBudget) {
 	t.Helper()
 	place(t, s.Store, budget, func(made *policyv1.PodDisruptionBudget) { made.Status = budget.Status })
+}
+
+func (s *simulated) PlaceAttachment(t *testing.T, attachment *storagev1.VolumeAttachment) *storagev1.VolumeAttachment {
+	t.Helper()
+	return place(t, s.Store, attachment, func(*storagev1.VolumeAttachment) {})
 }
 
 // place makes an object, and then gives it its status.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -229,6 +230,31 @@ func deletions(t *testing.T, s Server) {
 			_, err := s.GetPod(t.Context(), namespace, pod.Name)
 			expect(t, pod.Name, err, "404")
 		}
+	})
+	t.Run("of a VolumeAttachment need its UID and wait for its driver", func(t *testing.T) {
+		const finalizer = "external-attacher/disk-csi-example-org"
+		for _, c := range []struct {
+			name, finalizer string
+			stays           bool
+		}{{"without a driver", "", false}, {"with one", finalizer, true}} {
+			attachment := &storagev1.VolumeAttachment{
+				ObjectMeta: metav1.ObjectMeta{Name: s.Namespace(t) + "-disk"},
+				Spec: storagev1.VolumeAttachmentSpec{
+					Attacher: "disk.csi.example.org", NodeName: "somewhere", Source: storagev1.VolumeAttachmentSource{PersistentVolumeName: ptr.To("disk")},
+				},
+			}
+			if c.finalizer != "" {
+				attachment.Finalizers = []string{c.finalizer}
+			}
+			made := s.PlaceAttachment(t, attachment)
+			expect(t, c.name+": another one", s.DeleteVolumeAttachment(t.Context(), made.Name, another), "409")
+			must(t, s.DeleteVolumeAttachment(t.Context(), made.Name, made.UID))
+			left, err := s.GetVolumeAttachment(t.Context(), made.Name)
+			if stays := err == nil && left.DeletionTimestamp != nil; stays != c.stays || err != nil && !apierrors.IsNotFound(err) {
+				t.Errorf("%s: marked and there %v, want %v (%v)", c.name, stays, c.stays, err)
+			}
+		}
+		expect(t, "one that is not there", s.DeleteVolumeAttachment(t.Context(), "nobody", another), "404")
 	})
 	t.Run("of a ConfigMap that is not there find nothing", func(t *testing.T) {
 		expect(t, "the deletion", s.DeleteConfigMap(t.Context(), s.Namespace(t), "nobody"), "404")

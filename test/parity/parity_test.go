@@ -15,3 +15,20 @@ func TestSimulated(t *testing.T) {
 		})
 	}
 }
+
+// The comparison would show another decision: the observer's story in another mode, where both what was done and what is answered differ.
+func TestAnotherDecisionIsADifference(t *testing.T) {
+	for _, s := range parity.Scenarios {
+		if s.Mode != "observe" {
+			continue
+		}
+		before := parity.Simulate(t, &s)
+		if again := parity.Simulate(t, &s); again != before {
+			t.Errorf("%s, played twice, differs from itself:\n%s", s.Name, again)
+		}
+		s.Mode = "act"
+		if after := parity.Simulate(t, &s); after.Done == before.Done || after.Rest == before.Rest {
+			t.Errorf("%s, in mode act: nothing differs:\n%s", s.Name, after)
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -82,6 +83,13 @@ func (s *genuine) PlaceBudget(t *testing.T, budget *policyv1.PodDisruptionBudget
 	made.Status = budget.Status
 	_, err = budgets.UpdateStatus(t.Context(), made, metav1.UpdateOptions{})
 	must(t, err)
+}
+
+func (s *genuine) PlaceAttachment(t *testing.T, attachment *storagev1.VolumeAttachment) *storagev1.VolumeAttachment {
+	t.Helper()
+	made, err := plane.Client().StorageV1().VolumeAttachments().Create(t.Context(), attachment, metav1.CreateOptions{})
+	must(t, err)
+	return made
 }
 
 func (s *genuine) Budget(t *testing.T, namespace, name string) *policyv1.PodDisruptionBudget {
