@@ -111,15 +111,18 @@ func TestAPoolKeepsRoomForPodsOfASize(t *testing.T) {
 		{"not where its own nodes have the room", []any{pool(9, room(10, "1", "1Gi")), free("small", "a"), free("small", "b"), free("small", "c")}, ``},
 		{"other pools' room is no room of it", []any{pool(9, room(4, "1", "1Gi")), big, free("big", "a")}, `grow small by 1 (HeadroomShort): 1 node to keep room for 4 pods of headroom/of-pool-small-1 free`},
 		{
-			"several sizes beside each other", []any{pool(9, room(4, "1", "1Gi"), room(2, "3", "3Gi"))},
+			"several sizes beside each other",
+			[]any{pool(9, room(4, "1", "1Gi"), room(2, "3", "3Gi"))},
 			`grow small by 3 (HeadroomShort): 3 nodes to keep room for 4 pods of headroom/of-pool-small-1 and 2 of headroom/of-pool-small-2 free`,
 		},
 		{
-			"not up to the max", []any{pool(1, room(8, "1", "1Gi")), free("small", "a")},
+			"not up to the max",
+			[]any{pool(1, room(8, "1", "1Gi")), free("small", "a")},
 			`pool small (MaxSizeReached): the room that it is to keep free (8x1/1Gi) is not there, but it has, or is to have, 1 node, and its max is 1`,
 		},
 		{
-			"pods that no node of it can hold", []any{pool(9, room(2, "5", "1Gi")), big},
+			"pods that no node of it can hold",
+			[]any{pool(9, room(2, "5", "1Gi")), big},
 			`pool small (MisfitsPool): the room that it is to keep free (2x5/1Gi) is not there, but a new node would not help: Insufficient cpu`,
 		},
 		{"not where the autoscaler is switched off", []any{pool(9, room(4, "1", "1Gi")), func() any {

@@ -58,7 +58,8 @@ func TestPodsOfNodesThatOthersDrainAreReckonedWith(t *testing.T) {
 		},
 		{"room that is there takes them", []any{Pool(pool, 0, 9), three, drained(forGood), Node("other", In(pool))}, ``},
 		{
-			"nothing comes for them", []any{Pool(pool, 0, 9), three, drained(forGood)},
+			"nothing comes for them",
+			[]any{Pool(pool, 0, 9), three, drained(forGood)},
 			`grow small by 1 (Unschedulable): 1 node for 3 pods of default/db`,
 		},
 		{"not when that is sick nodes' pods in an outage", []any{
