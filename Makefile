@@ -194,6 +194,14 @@ react: tools ## From the scheduler's word about a lone pod to the raised target:
 burst: tools ## A thousand pods at once on a real control plane: time until all run, size increases, CPUs
 	@go test -count=1 -v -timeout 20m -run TestABurst ./test/e2e/scenarios
 
+.PHONY: soak
+soak: tools ## Let a cluster churn, and print whether anything of the daemon grows: 1,000 kwok nodes for an hour on a real control plane (NODES=60, SOAK=3m)
+	@NODES=$(or $(NODES),1000) SOAK=$(or $(SOAK),1h) go test -count=1 -v -timeout 0 -run TestNothingGrows ./test/e2e/soak
+
+.PHONY: start-large
+start-large: tools ## Start the daemon in a cluster of 5,000 kwok nodes and 50,000 pods, and print how soon it is ready and its memory (NODES, PODS)
+	@NODES=$(or $(NODES),5000) PODS=$(or $(PODS),50000) go test -count=1 -v -timeout 0 -run TestALargeCluster ./test/e2e/soak
+
 .PHONY: idle-rpc
 idle-rpc: tools ## What the daemon costs in an idle minute with an external provider: 500 nodes in 5 pools on a real control plane
 	@POOLKEEPER_LONG=1 go test -count=1 -v -timeout 20m ./test/e2e/idle

@@ -69,12 +69,21 @@ func TestOnlyWhoMayIsAnsweredWhereTheChartSaysSo(t *testing.T) {
 		path, who, token string
 		want             int
 	}{
-		{"/status", "nobody", "", 401}, {"/metrics", "nobody", "", 401}, {"/", "nobody", "", 401}, {"/dashboard/stream", "nobody", "", 401}, {"/nowhere", "nobody", "", 401},
+		{"/status", "nobody", "", 401},
+		{"/metrics", "nobody", "", 401},
+		{"/", "nobody", "", 401},
+		{"/dashboard/stream", "nobody", "", 401},
+		{"/nowhere", "nobody", "", 401},
 		{"/status", "a forger", "forged", 401},
-		{"/status", "an account without rights", stranger, 403}, {"/metrics", "an account without rights", stranger, 403},
-		{"/status", "an account with the right", allowed, 200}, {"/metrics", "an account with the right", allowed, 200}, {"/", "an account with the right", allowed, 200},
+		{"/status", "an account without rights", stranger, 403},
+		{"/metrics", "an account without rights", stranger, 403},
+		{"/status", "an account with the right", allowed, 200},
+		{"/metrics", "an account with the right", allowed, 200},
+		{"/", "an account with the right", allowed, 200},
 		{"/plan", "an account with the right to others", allowed, 403},
-		{"/livez", "nobody", "", 200}, {"/readyz", "nobody", "", 200}, {"/livez", "a forger", "forged", 200},
+		{"/livez", "nobody", "", 200},
+		{"/readyz", "nobody", "", 200},
+		{"/livez", "a forger", "forged", 200},
 	} {
 		if code, err := ask(c.path, c.token); err != nil || code != c.want {
 			t.Errorf("%s asks for %s: %d %v, want %d", c.who, c.path, code, err, c.want)
