@@ -254,7 +254,7 @@ func (b book) heldOf(pool *cluster.Pool) []Word {
 		k := key{h.Proposal.Owner, h.Proposal.Action, h.Reason}
 		i, known := index[k]
 		if !known {
-			i, index[k] = len(all), len(all)
+			index[k] = len(all)
 			word := b.word(h.Proposal.Owner, h.Reason, h.Message, h.Due)
 			word.Text = wish(h.Proposal) + " is held back: " + word.Text
 			all = append(all, word)
