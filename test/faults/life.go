@@ -14,6 +14,8 @@ import (
 	"github.com/poolkeeper/poolkeeper/app"
 	"github.com/poolkeeper/poolkeeper/cloudprovider/kwok"
 	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
 	"github.com/poolkeeper/poolkeeper/scheduling"
 	"github.com/poolkeeper/poolkeeper/simulation"
 	"github.com/poolkeeper/poolkeeper/test/daemon"
@@ -133,6 +135,9 @@ func (l *life) rest() string {
 	why := ""
 	for l.Elapsed()-began < restLimit {
 		l.Run(time.Minute)
+		if (l.Elapsed()-began)%time.Hour == 0 {
+			l.makeRoom()
+		}
 		if why = l.unrest(); why != "" || l.Effects() != writes {
 			still, writes = l.Elapsed(), l.Effects()
 		}
@@ -163,6 +168,20 @@ func (l *life) rest() string {
 		l.Log.Add("  breaker: %+v", b)
 	}
 	return fmt.Sprintf("no rest %v after the last fault: %s", restLimit, why)
+}
+
+// makeRoom is what people do who read that a full pool has no room for the new nodes that they want first: they ask for less, pod by pod.
+func (l *life) makeRoom() {
+	full := slices.ContainsFunc(l.daemon.Plan().Verdicts, func(v plan.Verdict) bool { return v.Kind == plan.Node && v.Reason == reason.NoRoomForSurge })
+	if !full || len(l.daemon.Plan().Claims) > 0 {
+		return
+	}
+	for _, rs := range simulation.List[*appsv1.ReplicaSet](l.Store) {
+		if *rs.Spec.Replicas > 0 {
+			l.scale(rs.Name, int(*rs.Spec.Replicas)-1)
+			return
+		}
+	}
 }
 
 // unrest says what is not as it should be; empty if all is.
