@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -35,6 +36,8 @@ func TestALonePodIsAnsweredInHalfASecond(t *testing.T) {
 			p := s.Start()
 			s.KwokPool("full").Sized(size.nodes, 5*time.Minute)
 			fill(s, s.KwokPool("full"), size.nodes)
+			s.Eventually(5*time.Minute, s.calm) // so many nodes and pods at once may have been trouble for the API server
+			before := len(p.Tail(1 << 20))
 			lone := make([]string, size.pods)
 			for i := range lone {
 				name := fmt.Sprintf("lone-%d", i)
@@ -49,7 +52,7 @@ func TestALonePodIsAnsweredInHalfASecond(t *testing.T) {
 			if p50 > 500*time.Millisecond || p99 > 3*time.Second {
 				t.Errorf("that is too slow on any machine: %v", took)
 			}
-			if strings.Contains(p.Tail(1<<20), "BreakerOpen") {
+			if strings.Contains(p.Tail(1 << 20)[before:], "BreakerOpen") {
 				t.Error("a breaker opened: the machine is too slow for so many kubelets, and the figures say nothing about the daemon")
 			}
 		})
@@ -73,6 +76,15 @@ func fill(s *scene, p *stage.Pool, size int) {
 		size = len(nodes)
 		s.Scale("filler", int32(size))
 	}
+}
+
+// calm tells whether no breaker is open, by the daemon's status.
+func (s *scene) calm(ctx context.Context) error {
+	status, err := s.Plane.Client().CoreV1().ConfigMaps(s.Namespace).Get(ctx, "poolkeeper-status", metav1.GetOptions{})
+	if err == nil && strings.Contains(status.Data["status"], "\nbreakers:") {
+		err = errors.New("a breaker is open")
+	}
+	return err
 }
 
 // reactions are the times from the scheduler's word about each pod, in the order of their coming, to the daemon's next write of the cloud's state, and what was done on
