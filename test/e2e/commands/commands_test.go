@@ -171,6 +171,10 @@ func serve(t *testing.T, namespace, scheme, host string, port int) {
 		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: scheme, Port: int32(port)}}}, //nolint:gosec // a port
 	}, metav1.CreateOptions{})
 	must(t, err)
+	t.Cleanup(func() { // the namespace goes later, and people are to find one Poolkeeper
+		_ = core.Services(namespace).Delete(context.Background(), "keeper", metav1.DeleteOptions{})
+		_ = core.Pods(namespace).Delete(context.Background(), "keeper", metav1.DeleteOptions{})
+	})
 	// The API server asks only where a pod of that address stands behind it. Nobody schedules this one.
 	pod, err := core.Pods(namespace).Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "keeper"},
