@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,9 @@ func TestTheRightsOfTheChartAreNeitherTooFewNorTooMany(t *testing.T) {
 		t.Errorf("forbidden: %s", q)
 	}
 	granted := installation.Granted(installation.Render(t, "audit", "--set", "mode=act", "--set", "provider=kwok"))
-	idle := installation.Unused(granted, all)
+	idle := slices.DeleteFunc(installation.Unused(granted, all), func(right string) bool {
+		return right == "patch events" // of an Event that repeats, which needs runs as long as that
+	})
 	if len(idle) > 0 {
 		t.Errorf("rules that no run used: %s", strings.Join(idle, "; "))
 	}
