@@ -140,6 +140,30 @@ func TestInvariants(t *testing.T) {
 	}
 }
 
+// To cordon a node that the daemon has cordoned leaves nothing to see.
+func TestACordonOnACordonedNodeIsNobodysToKeep(t *testing.T) {
+	w := withPools(t, smallPool("small", 1))
+	set := func(unschedulable bool) {
+		once(w, func(p *simulation.Process) {
+			n, err := p.API().GetNode(t.Context(), "small-1")
+			noError(t, err)
+			n.Spec.Unschedulable = unschedulable
+			_, err = p.API().UpdateNode(t.Context(), n)
+			noError(t, err)
+		})
+		w.Run(time.Second)
+	}
+	set(true)
+	w.Cordon("small-1")
+	set(false)
+	for _, v := range w.Violations() {
+		t.Error(v.What)
+	}
+	if node(t, w, "small-1").Spec.Unschedulable {
+		t.Error("it is still cordoned")
+	}
+}
+
 // What the cloud answers is one thing, and what its machines do another: a stateful pod may start elsewhere once its machine is gone, also while the cloud answers
 // everybody with errors.
 func TestAMachineIsGoneThoughItsCloudAnswersWithErrors(t *testing.T) {

@@ -21,7 +21,8 @@ import (
 // AddNode makes a Node of no pool, such as one of the control plane. Its kubelet is played like the others.
 func (w *World) AddNode(node *corev1.Node) { must(create(w.Store, node)) }
 
-// Cordon makes the node unschedulable, as kubectl cordon does. The invariant that nobody else takes it off holds until Uncordon.
+// Cordon makes the node unschedulable, as kubectl cordon does. The invariant that nobody else takes it off holds until Uncordon. Of a node that is cordoned already
+// kubectl says so and changes nothing: nobody can know of that cordon, and whoever set the first may take it off.
 func (w *World) Cordon(node string) {
 	w.Log.add(Brief, "somebody cordons node %s", node)
 	w.cordon(node, true)
@@ -35,7 +36,9 @@ func (w *World) Uncordon(node string) {
 
 func (w *World) cordon(name string, on bool) {
 	node := must(find[*corev1.Node](w.Store, "", name))
-	w.checker.cordoned(node.UID, on)
+	if !on || !node.Spec.Unschedulable {
+		w.checker.cordoned(node.UID, on)
+	}
 	change(w.Store, node, func(c *corev1.Node) { c.Spec.Unschedulable = on })
 }
 
