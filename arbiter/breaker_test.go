@@ -108,6 +108,33 @@ func TestNewNodesDontMakeTheShareBetter(t *testing.T) {
 	}
 }
 
+// When none is left of those that were there, and all that came since are well, there is nothing to hold back for.
+func TestAnOutageOfWhichNoNodeIsLeftIsOver(t *testing.T) {
+	opts := arbiter.Defaults()
+	w := New(Pool("web", 0, 100))
+	fill(w, "web", 8, 0)
+	opened := looks(w, opts, 0).Breakers
+	w.Pass(time.Minute)
+	fresh := New(Pool("web", 0, 100))
+	fresh.Now = w.Now
+	for i := range 3 {
+		fresh.Add(Node(fmt.Sprintf("new-%02d", i), In("web"), Born(w.Now)))
+	}
+	for _, b := range opened {
+		fresh.Add(ledger.Put(b))
+	}
+	looks(fresh, opts, opts.Breakers.Calm+10*time.Second)
+	p := looks(fresh, opts, 0)
+	if len(p.Breakers) == 0 {
+		t.Fatal("no breaker opened, so that this shows nothing")
+	}
+	for _, b := range p.Breakers {
+		if b.Holds() {
+			t.Errorf("%+v, want it to thaw: every node is new and well", b)
+		}
+	}
+}
+
 func TestAZonesOutageIsTheZones(t *testing.T) {
 	opts := arbiter.Defaults()
 	w := New(Pool("a", 0, 9), Pool("b", 0, 9), Pool("c", 0, 9))

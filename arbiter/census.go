@@ -30,7 +30,7 @@ const (
 // census is how many nodes of one scope are in which bucket.
 type census struct {
 	healthy, sick int
-	// late counts the healthy nodes that came after the breaker opened.
+	// late counts the healthy nodes that came after the breaker opened: in no share, but where none is left of the others there is still somebody to be calm about.
 	late      int
 	sickNodes []*corev1.Node
 }
@@ -217,7 +217,7 @@ func (p *pass) findCluster(c *census, everyZone bool) finding {
 	o := p.opts
 	f := finding{scope: ledger.ScopeCluster, sick: c.sickNodes, message: fmt.Sprintf("%d of %d nodes are not ready", c.sick, c.total())}
 	f.bad = c.exceeds(o.UnreadyCount, o.UnreadyPercentage) || c.exceeds(o.Breakers.ClusterCount, o.Breakers.ClusterPercentage) || c.all() || everyZone
-	f.calm = !f.bad && c.total() > 0 && // an empty picture, as at the start, is no good news
+	f.calm = !f.bad && c.total()+c.late > 0 && // an empty picture, as at the start, is no good news
 		!c.exceeds(o.UnreadyCount, calmShare(o.UnreadyPercentage)) && !c.exceeds(o.Breakers.ClusterCount, calmShare(o.Breakers.ClusterPercentage))
 	return f
 }
@@ -226,7 +226,7 @@ func (p *pass) findPool(pool string, c *census) finding {
 	b := p.opts.Breakers
 	f := finding{scope: ledger.ScopePool + pool, sick: c.sickNodes, message: fmt.Sprintf("%d of %d nodes of pool %s are not ready", c.sick, c.total(), pool)}
 	f.bad = c.exceeds(b.PoolCount, b.PoolPercentage) || c.all()
-	f.calm = !f.bad && !c.exceeds(b.PoolCount, calmShare(b.PoolPercentage)) && (c.total() > 0 || p.pool(pool) == nil || p.pool(pool).Target == 0)
+	f.calm = !f.bad && !c.exceeds(b.PoolCount, calmShare(b.PoolPercentage)) && (c.total()+c.late > 0 || p.pool(pool) == nil || p.pool(pool).Target == 0)
 	return f
 }
 

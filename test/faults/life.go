@@ -170,9 +170,11 @@ func (l *life) rest() string {
 	return fmt.Sprintf("no rest %v after the last fault: %s", restLimit, why)
 }
 
-// makeRoom is what people do who read that a full pool has no room for the new nodes that they want first: they ask for less, pod by pod.
+// makeRoom is what people do who read that a pool at its max has no room for pods that wait, or for the new nodes that they want first: they ask for less, pod by pod.
 func (l *life) makeRoom() {
-	full := slices.ContainsFunc(l.daemon.Plan().Verdicts, func(v plan.Verdict) bool { return v.Kind == plan.Node && v.Reason == reason.NoRoomForSurge })
+	full := slices.ContainsFunc(l.daemon.Plan().Verdicts, func(v plan.Verdict) bool {
+		return v.Kind == plan.Node && v.Reason == reason.NoRoomForSurge || v.Kind == plan.Pod && v.Reason == reason.MaxSizeReached
+	})
 	if !full || len(l.daemon.Plan().Claims) > 0 {
 		return
 	}
