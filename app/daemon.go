@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -236,6 +237,7 @@ func (d *Daemon) Pass(ctx context.Context, now time.Time) {
 		d.saved(now, snapshot.Ledger.With(changes...))
 	}
 	d.cluster.Apply(now, cluster.ResultsSettled{N: len(snapshot.Results)})
+	maps.DeleteFunc(d.failed, func(_ string, until time.Time) bool { return !now.Before(until) }) // steps that no plan has again must not pile up
 	for _, step := range p.Steps {
 		d.act(now, step, p.WritesPerMinute) // act
 	}
@@ -327,7 +329,6 @@ func (d *Daemon) act(now time.Time, step plan.Step, perMinute int) {
 	if !d.mayBegin(now, perMinute) {
 		return
 	}
-	delete(d.failed, step.ID)
 	d.running[step.ID] = true
 	d.parts.Spawn(func(ctx context.Context) Delivery {
 		begun := d.parts.Now()

@@ -176,9 +176,14 @@ func (p *pass) changes() []ledger.Change {
 // momentsKept is how long moments about single nodes are kept: longer than any rule looks back.
 const momentsKept = time.Hour // also what a rate per hour looks back
 
-// forget drops moments about nodes that are too old to matter, so that the ledger doesn't grow with every node that ever was.
+// forget drops the rollouts of pools that are no more, and moments about nodes that are too old to matter, so that the ledger doesn't grow with all that ever was.
 func (p *pass) forget() {
 	p.forgetBackoffs()
+	for _, r := range p.ledger.Rollouts() {
+		if !strings.HasPrefix(r.Pool, ledger.ControlPlane) && p.s.LacksPool(r.Pool) {
+			p.remember(ledger.Drop(r))
+		}
+	}
 	for _, m := range p.ledger.Moments() {
 		if strings.HasPrefix(m.Key, "spare/") && p.spareInRollout(m) {
 			continue

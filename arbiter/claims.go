@@ -21,7 +21,7 @@ func (p *pass) advance() {
 		wanted[string(proposal.Owner)+" "+proposal.Node.Key()] = proposal
 	}
 	for _, c := range p.ledger.Claims() {
-		if p.opts.Mode == Observe {
+		if p.opts.Mode == Observe || p.isOver(c) {
 			p.letGo(c)
 			continue
 		}
@@ -223,11 +223,20 @@ func (p *pass) undo(c ledger.Claim) {
 	p.remember(ledger.Drop(c))
 }
 
-// letGo ends a claim that was opened when the daemon still acted: taking our marks away is the one thing that an observer does.
+// isOver tells whether nothing can become of a claim any more, because somebody has deleted its pool. A node that is left of it is given back, unless its machine may
+// have been deleted by us.
+func (p *pass) isOver(c ledger.Claim) bool {
+	return p.s.LacksPool(c.Pool) && (c.Reversible() || c.Phase == ledger.Aborting || p.nodeAt(c.Node) == nil)
+}
+
+// letGo ends a claim whose pool is no more, or that was opened when the daemon still acted: taking our marks away is the one thing that an observer does.
 func (p *pass) letGo(c ledger.Claim) {
 	if node := p.node(c.Node); node != nil && marked(node) {
 		p.plan.Steps = append(p.plan.Steps, p.stepOf(c, "unmark", plan.Unmark))
 		return
+	}
+	if p.opts.Mode != Observe {
+		p.noteClaim(c, reason.Withdrawn, false, fmt.Sprintf("%s of %s is over: there is no pool %s any more", verb(c), c.Node, c.Pool))
 	}
 	p.remember(ledger.Drop(c))
 }

@@ -57,6 +57,10 @@ func TestUnneededNodesAreMarkedSoftlySomeInAPass(t *testing.T) {
 		}
 	}
 	w.Add(Node("spared", In("web"), Tainted(cluster.TaintCandidate, "", "PreferNoSchedule")))
+	for i := range 12 { // nodes that are leaving, whose soft marks don't matter any more, keep no other waiting for its turn
+		leaving := Node(fmt.Sprintf("leaving-%02d", i), In("web"), Tainted(cluster.TaintCandidate, "", "PreferNoSchedule"))
+		w.Add(leaving, ledger.Claim{ID: leaving.Name, Owner: ledger.Autoscaler, Pool: "web", Node: cluster.Ref(leaving), Phase: ledger.Deleting, DeleteAsked: true, Deleted: Start})
+	}
 	for _, c := range []struct {
 		name           string
 		limit          int
@@ -64,9 +68,10 @@ func TestUnneededNodesAreMarkedSoftlySomeInAPass(t *testing.T) {
 		mode           arbiter.Mode
 	}{
 		{"as many as the limit says, and the rest in the next pass", 10, 10, 0, arbiter.Act},
+		{"also where it says few", 3, 3, 0, arbiter.Act},
 		{"all, where the limit allows it", 20, 14, 1, arbiter.Act},
 		{"none where the limit is 0, and what is there is taken away", 0, 0, 1, arbiter.Act},
-		{"none by an observer", 20, 0, 1, arbiter.Observe},
+		{"none by an observer, who lets go of what was leaving too", 20, 0, 13, arbiter.Observe},
 	} {
 		opts := arbiter.Defaults()
 		opts.SoftMarks, opts.Mode = c.limit, c.mode
@@ -74,6 +79,7 @@ func TestUnneededNodesAreMarkedSoftlySomeInAPass(t *testing.T) {
 		marks, unmarks := 0, 0
 		for _, step := range p.Steps {
 			switch {
+			case step.Claim != "":
 			case step.Do != plan.Candidate || step.Reason != reason.DeletionCandidate:
 				t.Errorf("%s: step %+v", c.name, step)
 			case step.Undo:
@@ -85,7 +91,7 @@ func TestUnneededNodesAreMarkedSoftlySomeInAPass(t *testing.T) {
 		if marks != c.marks || unmarks != c.unmarks {
 			t.Errorf("%s: %d marks and %d taken away, want %d and %d", c.name, marks, unmarks, c.marks, c.unmarks)
 		}
-		if more := c.marks+c.unmarks == 10; more != p.Due.Equal(Start.Add(time.Second)) {
+		if more := c.limit > 0 && c.marks == c.limit; more != p.Due.Equal(Start.Add(time.Second)) {
 			t.Errorf("%s: due %s", c.name, p.Due)
 		}
 	}

@@ -116,19 +116,22 @@ func (p *pass) markSoftly() {
 			candidates[held.Proposal.Node.Key()] = true
 		}
 	}
-	done := 0
+	done, most := 0, p.opts.SoftMarks
+	if most <= 0 { // none gets one, and those that are there go
+		most = 10
+	}
 	for _, row := range p.s.Rows {
 		node, ref := row.Node, cluster.Ref(row.Node)
 		want, has := candidates[ref.Key()] && p.opts.Mode == Act && p.opts.SoftMarks > 0, hasTaint(node, cluster.TaintCandidate)
 		if want == has {
 			continue
 		}
-		if done++; done > max(p.opts.SoftMarks, 10) {
-			p.due(p.now.Add(time.Second))
-			return
-		}
 		if _, claimed := p.ledger.ClaimOn(ref); claimed {
 			continue
+		}
+		if done++; done > most {
+			p.due(p.now.Add(time.Second))
+			return
 		}
 		step := plan.Step{ID: "candidate/" + node.Name, Do: plan.Candidate, Node: ref, Undo: !want, Reason: reason.DeletionCandidate}
 		if pool := p.s.PoolOf(node); pool != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/poolkeeper/poolkeeper/cloudprovider"
 	"github.com/poolkeeper/poolkeeper/cluster"
@@ -34,6 +35,10 @@ func (p *pass) track() {
 		}
 	}
 	for _, op := range p.ledger.Operations() {
+		if p.s.LacksPool(op.Pool) {
+			p.remember(ledger.Drop(op))
+			continue
+		}
 		pool := p.pool(op.Pool)
 		if pool == nil || pool.Problem != "" {
 			continue // unknown is not failed
@@ -71,12 +76,12 @@ func (p *pass) assign(op ledger.Operation, taken map[string]bool) {
 	if op.State == ledger.Failed {
 		return
 	}
-	had := len(op.Instances)
+	had, known := len(op.Instances), sets.New(op.Known...)
 	for _, instance := range p.instancesOf(op.Pool) {
 		if len(op.Instances) >= op.Delta() {
 			break
 		}
-		if !taken[instance.ID] && !instance.Gone && !slices.Contains(op.Known, instance.ID) {
+		if !taken[instance.ID] && !instance.Gone && !known.Has(instance.ID) {
 			op.Instances = append(slices.Clip(op.Instances), instance.ID)
 			taken[instance.ID] = true
 		}

@@ -38,6 +38,7 @@ type Cluster struct {
 	heartbeats  btree.Map[string, Heartbeat]
 	rivals      btree.Map[string, Rival]
 	configMaps  btree.Map[string, *corev1.ConfigMap]
+	heard       btree.Map[string, bool]
 	pools       btree.Map[string, *Pool]
 	instances   btree.Map[string, *Instance]
 	members     btree.Map[string, string]
@@ -201,7 +202,7 @@ func (c *Cluster) Snapshot() *Snapshot {
 		VolumeAttachments: freeze(&c.attachments), DeviceClasses: freeze(&c.devClasses),
 		ResourceSlices: freeze(&c.slices), ResourceClaims: freeze(&c.claims), Heartbeats: freeze(&c.heartbeats),
 		Rivals: freeze(&c.rivals), ConfigMaps: freeze(&c.configMaps),
-		Pools: freeze(&c.pools), Instances: freeze(&c.instances), Members: freeze(&c.members),
+		heard: freeze(&c.heard), Pools: freeze(&c.pools), Instances: freeze(&c.instances), Members: freeze(&c.members),
 		Rows: c.rows, Strays: freeze(&c.strays), nodesBy: freeze(&c.nodesBy),
 		BudgetsVersion: c.budgetChanges, WorkloadsVersion: c.workloadChanges,
 		Offers: freeze(&c.offers), Alerts: c.alerts, Tries: freeze(&c.tries), Choices: freeze(&c.choices),

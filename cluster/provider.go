@@ -13,6 +13,9 @@ const notListed = "the provider no longer lists this pool"
 // observe takes in what a provider said. What it did not say stays as it was: an error or an absence is unknown, not gone.
 func (c *Cluster) observe(now time.Time, e ProviderObserved) {
 	c.changed()
+	if before, _ := c.heard.Get(e.Provider); !before {
+		c.heard.Set(e.Provider, e.Err == "")
+	}
 	if e.Err != "" {
 		c.markProblem(e.Provider, e.Err)
 		return
@@ -123,6 +126,20 @@ func (c *Cluster) dropPools(e ProviderObserved) {
 			c.pools.Delete(pool.Name)
 		}
 	}
+}
+
+// LacksPool tells whether there is no such pool for certain: every provider has given a good answer at some time, and none of them has it, nor a machine of it
+// that is not known to be gone.
+func (s *Snapshot) LacksPool(name string) bool {
+	if _, known := s.Pools.Get(name); known {
+		return false
+	}
+	for heard := range s.heard.Values() {
+		if !heard {
+			return false
+		}
+	}
+	return s.heard.Len() > 0
 }
 
 // setMembers adds to the members, and forgets those that have no node any more.

@@ -92,6 +92,8 @@ type Snapshot struct {
 	// ServerVersion is the API server's version, such as v1.36.3; empty before it is known.
 	ServerVersion string
 
+	// heard tells of each provider, by its name, whether it has ever given a good answer.
+	heard   Table[bool]
 	podsOn  Table[[]*Pod]
 	nodesBy Table[[]string]
 }

@@ -3,6 +3,7 @@ package window
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -112,7 +113,7 @@ func parseRule(parts []string) (Calendar, error) {
 	if until := option.Until; !until.IsZero() && until.Hour() == 0 && until.Minute() == 0 {
 		option.Until = until.Add(24*time.Hour - time.Second) // a date alone includes its day
 	}
-	c.next = func(wall time.Time) (time.Time, bool) {
+	c.next = keeping(func(wall time.Time) (time.Time, bool) {
 		o := *option
 		if !anchored { // nothing depends on where it begins, so it begins close by
 			o.Dtstart = time.Date(wall.Year()-1, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -126,8 +127,33 @@ func parseRule(parts []string) (Calendar, error) {
 		}
 		start := rule.After(wall, false)
 		return start, !start.IsZero()
-	}
+	})
 	return c.finished(parts[2:])
+}
+
+// keeping is next with its last answers kept: a rule is followed from the year before, which takes a millisecond, and every node of a pool asks. The first start after
+// a moment is also the first after every later moment before that start. It is safe for concurrent use.
+func keeping(next func(wall time.Time) (time.Time, bool)) func(wall time.Time) (time.Time, bool) {
+	var (
+		mutex sync.Mutex
+		kept  [8]struct{ from, start time.Time }
+		turn  int
+	)
+	return func(wall time.Time) (time.Time, bool) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		for _, k := range kept {
+			if wall.Before(k.start) && !wall.Before(k.from) {
+				return k.start, true
+			}
+		}
+		start, ok := next(wall)
+		if ok {
+			kept[turn].from, kept[turn].start = wall, start
+			turn = (turn + 1) % len(kept)
+		}
+		return start, ok
+	}
 }
 
 // speaksOfDays refuses rules whose days would depend on when they are read, and those of hours and minutes.
