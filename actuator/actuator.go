@@ -65,7 +65,7 @@ func (a *Actuator) Do(ctx context.Context, step plan.Step) cluster.Result {
 	err := a.do(ctx, step)
 	result := cluster.Result{Step: step.ID, Claim: step.Claim, Operation: step.Operation, Pool: step.Pool, At: a.options.Now()}
 	if err != nil {
-		result.Err, result.Class = err.Error(), cloudprovider.ClassOf(err)
+		result.Err, result.Class = cluster.Clip(err.Error(), mostError), cloudprovider.ClassOf(err)
 		if typed, ok := errors.AsType[*cloudprovider.Error](err); ok {
 			result.RetryAfter, result.Scope = typed.RetryAfter, typed.Scope
 		}

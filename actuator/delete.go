@@ -57,7 +57,7 @@ func (a *Actuator) deleteInstance(ctx context.Context, step plan.Step) error {
 //	dead by the step, and not ready         | yes
 //	dead by the step, but ready again       | as one that lives, if its instance exists
 //	the one that was drained                | if our mark and cordon are on it, and no pod is left that has to leave
-//	registered later, or anew               | is marked first, then the same
+//	registered later, or anew               | is marked, and the next time the same
 //
 // A refusal has the class PodsLeft: the provider was not asked, and the drain can go on.
 func (a *Actuator) lastLook(ctx context.Context, step plan.Step, provider cloudprovider.CloudProvider, doing string) (*corev1.Node, error) {
@@ -87,9 +87,13 @@ func (a *Actuator) lastLook(ctx context.Context, step plan.Step, provider cloudp
 	}
 	switch {
 	case node.UID != step.Node.UID:
+		known := cluster.Marked(node) && node.Spec.Unschedulable
 		step.Node.UID = node.UID
 		if err := a.mark(ctx, step); err != nil {
 			return nil, err
+		}
+		if !known { // the scheduler may have a pod on its way there
+			return nil, cloudprovider.Errorf(cluster.ClassPodsLeft, doing, "the node registered anew, and was marked only now, so a pod may be on its way to it; nothing was deleted")
 		}
 	case !cluster.Marked(node) || !node.Spec.Unschedulable:
 		return nil, cloudprovider.Errorf(cluster.ClassPodsLeft, doing, "the node lost our mark or its cordon, so new pods may be on it; nothing was deleted")

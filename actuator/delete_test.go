@@ -124,7 +124,8 @@ func TestANodeThatRegisteredLateIsMarkedBeforeItsPodsAreLookedAt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t)
 			s.node.UID = uid
-			s.addPod("web-1", "n1")
+			s.refuses(s.step(plan.DeleteInstance), cluster.ClassPodsLeft, "a pod may be on its way to it")
+			s.addPod("web-1", "n1") // it was
 			s.refuses(s.step(plan.DeleteInstance), cluster.ClassPodsLeft, "default/web-1")
 			if node := s.live(); !cluster.Marked(node) || !node.Spec.Unschedulable {
 				t.Error("the node is not marked")

@@ -14,6 +14,9 @@ import (
 
 var errNotLeader = cloudprovider.Errorf(cluster.ClassNotLeader, "", "the leader's lease was not renewed in time, so this was not begun")
 
+// mostError is how many bytes of an error are told: it is remembered in the ledger, and some clouds answer with a page of HTML.
+const mostError = 2 << 10
+
 // apiError types an error of the Kubernetes API; nil stays nil.
 func apiError(doing string, err error) error {
 	if err == nil || errors.Is(err, error(errNotLeader)) {

@@ -2,7 +2,8 @@ package autoscaler
 
 import (
 	"fmt"
-	"slices"
+
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
@@ -51,11 +52,15 @@ func (p *pass) taken(pool *cluster.Pool) map[string]bool {
 // newFor counts the instances that have come for an operation since the arbiter last looked, and takes them.
 func (p *pass) newFor(op ledger.Operation, pool *cluster.Pool, taken map[string]bool) int {
 	n := 0
+	if len(op.Instances) >= op.Delta() {
+		return n
+	}
+	known := sets.New(op.Known...)
 	for id, instance := range p.s.Instances.All() {
 		if len(op.Instances)+n >= op.Delta() {
 			break
 		}
-		if instance.Pool == pool.Name && !instance.Gone && !taken[id] && !slices.Contains(op.Known, id) {
+		if instance.Pool == pool.Name && !instance.Gone && !taken[id] && !known.Has(id) {
 			taken[id] = true
 			n++
 		}

@@ -178,6 +178,19 @@ func (t *Trimmer) daemonSet(o *appsv1.DaemonSet) *appsv1.DaemonSet {
 	return set
 }
 
+// MostText is how many bytes are kept of what a kubelet may write about its own Node at any length: it ends up in messages, and these in the ledger, whose room all
+// nodes share.
+const MostText = 256
+
+// Clip is a text that somebody else wrote, cut where it has more bytes than can be shown or remembered.
+func Clip(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	const more = "…"
+	return strings.ToValidUTF8(text[:most-len(more)], "") + more
+}
+
 // node drops what a kubelet writes again and again (the heartbeat of each condition, messages that carry ages) and what is large (images).
 func (t *Trimmer) node(o *corev1.Node) *corev1.Node {
 	node := &corev1.Node{ObjectMeta: t.meta(o.ObjectMeta)}
@@ -188,9 +201,10 @@ func (t *Trimmer) node(o *corev1.Node) *corev1.Node {
 	node.Status.Allocatable = o.Status.Allocatable
 	node.Status.Addresses = o.Status.Addresses
 	node.Status.NodeInfo = o.Status.NodeInfo
+	node.Status.NodeInfo.KubeletVersion = Clip(o.Status.NodeInfo.KubeletVersion, MostText)
 	node.Status.DeclaredFeatures = o.Status.DeclaredFeatures
 	for _, c := range o.Status.Conditions {
-		kept := corev1.NodeCondition{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime, Reason: t.shared.text(c.Reason)}
+		kept := corev1.NodeCondition{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime, Reason: t.shared.text(Clip(c.Reason, MostText))}
 		if !ByKubelet(c.Type) && c.Status != corev1.ConditionFalse { // who writes it may have stopped, and the illness may be over
 			kept.LastHeartbeatTime = metav1.Time{Time: c.LastHeartbeatTime.Truncate(HeartbeatGrain)}
 		}

@@ -37,14 +37,14 @@ func (p *pass) healOff(node *corev1.Node) (off bool, message string) {
 	case node.Annotations[AnnotationHeal] == "off":
 		message = "the node is annotated " + AnnotationHeal + "=off"
 	case err != nil:
-		message = fmt.Sprintf("the node's annotation %s is %q, which is no time such as 2026-01-02T15:04:05Z; until it is mended the node is left alone", AnnotationHealOffUntil, text)
+		message = fmt.Sprintf("the node's annotation %s is %q, which is no time such as 2026-01-02T15:04:05Z; until it is mended the node is left alone", AnnotationHealOffUntil, cluster.Clip(text, cluster.MostText))
 	case !p.now.Before(at):
 		return false, ""
 	default:
 		until, message = at, fmt.Sprintf("the node is annotated %s=%s", AnnotationHealOffUntil, text)
 	}
 	if why := node.Annotations[AnnotationHealOffReason]; why != "" {
-		message += ": " + why
+		message += ": " + cluster.Clip(why, cluster.MostText)
 	}
 	p.due(until)
 	return true, message

@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -149,11 +148,7 @@ func (e *events) event(about *corev1.ObjectReference, level, why, message string
 	if about == nil {
 		return
 	}
-	if len(message) > longestEvent {
-		const more = "…"
-		message = strings.ToValidUTF8(message[:longestEvent-len(more)], "") + more
-	}
-	e.recorder.Event(about, level, why, message)
+	e.recorder.Event(about, level, why, cluster.Clip(message, longestEvent))
 }
 
 // podRef names a live pod; nil if it is gone.

@@ -2,6 +2,7 @@ package upgrader
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -123,31 +124,20 @@ func (p *pass) bootTime() time.Duration {
 // waitsAlike are waits for budgets that are too near each other to choose by.
 const waitsAlike = 10 * time.Second
 
-// inTurn takes, among equals, the first few by how long they would wait for budgets and by what those have to do, and the first of the zone that has most
-// old nodes left, by name where several have as many.
+// inTurn takes, among equals, the first few by how long they would wait for budgets and by what those have to do; then, as all the others, the first of the zone that
+// has most old nodes left, by name where several have as many.
 func inTurn(all []candidate, inZone map[string]int, f foresight, few int) []candidate {
 	ordered := make([]candidate, 0, len(all))
-	wait := func(c candidate) time.Duration {
-		if len(ordered) >= few {
-			return 0
-		}
-		return f.times.Wait(c.node.Name, f.begins).Truncate(waitsAlike)
-	}
-	late := func(c candidate) time.Duration {
-		if len(ordered) >= few {
-			return 0
-		}
-		return f.late[c.node.Name]
-	}
-	for len(all) > 0 {
+	wait := func(c candidate) time.Duration { return f.times.Wait(c.node.Name, f.begins).Truncate(waitsAlike) }
+	for len(all) > 0 && len(ordered) < few {
 		next, shortest := 0, wait(all[0])
 		for i, c := range all {
 			first := all[next]
-			if c.class() != first.class() || c.stuck != first.stuck || c.single != first.single {
+			if !alike(c, first) {
 				break
 			}
 			w := wait(c)
-			if cmp.Or(cmp.Compare(w, shortest), cmp.Compare(late(first), late(c)),
+			if cmp.Or(cmp.Compare(w, shortest), cmp.Compare(f.late[first.node.Name], f.late[c.node.Name]),
 				cmp.Compare(inZone[first.zone], inZone[c.zone]), cmp.Compare(c.zone, first.zone)) < 0 {
 				next, shortest = i, w
 			}
@@ -157,6 +147,37 @@ func inTurn(all []candidate, inZone map[string]int, f foresight, few int) []cand
 		ordered = append(ordered, all[next])
 		inZone[all[next].zone]--
 		all = slices.Delete(all, next, next+1)
+	}
+	return append(ordered, byZone(all, inZone)...)
+}
+
+// alike tells whether two candidates are equals.
+func alike(a, b candidate) bool {
+	return a.class() == b.class() && a.stuck == b.stuck && a.single == b.single
+}
+
+// byZone lets the zones take turns among equals. There may be thousands of candidates, and few zones.
+func byZone(all []candidate, inZone map[string]int) []candidate {
+	ordered := make([]candidate, 0, len(all))
+	for len(all) > 0 {
+		equals := slices.IndexFunc(all, func(c candidate) bool { return !alike(c, all[0]) })
+		if equals < 0 {
+			equals = len(all)
+		}
+		queues := map[string][]candidate{}
+		for _, c := range all[:equals] {
+			queues[c.zone] = append(queues[c.zone], c)
+		}
+		zones := slices.Sorted(maps.Keys(queues))
+		for range equals {
+			zone := slices.MinFunc(zones, func(a, b string) int {
+				return cmp.Or(compare(len(queues[a]) == 0, len(queues[b]) == 0), cmp.Compare(inZone[b], inZone[a]))
+			})
+			ordered = append(ordered, queues[zone][0])
+			queues[zone] = queues[zone][1:]
+			inZone[zone]--
+		}
+		all = all[equals:]
 	}
 	return ordered
 }
