@@ -30,7 +30,10 @@ func (p *pass) advance() {
 			p.verdict(c, reason.PoolUnknown, "the provider says nothing about the pool, and nothing is concluded from that", time.Time{})
 			continue
 		}
-		c = p.follow(c)
+		twins := p.oneOfItsKind(plan.Proposal{Node: c.Node}, pool)
+		if twins == nil {
+			c = p.follow(c)
+		}
 		proposal, is := wanted[string(c.Owner)+" "+c.Node.Key()]
 		switch {
 		case !is && c.Reversible():
@@ -50,11 +53,17 @@ func (p *pass) advance() {
 		if v := p.excluded(c.Owner, c.Pool, c.Node); v != nil && c.Reversible() {
 			c = p.abort(c, reason.Excluded, v.message)
 		}
+		if twins != nil && c.Reversible() {
+			c = p.abort(c, twins.reason, twins.message)
+		}
 		v := p.pauses(c)
 		byOwner := p.pausedByOwner(c)
 		c = p.stopClock(c, v != nil || byOwner)
 		if byOwner && v == nil {
 			continue
+		}
+		if v == nil && p.canWait(c) {
+			v = twins
 		}
 		if v == nil {
 			v = p.holdsBack(c)

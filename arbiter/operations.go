@@ -169,8 +169,15 @@ func (p *pass) count(op ledger.Operation, holds func(id string) bool) int {
 
 // isReady tells whether the instance is a node that the pods that it was asked for can have.
 func (p *pass) isReady(id string) bool {
-	node := p.node(ledger.NodeRef{ProviderID: id})
-	return node != nil && cluster.IsReady(node) && p.waits(node) == ""
+	return p.anyNode(id, func(node *corev1.Node) bool { return cluster.IsReady(node) && p.waits(node) == "" })
+}
+
+// anyNode tells whether something holds for a node of the machine. There is one at most, unless a kubelet lies: then it can't speak for the other.
+func (p *pass) anyNode(id string, holds func(*corev1.Node) bool) bool {
+	return slices.ContainsFunc(p.s.NodesBy(id), func(name string) bool {
+		node, _ := p.s.Nodes.Get(name)
+		return holds(node)
+	})
 }
 
 // waits says what a node lacks before pods can have it; see [cluster.Startup.Waits].
@@ -201,8 +208,12 @@ func (p *pass) startingUp(op ledger.Operation) (late string, next time.Time) {
 // serves tells whether a pod that did not come with the node is on it.
 func (p *pass) serves(node *corev1.Node) bool { return drain.Serves(p.s, node.Name) }
 
-// toGiveBack tells whether a failed operation's instance may be deleted: it never was a ready node, or it never got ready for pods and runs none.
+// toGiveBack tells whether a failed operation's instance may be deleted: it never was a ready node, or it never got ready for pods and runs none. One that several
+// Nodes claim is left alone.
 func (p *pass) toGiveBack(op ledger.Operation, id string) bool {
+	if len(p.s.NodesBy(id)) > 1 {
+		return false
+	}
 	if !p.came(id) {
 		return true
 	}
@@ -219,8 +230,7 @@ func (p *pass) isGivenBack(ref ledger.NodeRef) bool {
 
 // came tells whether the instance has ever been a ready node. One that was is no longer the operation's to give back: it may run pods.
 func (p *pass) came(id string) bool {
-	node := p.node(ledger.NodeRef{ProviderID: id})
-	return node != nil && !cluster.NeverReady(node)
+	return p.anyNode(id, func(node *corev1.Node) bool { return !cluster.NeverReady(node) })
 }
 
 func classReason(info *cloudprovider.InstanceErrorInfo) reason.Reason {

@@ -21,6 +21,11 @@ func (p *pass) instancesOf(pool string) []*cluster.Instance {
 // nodeAt is the live Node object of what the ledger names, or another one that stands in its place: of the same machine, with another UID.
 func (p *pass) nodeAt(ref ledger.NodeRef) *corev1.Node {
 	if ref.ProviderID != "" {
+		for _, name := range p.s.NodesBy(ref.ProviderID) {
+			if node, _ := p.s.Nodes.Get(name); node.UID == ref.UID {
+				return node
+			}
+		}
 		return p.s.NodeBy(ref.ProviderID)
 	}
 	node, _ := p.s.Nodes.Get(ref.Name)
