@@ -5,6 +5,10 @@ package rights
 import (
 	"slices"
 	"strings"
+
+	"github.com/poolkeeper/poolkeeper/cluster"
+	"github.com/poolkeeper/poolkeeper/ledger/store"
+	"github.com/poolkeeper/poolkeeper/report"
 )
 
 // Own stands for the daemon's own namespace in [Right.Namespace].
@@ -45,7 +49,7 @@ func (r Right) String() string {
 	return b.String()
 }
 
-// rule is several rights of one purpose.
+// rule is several rights of one purpose: resources, verbs and names are separated by spaces.
 type rule struct {
 	group, resources, verbs, namespace, name, why, provider string
 	acting                                                  bool
@@ -76,7 +80,10 @@ var rules = []rule{
 		why: "change sizes and versions", provider: "clusterapi", acting: true,
 	},
 	{group: "cluster.x-k8s.io", resources: "machines", verbs: "patch delete", why: "delete chosen machines", provider: "clusterapi", acting: true},
-	{resources: "configmaps", verbs: "get create update", namespace: Own, why: "keep the ledger and the status, and read what people ask for"},
+	{resources: "configmaps", verbs: "create", namespace: Own, why: "keep the ledger and the status"},
+	{resources: "configmaps", verbs: "get update", namespace: Own, name: strings.Join(append(store.Names(), report.StatusName), " "), why: "keep the ledger and the status"},
+	{resources: "configmaps", verbs: "get", namespace: Own, name: cluster.RequestsName, why: "read what people ask for"},
+	{resources: "configmaps", verbs: "get update", namespace: Own, why: "play the cloud", provider: "kwok"},
 	{resources: "configmaps", verbs: "list watch", namespace: Own, name: "cluster-autoscaler-priority-expander", why: "read the priorities of pools"},
 	{group: "coordination.k8s.io", resources: "leases", verbs: "list", namespace: "kube-node-lease", why: "see the kubelets' heartbeats"},
 	{group: "coordination.k8s.io", resources: "leases", verbs: "create", namespace: "kube-system", why: "agree on the one replica that acts"},
@@ -116,12 +123,18 @@ func (r rule) rights(own string) []Right {
 	if where == Own {
 		where = own
 	}
+	names := strings.Fields(r.name)
+	if len(names) == 0 {
+		names = []string{""}
+	}
 	for resource := range strings.FieldsSeq(r.resources) {
-		name, sub, _ := strings.Cut(resource, "/")
+		kind, sub, _ := strings.Cut(resource, "/")
 		for verb := range strings.FieldsSeq(r.verbs) {
-			all = append(all, Right{
-				Verb: verb, Group: r.group, Resource: name, Subresource: sub, Namespace: where, Name: r.name, For: r.why, Acting: r.acting, Provider: r.provider,
-			})
+			for _, name := range names {
+				all = append(all, Right{
+					Verb: verb, Group: r.group, Resource: kind, Subresource: sub, Namespace: where, Name: name, For: r.why, Acting: r.acting, Provider: r.provider,
+				})
+			}
 		}
 	}
 	return all
