@@ -127,9 +127,10 @@ func restless(pod *cluster.Pod) bool { return scheduling.Swayed(pod) || patient(
 
 func anyPod(*cluster.Pod) bool { return true }
 
-// rehearsed is how many pods are played through in all ways together, mostWays how many ways there are at most, and fewestWays at least.
+// rehearsed is how many pods are played through in all ways together, mostWays how many ways there are at most, and fewestWays at least. With a quarter as many, a
+// fifth of all ways that were not played leave one of the 140 nodes of a burst of 750 pods empty, and every four-hundredth promised pod has to be asked for again.
 const (
-	rehearsed  = 5000
+	rehearsed  = 20000
 	mostWays   = 64
 	fewestWays = 2
 )

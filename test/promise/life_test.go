@@ -60,9 +60,7 @@ const (
 	node
 )
 
-func newLife(seed, number uint64, ours scheduling.Engine, theirs *kubescheduler.Scheduler) *life {
-	w := promise.Draw(seed, number)
-	dice := rand.New(rand.NewPCG(seed^0x9e3779b97f4a7c15, number))
+func newLife(w *promise.Workload, dice *rand.Rand, ours scheduling.Engine, theirs *kubescheduler.Scheduler) *life {
 	l := &life{
 		World: New(), work: w, dice: dice, kube: &scheduler{framework: theirs, dice: dice, tries: map[string]*try{}},
 		targets: map[string]int{}, numbers: map[string]int{}, said: map[string][]string{}, new: map[string]bool{}, used: map[string]bool{},
@@ -92,7 +90,7 @@ func newLife(seed, number uint64, ours scheduling.Engine, theirs *kubescheduler.
 			pod.Spec.PreemptionPolicy = &never
 			Priority(1000)(pod)
 		}
-		Born(Start.Add(time.Duration(i/10) * time.Second))(pod)
+		Born(Start.Add(time.Duration(i/max(10, len(w.Pods)/5)) * time.Second))(pod)
 		Unschedulable()(pod)
 		l.Add(pod)
 	}
@@ -101,7 +99,7 @@ func newLife(seed, number uint64, ours scheduling.Engine, theirs *kubescheduler.
 
 // tell lets the provider tell of the pool.
 func (l *life) tell(p *promise.Pool) {
-	pool := Pool(p.Name, 0, promise.MostNodes, Template(l.looks(p)...), Target(l.targets[p.Name]))
+	pool := Pool(p.Name, 0, p.Most, Template(l.looks(p)...), Target(l.targets[p.Name]))
 	pool.Observed = l.Now
 	l.Add(pool)
 }

