@@ -29,6 +29,8 @@ type Answer struct {
 	Facts []string `json:"facts"`
 	// Words are what the three jobs say about it.
 	Words []Word `json:"words,omitempty"`
+	// NewNodes are all that is known of a pool's new nodes; the facts say it in short.
+	NewNodes []Trait `json:"newNodes,omitempty"`
 }
 
 // Word is what one job says about the subject.
@@ -52,6 +54,8 @@ type NotFoundError struct {
 	Kind  plan.Kind
 	Name  string
 	Alike []string
+	// Known are all that there are, where nothing is alike and they are few by nature.
+	Known []string
 }
 
 // Error implements error.
@@ -59,6 +63,9 @@ func (e *NotFoundError) Error() string {
 	text := fmt.Sprintf("there is no %s %q", strings.ToLower(string(e.Kind)), e.Name)
 	if len(e.Alike) > 0 {
 		text += "; did you mean " + strings.Join(e.Alike, " or ") + "?"
+	}
+	if len(e.Known) > 0 {
+		text += "; there are " + plan.SomeOf(e.Known, 20)
 	}
 	return text
 }
@@ -202,16 +209,38 @@ func count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// alike are at most three of the names that a person may have meant: those that hold the word, or that it begins.
+// alike are at most three of the names that a person may have meant: those that hold the word, or that it begins, or that differ from it in a slip of the finger.
 func alike(name string, names func(yield func(string) bool)) []string {
 	short := name[strings.LastIndexByte(name, '/')+1:]
 	var found []string
 	for known := range names {
-		if short != "" && (strings.Contains(known, short) || strings.HasPrefix(short, known[strings.LastIndexByte(known, '/')+1:])) {
+		own := known[strings.LastIndexByte(known, '/')+1:]
+		if short != "" && (strings.Contains(known, short) || strings.HasPrefix(short, own) || slip(short, own)) {
 			if found = append(found, known); len(found) == 3 {
 				break
 			}
 		}
 	}
 	return found
+}
+
+// slip tells whether one letter too many, too few or wrong, or two that changed places, makes one name of the other.
+func slip(a, b string) bool {
+	if len(a) < 3 || len(b) < 3 {
+		return false
+	}
+	i := 0
+	for i < len(a) && i < len(b) && a[i] == b[i] {
+		i++
+	}
+	a, b = a[i:], b[i:]
+	switch len(a) - len(b) {
+	case 1:
+		return a[1:] == b
+	case -1:
+		return a == b[1:]
+	case 0:
+		return a == "" || a[1:] == b[1:] || len(a) > 1 && a[0] == b[1] && a[1] == b[0] && a[2:] == b[2:]
+	}
+	return false
 }

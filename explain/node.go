@@ -11,6 +11,7 @@ import (
 	"github.com/poolkeeper/poolkeeper/cluster"
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
 )
 
 // node says what becomes of a node, or of an instance that is none, and why it stays if it does.
@@ -26,7 +27,7 @@ func (b book) node(name string) (Answer, error) {
 		if a, is := b.formerNode(name); is {
 			return a, nil
 		}
-		return Answer{}, &NotFoundError{plan.Node, name, alike(name, func(yield func(string) bool) {
+		return Answer{}, &NotFoundError{Kind: plan.Node, Name: name, Alike: alike(name, func(yield func(string) bool) {
 			for key := range b.snapshot.Nodes.All() {
 				if !yield(key) {
 					return
@@ -174,6 +175,7 @@ func (b book) illness(ref ledger.NodeRef) []string {
 			text += fmt.Sprintf("; %s failed already", count(i.Lineage, "replacement has", "replacements have"))
 		}
 		facts = append(facts, strings.TrimSuffix(text, ".")+".")
+		facts = append(facts, b.newborn(i)...)
 		facts = append(facts, record(i)...)
 	}
 	for _, i := range b.snapshot.Ledger.Records() {
@@ -185,6 +187,16 @@ func (b book) illness(ref ledger.NodeRef) []string {
 		}
 	}
 	return facts
+}
+
+// newborn says why an illness so soon after the birth of the node waits longer than others.
+func (b book) newborn(i ledger.Incident) []string {
+	pool, known := b.snapshot.Pools.Get(i.Pool)
+	if i.Sign != reason.NeverReady || i.State != ledger.Suspected || !known {
+		return nil
+	}
+	return []string{fmt.Sprintf("It has not been ready for longer than its first minute, so it counts as a node that is still starting: its repair waits for --max-node-startup-time (%s), and not for --heal-unhealthy-after (%s).",
+		pool.Settings.MaxNodeStartupTime, pool.Settings.UnhealthyAfter)}
 }
 
 // formerNode answers about a node that is gone, while its incident is open or its record is kept.

@@ -19,7 +19,7 @@ func (b book) pod(name string) (Answer, error) {
 	}
 	pod, ok := b.snapshot.Pods.Get(name)
 	if !ok {
-		return Answer{}, &NotFoundError{plan.Pod, name, alike(name, func(yield func(string) bool) {
+		return Answer{}, &NotFoundError{Kind: plan.Pod, Name: name, Alike: alike(name, func(yield func(string) bool) {
 			for key := range b.snapshot.Pods.All() {
 				if !yield(key) {
 					return

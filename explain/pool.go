@@ -12,20 +12,13 @@ import (
 	"github.com/poolkeeper/poolkeeper/ledger"
 	"github.com/poolkeeper/poolkeeper/plan"
 	"github.com/poolkeeper/poolkeeper/plan/reason"
-	"github.com/poolkeeper/poolkeeper/scheduling"
 )
 
 // pool says how large, healthy and current a pool is, what happens in it, and why its nodes stay.
 func (b book) pool(name string) (Answer, error) {
 	pool, ok := b.snapshot.Pools.Get(name)
 	if !ok {
-		return Answer{}, &NotFoundError{plan.Pool, name, alike(name, func(yield func(string) bool) {
-			for key := range b.snapshot.Pools.All() {
-				if !yield(key) {
-					return
-				}
-			}
-		})}
+		return Answer{}, b.noPool(name)
 	}
 	a := b.answer(plan.Pool, name)
 	a.Facts = append(a.Facts, b.size(pool)...)
@@ -33,13 +26,29 @@ func (b book) pool(name string) (Answer, error) {
 	if pool.Problem != "" {
 		a.Facts = append(a.Facts, "The provider "+pool.Provider+" can't be asked about it: "+pool.Problem+".")
 	}
-	a.Facts = append(a.Facts, b.newNodes(pool)...)
+	traits := b.traits(pool)
+	a.NewNodes = traits
+	a.Facts = append(a.Facts, newNodes(pool.Name, traits)...)
 	a.Facts = append(a.Facts, b.underWay(pool)...)
 	a.Facts = append(a.Facts, b.steps(func(step plan.Step) bool { return step.Pool == name && step.Node == (ledger.NodeRef{}) })...)
 	a.Words = append(append(b.words(plan.Pool, name), b.words(plan.Setting, name)...), b.held(func(p plan.Proposal) bool { return p.Pool == name && p.Node == (ledger.NodeRef{}) })...)
 	a.Words = append(a.Words, b.nodesOf(pool)...)
 	a.Words = append(a.Words, b.heldOf(pool)...)
 	return a, nil
+}
+
+// noPool names the pools that may have been meant, else those that there are: they are few.
+func (b book) noPool(name string) error {
+	var all []string
+	for key := range b.snapshot.Pools.All() {
+		all = append(all, key)
+	}
+	slices.Sort(all)
+	missing := &NotFoundError{Kind: plan.Pool, Name: name, Alike: alike(name, slices.Values(all))}
+	if len(missing.Alike) == 0 {
+		missing.Known = all
+	}
+	return missing
 }
 
 func (b book) size(pool *cluster.Pool) []string {
@@ -59,31 +68,6 @@ func (b book) size(pool *cluster.Pool) []string {
 			text += fmt.Sprintf("; %s older", count(l.Behind, "node is", "nodes are"))
 		}
 		facts = append(facts, text+".")
-	}
-	return facts
-}
-
-// newNodes says what is known of the pool's new nodes, by where it comes from.
-func (b book) newNodes(pool *cluster.Pool) []string {
-	var sources []string
-	known := map[string][]string{}
-	for _, field := range scheduling.Fields(b.snapshot, pool) {
-		source := fmt.Sprintf("by the provider, as read %s ago", b.ago(field.At))
-		if field.Node != "" {
-			source = fmt.Sprintf("as on node %s, made %s ago", field.Node, b.ago(field.At))
-		}
-		if known[source] == nil {
-			sources = append(sources, source)
-		}
-		text := field.Name
-		if field.Value != "" {
-			text += " " + field.Value
-		}
-		known[source] = append(known[source], text)
-	}
-	var facts []string
-	for _, source := range sources {
-		facts = append(facts, fmt.Sprintf("A new node has, %s: %s.", source, strings.Join(known[source], ", ")))
 	}
 	return facts
 }

@@ -45,8 +45,8 @@ func (r Report) OfDrain() string {
 		verdict := map[Rating]string{
 			Clear: "its pods can all go at once", Slow: "its pods can go, but not all at once or not by our hand", Blocked: "it can't be drained as things are",
 		}[node.Rating]
-		fmt.Fprintf(&b, "Node %s of pool %s: %s, %s. %d pods to evict, %d to wait for, %d that stay; about %s.\n", node.Name, r.Pool,
-			strings.ToLower(string(node.Rating)), verdict, node.Evict, node.Wait, node.Skip, plan.Length(node.Takes))
+		fmt.Fprintf(&b, "Node %s of pool %s: %s, %s. %s to evict, %d to wait for, %d that stay; about %s.\n", node.Name, r.Pool,
+			strings.ToLower(string(node.Rating)), verdict, counted(node.Evict, "pod"), node.Wait, node.Skip, plan.Length(node.Takes))
 		for _, pod := range node.Held {
 			fmt.Fprintf(&b, "  pod %s: %s (%s)\n", pod.Pod, pod.Message, pod.Reason)
 		}

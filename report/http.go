@@ -147,7 +147,7 @@ func (r *Reporter) servePreflight(w http.ResponseWriter, req *http.Request) {
 	name := req.URL.Query().Get("node")
 	node, there := v.Snapshot.Nodes.Get(name)
 	if !there {
-		http.Error(w, fmt.Sprintf("there is no node %q; give the name of one by ?node=", name), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("there is no node %q; see kubectl get nodes", name), http.StatusNotFound)
 		return
 	}
 	drained := plan.Rollout{Nodes: []string{name}, AtOnce: 1}

@@ -68,7 +68,11 @@ func (r *reach) read(ctx context.Context, page string, query url.Values) ([]byte
 		return nil, err
 	}
 	if r.address != "" {
-		return r.askDirectly(ctx, strings.TrimSuffix(r.address, "/")+page, query, token)
+		address, err := served(r.address)
+		if err != nil {
+			return nil, err
+		}
+		return r.askDirectly(ctx, address, page, query, token)
 	}
 	client, err := r.client()
 	if err != nil {
@@ -198,24 +202,46 @@ func fromKubernetes(body []byte) error {
 	return apierrors.FromObject(&status)
 }
 
-func (r *reach) askDirectly(ctx context.Context, address string, query url.Values, token string) ([]byte, error) {
+// served is --address as a URL: without a scheme it is http.
+func served(address string) (string, error) {
+	full := address
+	if !strings.Contains(full, "://") {
+		full = "http://" + full
+	}
+	u, err := url.Parse(full)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", usagef("--address is %q: write it as http://127.0.0.1:8085 or as 127.0.0.1:8085", address)
+	}
+	return strings.TrimSuffix(full, "/"), nil
+}
+
+func (r *reach) askDirectly(ctx context.Context, address, page string, query url.Values, token string) ([]byte, error) {
+	full := address + page
 	if len(query) > 0 {
-		address += "?" + query.Encode()
+		full += "?" + query.Encode()
 	}
 	client, err := r.direct()
 	if err != nil {
 		return nil, err
 	}
-	code, body, err := get(ctx, client, address, "Authorization", token)
+	code, body, err := get(ctx, client, full, "Authorization", token)
+	failed := new(url.Error)
 	switch {
+	case errors.As(err, &failed): // its text repeats the whole URL
+		err = failed.Err
+		fallthrough
 	case err != nil:
-		return nil, fmt.Errorf("ask the daemon: %w; is it served there? --address is for a port-forward, as in: kubectl port-forward deployment/poolkeeper 8085", err)
+		return nil, fmt.Errorf("ask the daemon at %s: %w; is it served there? --address is for a port-forward, as in: kubectl port-forward deployment/poolkeeper 8085", address, err)
 	case code == http.StatusOK:
 		return body, nil
 	case standing(body) != nil:
 		return nil, standing(body)
 	}
-	return nil, &refusal{code, fmt.Sprintf("%s answers %d %s: %s", address, code, http.StatusText(code), strings.TrimSpace(string(body)))}
+	said := strings.TrimSpace(string(body))
+	if code == http.StatusNotFound && strings.HasPrefix(said, "there is no ") || code == http.StatusBadRequest {
+		return nil, &refusal{code, said}
+	}
+	return nil, &refusal{code, fmt.Sprintf("%s answers %d %s: %s", full, code, http.StatusText(code), said)}
 }
 
 // direct is the client for a daemon that is asked past the API server.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,11 +82,7 @@ func Root(o Options, more ...*cobra.Command) *cobra.Command {
 			if len(args) == 0 {
 				return c.Help()
 			}
-			remedy := "see --help for all commands"
-			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-				remedy = "did you mean " + strings.Join(near, " or ") + "?"
-			}
-			return usagef("unknown command %q; %s", args[0], remedy)
+			return unknown(c, args[0])
 		},
 	}
 	root.SetOut(o.Out)
@@ -131,7 +128,10 @@ func Execute(ctx context.Context, root *cobra.Command, args []string) int {
 		args = []string{} // nil is os.Args to cobra
 	}
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := misnamed(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if err == nil {
 		return 0
 	}
@@ -145,6 +145,34 @@ func Execute(ctx context.Context, root *cobra.Command, args []string) int {
 		return 2
 	}
 	return 1
+}
+
+// daemons are commands that the daemon's own program alone has.
+var daemons = []string{"demo", "provider-server", "retire", "simulate", "validate"}
+
+// unknown is the error of a command that isn't, with the one that was perhaps meant.
+func unknown(root *cobra.Command, name string) error {
+	remedy := "see --help for all commands"
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		remedy = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	if slices.Contains(daemons, name) {
+		return usagef("%[1]s is a command of the daemon's own program: poolkeeper %[1]s", name)
+	}
+	return usagef("unknown command %q; %s", name, remedy)
+}
+
+// misnamed says that the first word is no command, before flags are looked at: the flags of a command that isn't are unknown too, and that would be said instead.
+func misnamed(root *cobra.Command, args []string) error {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") || strings.HasPrefix(args[0], "__") { // a shell asks by __complete
+		return nil
+	}
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd(args...)
+	if c, _, err := root.Find(args); err == nil && c == root {
+		return unknown(root, args[0])
+	}
+	return nil
 }
 
 // noArgs, oneArg and someArgs refuse what a command can't take, with the remedy.

@@ -116,12 +116,12 @@ var pages = map[string]reply{
 		Budgets: []preflight.Budget{{Name: "default/db", Pods: 1, Never: true, Message: "can never be met: it needs 1 of its 1 pods at all times; run more replicas, or let it miss one"}},
 		Bare:    []string{"default/debug on general-3"},
 	}},
-	"/preflight": {404, `there is no node "nowhere"; give the name of one by ?node=`},
+	"/preflight": {404, `there is no node "nowhere"; see kubectl get nodes`},
 }
 
 func TestWhatIsSeenReadsWell(t *testing.T) {
 	for name, line := range map[string]string{
-		"status.txt": "status", "status.json": "status -o json", "status.yaml": "status -o=yaml", "plan.txt": "plan", "plan-pool.txt": "plan --pool other", "plan-upgrade.txt": "plan --upgrade",
+		"status.txt": "status", "status.json": "status -o json", "status.yaml": "status -o=yaml", "plan.txt": "plan", "plan-pool.txt": "plan --pool web", "plan-upgrade.txt": "plan --upgrade",
 		"explain-node.txt": "explain node general-3", "explain-node.json": "explain NODE general-3 -o json", "incidents.txt": "incidents", "incidents-node.txt": "incidents general-1", "incidents-none.txt": "incidents general-2", "history.txt": "history",
 		"history-node.txt": "history --node general-3", "drain.txt": "drain --preflight general-3", "help.txt": "--help", "help-pause.txt": "pause --help",
 	} {
@@ -170,6 +170,11 @@ func TestEveryFaultIsToldWithWhatWhereAndTheRemedy(t *testing.T) {
 		want       []string
 	}{
 		{"an unknown command", "stauts", nil, 2, []string{`unknown command "stauts"; did you mean status?`}},
+		{"an unknown command with flags", "stauts --output json", nil, 2, []string{`unknown command "stauts"; did you mean status?`}},
+		{"a command of the daemon's binary", "validate --cloud-provider=kwok", nil, 2, []string{"validate is a command of the daemon's own program: poolkeeper validate"}},
+		{"an address that is none", "status --address=ftp://127.0.0.1", nil, 2, []string{`--address is "ftp://127.0.0.1": write it as http://127.0.0.1:8085 or as 127.0.0.1:8085`}},
+		{"an address where nobody is", "status --address=127.0.0.1:1", nil, 1, []string{"ask the daemon at http://127.0.0.1:1", "is it served there?"}},
+		{"the plan of a pool that isn't", "plan --pool wbe", nil, 2, []string{`--pool: there is no pool "wbe"; did you mean web?`}},
 		{"an unknown flag", "status --outptu=json", nil, 2, []string{"status: unknown flag: --outptu; see kubectl poolkeeper status --help"}},
 		{"a format that isn't", "status -o xml", nil, 2, []string{`status: --output is "xml": give table, json or yaml`}},
 		{"an argument too many", "status web", nil, 2, []string{`status: argument "web": it takes only flags`}},
@@ -178,7 +183,7 @@ func TestEveryFaultIsToldWithWhatWhereAndTheRemedy(t *testing.T) {
 		{"drain that would drain", "drain web-1", nil, 2, []string{"say --preflight", "heal NODE"}},
 		{"drain of nothing", "drain --preflight", nil, 2, []string{"name at least one node"}},
 		{"drain of what isn't", "drain --preflight nowhere", nil, 1, []string{`there is no node "nowhere"`}},
-		{"no Poolkeeper", "status", func(f *fake) { f.services = nil }, 1, []string{"no Service with the label app.kubernetes.io/name=poolkeeper in any namespace", "--service"}},
+		{"no Poolkeeper", "status", func(f *fake) { f.services = nil }, 1, []string{"no Service with the label app.kubernetes.io/name=poolkeeper in any namespace", "--service", "by --address"}},
 		{"no Poolkeeper there", "status -n elsewhere", nil, 1, []string{"in namespace elsewhere"}},
 		{"a service that isn't", "status --service other", nil, 1, []string{"there is no service other in namespace kube-system; give --namespace and --service"}},
 		{"no right to the proxy", "status", func(f *fake) { f.forbidden = []string{"GET /api/v1/namespaces/ops/services/"} }, 1, []string{"you may not ask service ops/keeper", "services/proxy"}},

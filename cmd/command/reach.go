@@ -165,7 +165,7 @@ func (r *reach) places(ctx context.Context) ([]place, error) {
 		if namespace != "" {
 			where = "in namespace " + namespace
 		}
-		return nil, fmt.Errorf("there is no Service with the label %s %s: is Poolkeeper installed in this cluster? Else give --namespace and --service", serviceLabels, where)
+		return nil, fmt.Errorf("there is no Service with the label %s %s: is Poolkeeper installed in this cluster? Else give --namespace and --service; one that runs outside of the cluster is asked by --address, and what is written needs only --namespace", serviceLabels, where)
 	}
 	return r.found, nil
 }

@@ -36,6 +36,9 @@ func planned(o *Options) *cobra.Command {
 		if err := checkOutput(c, output); err != nil {
 			return err
 		}
+		if err := r.known(c.Context(), pool, ""); err != nil {
+			return err
+		}
 		var answer struct {
 			plan.Plan
 			Upgrade []preflight.Report `json:"upgrade,omitempty"`
@@ -133,7 +136,7 @@ var kinds = []string{"pod", "node", "pool"}
 func (r *reach) explain(ctx context.Context, kind, name string) (explain.Answer, error) {
 	var a explain.Answer
 	err := r.ask(ctx, "/explain", url.Values{"kind": {kind}, "name": {name}}, &a)
-	if no := new(refusal); errors.As(err, &no) && no.code == http.StatusNotFound {
+	if no := new(refusal); errors.As(err, &no) && no.code == http.StatusNotFound && !strings.Contains(no.text, "; ") { // it names none that was meant
 		err = fmt.Errorf("%w (Poolkeeper knows pods that have not ended, all nodes, and the pools of its providers)", err)
 	}
 	return a, err
@@ -176,7 +179,7 @@ func history(o *Options) *cobra.Command {
 			if last > 0 && len(all) > last {
 				all = all[len(all)-last:]
 			}
-			if err := o.print(output, all, func(p *page) { showHistory(p, all, follow) }); err != nil || !follow {
+			if err := o.print(output, all, func(p *page) { showHistory(p, all, or(pool, node), follow) }); err != nil || !follow {
 				return err
 			}
 			select {
@@ -190,8 +193,11 @@ func history(o *Options) *cobra.Command {
 	return c
 }
 
-func showHistory(p *page, all []report.Decision, follow bool) {
-	if len(all) == 0 && !follow {
+func showHistory(p *page, all []report.Decision, about string, follow bool) {
+	switch {
+	case len(all) == 0 && !follow && about != "":
+		p.linef("Nothing was decided about %s, as far as the daemon that leads now remembers.", about)
+	case len(all) == 0 && !follow:
 		p.linef("Nothing was decided yet, as far as the daemon that leads now remembers.")
 	}
 	for _, d := range all {

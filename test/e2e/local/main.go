@@ -30,7 +30,11 @@ func main() {
 	}
 }
 
-const namespace = "poolkeeper"
+// namespace is the daemon's, and address where it serves: for this machine alone.
+const (
+	namespace = "poolkeeper"
+	address   = "127.0.0.1:8085"
+)
 
 // run starts everything, tells how to use it, and ends it all when the context does.
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -88,7 +92,7 @@ func startDaemon(ctx context.Context, plane *controlplane.ControlPlane, tree, po
 	flags := append([]string{
 		"--kubeconfig", plane.Kubeconfig(controlplane.Admin),
 		"--cloud-provider", "kwok", "--cloud-config", pools,
-		"--namespace", namespace, "--mode", "act",
+		"--namespace", namespace, "--mode", "act", "--address", address, "--dashboard",
 	}, more...)
 	_, err = plane.Run(namespace, filepath.Join(tree, "bin", "poolkeeper"), flags...)
 	return err
@@ -107,7 +111,15 @@ The control plane is up. In another terminal:
   kubectl annotate node NAME poolkeeper.io/kwok-sick='broken'  # make its kubelet report that it is not ready
 `, plane.Kubeconfig(controlplane.Admin))
 	if daemon {
-		fmt.Fprintf(out, "  kubectl -n %s get configmap poolkeeper-status -o yaml\n", namespace)
+		fmt.Fprintf(out, `
+  # the daemon runs beside the cluster and not in it: it is asked by its address
+  bin/kubectl-poolkeeper status --address=%[2]s
+  bin/kubectl-poolkeeper explain pool general --address=%[2]s
+  bin/kubectl-poolkeeper history --follow --address=%[2]s
+  bin/kubectl-poolkeeper pause everything --until=10m --namespace=%[1]s    # what people ask for is written into the cluster
+  bin/kubectl-poolkeeper resume --all --namespace=%[1]s
+  and the page: %[2]s
+`, namespace, "http://"+address)
 	}
 	fmt.Fprintf(out, "\nLogs: %s\nCtrl-C ends it all.\n", plane.LogFolder())
 }
