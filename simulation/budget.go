@@ -32,11 +32,9 @@ func (s *Store) RefreshBudgets() {
 // refreshBudget writes a budget's status if it changed. It returns when the budget has to be looked at again without a change; zero if never.
 func (s *Store) refreshBudget(budget *policyv1.PodDisruptionBudget) (again time.Time) {
 	status, again := s.budgetStatus(budget)
-	fresh := budget.DeepCopy()
-	fresh.Status = status
-	setDisruptionAllowed(fresh, s.now())
-	if !apiequality.Semantic.DeepEqual(budget.Status, fresh.Status) {
-		change(s, budget, func(c *policyv1.PodDisruptionBudget) { c.Status = fresh.Status })
+	setDisruptionAllowed(&status, s.now())
+	if !apiequality.Semantic.DeepEqual(budget.Status, status) {
+		change(s, budget, func(c *policyv1.PodDisruptionBudget) { c.Status = status })
 	}
 	return again
 }
@@ -55,13 +53,9 @@ func (s *Store) budgetStatus(budget *policyv1.PodDisruptionBudget) (status polic
 	now := s.clock.Now()
 	status = *budget.Status.DeepCopy()
 	status.DisruptedPods = nil
-	var pods []*corev1.Pod
+	pods := s.podsUnder(budget)
 	healthy := int32(0)
-	for pod := range eachIn[*corev1.Pod](s, budget.Namespace) {
-		if !s.selects(budget, pod) {
-			continue
-		}
-		pods = append(pods, pod)
+	for _, pod := range pods {
 		if pod.DeletionTimestamp != nil {
 			continue
 		}
@@ -125,7 +119,7 @@ func (s *Store) expectations(budget *policyv1.PodDisruptionBudget, pods []*corev
 func (s *Store) scaleOf(pods []*corev1.Pod) (int32, error) {
 	scales := map[types.UID]int32{}
 	for _, pod := range pods {
-		owner := metav1.GetControllerOf(pod)
+		owner := metav1.GetControllerOfNoCopy(pod)
 		if owner == nil {
 			continue
 		}
@@ -164,19 +158,19 @@ func (s *Store) scale(namespace string, owner *metav1.OwnerReference) (int32, bo
 	return 0, false
 }
 
-// setDisruptionAllowed makes the budget's condition tell what its numbers tell, unless the controller could not count.
-func setDisruptionAllowed(budget *policyv1.PodDisruptionBudget, now metav1.Time) {
+// setDisruptionAllowed makes the condition of a budget's status tell what its numbers tell, unless the controller could not count.
+func setDisruptionAllowed(status *policyv1.PodDisruptionBudgetStatus, now metav1.Time) {
 	condition := metav1.Condition{
 		Type: policyv1.DisruptionAllowedCondition, Status: metav1.ConditionTrue, Reason: policyv1.SufficientPodsReason,
-		ObservedGeneration: budget.Status.ObservedGeneration, LastTransitionTime: now,
+		ObservedGeneration: status.ObservedGeneration, LastTransitionTime: now,
 	}
-	if c := meta.FindStatusCondition(budget.Status.Conditions, policyv1.DisruptionAllowedCondition); c != nil && c.Reason == policyv1.SyncFailedReason {
+	if c := meta.FindStatusCondition(status.Conditions, policyv1.DisruptionAllowedCondition); c != nil && c.Reason == policyv1.SyncFailedReason {
 		return
 	}
-	if budget.Status.DisruptionsAllowed <= 0 {
+	if status.DisruptionsAllowed <= 0 {
 		condition.Status, condition.Reason = metav1.ConditionFalse, policyv1.InsufficientPodsReason
 	}
-	meta.SetStatusCondition(&budget.Status.Conditions, condition)
+	meta.SetStatusCondition(&status.Conditions, condition)
 }
 
 // notFailed are the conditions without the word that the controller could not count.

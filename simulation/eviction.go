@@ -100,7 +100,7 @@ func (s *Store) spend(budget *policyv1.PodDisruptionBudget, pod string, dryRun b
 	change(s, budget, func(c *policyv1.PodDisruptionBudget) {
 		c.Status.DisruptionsAllowed--
 		if c.Status.DisruptionsAllowed == 0 {
-			setDisruptionAllowed(c, s.now())
+			setDisruptionAllowed(&c.Status, s.now())
 		}
 		if c.Status.DisruptedPods == nil {
 			c.Status.DisruptedPods = map[string]metav1.Time{}

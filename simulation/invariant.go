@@ -162,26 +162,16 @@ func (t taken) judge(err error) {
 	}
 	for _, budget := range t.budgets {
 		ready := int32(0)
-		for pod := range eachIn[*corev1.Pod](t.c.w.Store, budget.Namespace) {
-			if podReady(pod) && pod.DeletionTimestamp == nil && t.c.w.Store.selects(budget, pod) {
+		pods := t.c.w.Store.podsUnder(budget)
+		for _, pod := range pods {
+			if podReady(pod) && pod.DeletionTimestamp == nil {
 				ready++
 			}
 		}
-		_, desired, err := t.c.w.Store.expectations(budget, t.c.selected(budget))
+		_, desired, err := t.c.w.Store.expectations(budget, pods)
 		if err == nil && ready < desired {
 			t.c.violated("the daemon took pod %s away, and budget %s has %d ready pods of %d that it needs",
 				cluster.Key(t.pod), cluster.Key(budget), ready, desired)
 		}
 	}
-}
-
-// selected are the pods that a budget selects.
-func (c *checker) selected(budget *policyv1.PodDisruptionBudget) []*corev1.Pod {
-	var pods []*corev1.Pod
-	for pod := range eachIn[*corev1.Pod](c.w.Store, budget.Namespace) {
-		if c.w.Store.selects(budget, pod) {
-			pods = append(pods, pod)
-		}
-	}
-	return pods
 }

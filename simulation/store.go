@@ -3,12 +3,15 @@ package simulation
 import (
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/tidwall/btree"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -30,6 +33,7 @@ type Store struct {
 	tables   map[string]*btree.Map[string, Object]
 	podsOn   map[string]*btree.Map[string, *corev1.Pod]
 	podsOf   map[types.UID]*btree.Map[string, *corev1.Pod]
+	podsWith map[label]*btree.Map[string, *corev1.Pod]
 	watchers []func(Change)
 	// past are the last changes, for watches that go on where they were.
 	past []passed
@@ -37,6 +41,9 @@ type Store struct {
 	selectors map[types.UID]parsed
 	contended map[types.UID]bool
 }
+
+// label is a label with its value, in one namespace.
+type label struct{ namespace, key, value string }
 
 // Change is one change of one object. Old is nil for a new object, New for one that is gone.
 type Change struct {
@@ -49,7 +56,7 @@ func NewStore(c clock.PassiveClock) *Store {
 		clock:  c,
 		tables: map[string]*btree.Map[string, Object]{},
 		podsOn: map[string]*btree.Map[string, *corev1.Pod]{},
-		podsOf: map[types.UID]*btree.Map[string, *corev1.Pod]{}, selectors: map[types.UID]parsed{}, contended: map[types.UID]bool{},
+		podsOf: map[types.UID]*btree.Map[string, *corev1.Pod]{}, podsWith: map[label]*btree.Map[string, *corev1.Pod]{}, selectors: map[types.UID]parsed{}, contended: map[types.UID]bool{},
 	}
 }
 
@@ -160,18 +167,24 @@ func (s *Store) table(k kind) *btree.Map[string, Object] {
 	return t
 }
 
-// index keeps the pods by node and by controller.
+// index keeps the pods by node, by controller and by label.
 func (s *Store) index(old, o Object) {
 	if pod, ok := old.(*corev1.Pod); ok {
 		indexed(s.podsOn, pod.Spec.NodeName).Delete(cluster.Key(pod))
 		if owner := metav1.GetControllerOf(pod); owner != nil {
 			indexed(s.podsOf, owner.UID).Delete(cluster.Key(pod))
 		}
+		for key, value := range pod.Labels {
+			indexed(s.podsWith, label{pod.Namespace, key, value}).Delete(cluster.Key(pod))
+		}
 	}
 	if pod, ok := o.(*corev1.Pod); ok {
 		indexed(s.podsOn, pod.Spec.NodeName).Set(cluster.Key(pod), pod)
 		if owner := metav1.GetControllerOf(pod); owner != nil {
 			indexed(s.podsOf, owner.UID).Set(cluster.Key(pod), pod)
+		}
+		for key, value := range pod.Labels {
+			indexed(s.podsWith, label{pod.Namespace, key, value}).Set(cluster.Key(pod), pod)
 		}
 	}
 }
@@ -234,6 +247,26 @@ func (s *Store) podsOfController(uid types.UID) []*corev1.Pod {
 		return nil
 	}
 	return s.podsOf[uid].Values()
+}
+
+// podsUnder are the store's own pods that a budget selects, in the order of their keys.
+func (s *Store) podsUnder(budget *policyv1.PodDisruptionBudget) []*corev1.Pod {
+	selector := s.selector(budget)
+	if !selector.plain || len(selector.of.MatchLabels) == 0 {
+		var pods []*corev1.Pod
+		for pod := range eachIn[*corev1.Pod](s, budget.Namespace) {
+			if s.selects(budget, pod) {
+				pods = append(pods, pod)
+			}
+		}
+		return pods
+	}
+	key := slices.Min(slices.Collect(maps.Keys(selector.of.MatchLabels)))
+	some := s.podsWith[label{budget.Namespace, key, selector.of.MatchLabels[key]}]
+	if some == nil {
+		return nil
+	}
+	return slices.DeleteFunc(some.Values(), func(pod *corev1.Pod) bool { return !s.selects(budget, pod) })
 }
 
 // precondition compares UID and resource version, where given, with those of the object.
