@@ -251,7 +251,7 @@ func (p *pass) over(pool string, node ledger.NodeRef) []ledger.Breaker {
 	return all
 }
 
-// inOutage tells whether a breaker is open over a pool or one of its zones. One that thaws is no outage: its thaw waits for the claims that it has let through, so
+// inOutage tells whether a breaker is open over a pool or any zone: in which one its next nodes would come up nobody knows. One that thaws is no outage: its thaw waits for the claims that it has let through, so
 // that what these wait for must go on.
 func (p *pass) inOutage(pool string) bool {
 	return slices.ContainsFunc(p.over(pool, ledger.NodeRef{}), ledger.Breaker.Holds)

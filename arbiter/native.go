@@ -33,10 +33,13 @@ func (p *pass) openNative(proposal plan.Proposal) {
 // askNatively asks until the pool's template has the version; once it has, that is done already.
 func (p *pass) askNatively(proposal plan.Proposal) {
 	p.step(plan.Step{
-		ID: stepNative + "/" + proposal.Pool + "/" + proposal.Version, Do: plan.UpgradePool, Owner: proposal.Owner, Pool: proposal.Pool,
+		ID: nativeStep(proposal.Pool, proposal.Version), Do: plan.UpgradePool, Owner: proposal.Owner, Pool: proposal.Pool,
 		Version: proposal.Version, Reason: proposal.Reason, Message: proposal.Message,
 	})
 }
+
+// nativeStep is the ID of the step that asks for an upgrade.
+func nativeStep(pool, version string) string { return stepNative + "/" + pool + "/" + version }
 
 // nativelyAsked tells whether this very upgrade is in the ledger already.
 func (p *pass) nativelyAsked(proposal plan.Proposal) bool {
@@ -44,11 +47,11 @@ func (p *pass) nativelyAsked(proposal plan.Proposal) bool {
 	return ok && r.Target == proposal.Version && !r.Native.Asked.IsZero()
 }
 
-// settleNative takes in how the asking ended. A clear no halts the rollout; anything else is asked again, for it may have worked.
+// settleNative takes in how the asking for the version that is wanted now ended. A clear no halts the rollout; anything else is asked again, for it may have worked.
 func (p *pass) settleNative(r cluster.Result) {
 	rollout, ok := p.ledger.Rollout(r.Pool)
-	if r.Err == "" || !ok || rollout.Native.Asked.IsZero() {
-		return
+	if r.Err == "" || !ok || rollout.Native.Asked.IsZero() || r.Step != nativeStep(r.Pool, rollout.Target) {
+		return // a late no to another version says nothing about this one
 	}
 	message := fmt.Sprintf("the provider did not upgrade pool %s: %s", r.Pool, r.Err)
 	if cluster.Definite(r.Class) {

@@ -95,3 +95,12 @@ func TestAProvidersClearNoHaltsTheRolloutAndADoubtfulOneDoesNot(t *testing.T) {
 		}
 	}
 }
+
+func TestALateNoToAnotherVersionHaltsNothing(t *testing.T) {
+	w := New(Pool("web", 0, 5), asked("web"))
+	w.Add(cluster.StepEnded{Result: cluster.Result{Step: "native/web/v1.35.9", Pool: "web", At: w.Now, Err: "no", Class: cloudprovider.ClassInvalid}})
+	p, changes := arbiter.Arbitrate(w.Snapshot(), decisions(natively("web")), arbiter.Defaults(), w.Now)
+	if r := rollout(w, changes); r.State != ledger.Rolling || r.Native.Asked.IsZero() || len(p.Steps) != 1 {
+		t.Errorf("the ledger has %+v, the steps are %+v", r, p.Steps)
+	}
+}

@@ -97,3 +97,25 @@ func TestANodeThatFellIllInItsFirstMinuteIsToldWhyItsRepairWaitsLonger(t *testin
 		t.Errorf("what is repaired is told to wait:\n%s", text)
 	}
 }
+
+func TestASignThatHasNotLastedIsNoIllness(t *testing.T) {
+	incident := func(node string, state ledger.IncidentState, sign reason.Reason) ledger.Incident {
+		return ledger.Incident{ID: node, Node: ledger.NodeRef{Name: node, ProviderID: ct.ID("general", node)}, Pool: "general", State: state, Sign: sign, Began: ct.Start.Add(-time.Minute)}
+	}
+	a, err := about(t, "pool", "general", ct.Pool("general", 1, 4),
+		incident("new-1", ledger.Suspected, reason.NeverRegistered), incident("new-2", ledger.Suspected, reason.NeverRegistered),
+		incident("back-1", ledger.Healthy, reason.NotReady), incident("dead-1", ledger.Sick, reason.Unreachable))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(a.Facts, "\n")
+	for _, want := range []string{
+		"1 node is ill: dead-1 (Unreachable for 60s).",
+		"2 nodes are watched, and not judged ill yet: new-1 (NeverRegistered for 60s), new-2 (NeverRegistered for 60s).",
+		"1 node has recovered, and is watched: back-1 (NotReady for 60s).",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in:\n%s", want, text)
+		}
+	}
+}

@@ -116,18 +116,28 @@ func (b book) underWay(pool *cluster.Pool) []string {
 	return facts
 }
 
-// ill names the pool's nodes whose incidents are open.
+// ill names the pool's nodes whose incidents are open. A sign is not an illness before its threshold has passed: every new machine is without a node at first.
 func (b book) ill(pool *cluster.Pool) []string {
-	var names []string
-	for _, i := range b.snapshot.Ledger.Incidents() {
-		if i.Pool == pool.Name {
-			names = append(names, fmt.Sprintf("%s (%s for %s)", i.Node, i.Sign, b.ago(i.Began)))
+	var facts []string
+	for _, state := range []struct {
+		is        ledger.IncidentState
+		one, more string
+	}{
+		{ledger.Sick, "node is ill", "nodes are ill"},
+		{ledger.Suspected, "node is watched, and not judged ill yet", "nodes are watched, and not judged ill yet"},
+		{ledger.Healthy, "node has recovered, and is watched", "nodes have recovered, and are watched"},
+	} {
+		var names []string
+		for _, i := range b.snapshot.Ledger.Incidents() {
+			if i.Pool == pool.Name && i.State == state.is {
+				names = append(names, fmt.Sprintf("%s (%s for %s)", i.Node, i.Sign, b.ago(i.Began)))
+			}
+		}
+		if len(names) > 0 {
+			facts = append(facts, fmt.Sprintf("%s: %s.", count(len(names), state.one, state.more), plan.SomeOf(names, 5)))
 		}
 	}
-	if len(names) == 0 {
-		return nil
-	}
-	return []string{fmt.Sprintf("%s ill: %s.", count(len(names), "node is", "nodes are"), plan.SomeOf(names, 5))}
+	return facts
 }
 
 // scopes are the breakers that hold what is to be done to the pool's nodes.

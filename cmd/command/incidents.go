@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/poolkeeper/poolkeeper/ledger"
+	"github.com/poolkeeper/poolkeeper/plan/reason"
 	"github.com/poolkeeper/poolkeeper/report"
 )
 
@@ -74,7 +75,7 @@ func (o *Options) showIncidents(p *page, all []report.Incident) {
 		var rows [][]cell
 		for _, i := range all[:over] {
 			rows = append(rows, []cell{
-				{i.Node, strong}, text(i.Pool), text(string(i.State)), {string(i.Sign), red}, text(o.ago(i.Began) + " ago"), text(string(i.Step)), {i.Waits, yellow},
+				{i.Node, strong}, text(i.Pool), text(string(i.State)), sign(i.State, i.Sign), text(o.ago(i.Began) + " ago"), text(string(i.Step)), {i.Waits, yellow},
 			})
 		}
 		p.table([]string{"NODE", "POOL", "STATE", "SIGN", "SINCE", "STEP", "WAITS"}, rows)
@@ -110,10 +111,18 @@ func (o *Options) showRecords(p *page, all []report.Incident) {
 
 var incidentHeads = []string{"NODE", "POOL", "STATE", "SIGN", "SINCE"}
 
+// sign shows what ails a node. A sign that has not lasted for long enough, or is gone again, is no alarm.
+func sign(state ledger.IncidentState, seen reason.Reason) cell {
+	if state == ledger.Sick {
+		return cell{string(seen), red}
+	}
+	return cell{string(seen), yellow}
+}
+
 func (o *Options) incidentRows(all []report.IncidentStatus) [][]cell {
 	var rows [][]cell
 	for _, i := range all {
-		rows = append(rows, []cell{{i.Node, strong}, text(i.Pool), text(string(i.State)), {string(i.Sign), red}, text(o.ago(i.Since) + " ago")})
+		rows = append(rows, []cell{{i.Node, strong}, text(i.Pool), text(string(i.State)), sign(i.State, i.Sign), text(o.ago(i.Since) + " ago")})
 	}
 	return rows
 }
