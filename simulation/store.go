@@ -251,22 +251,20 @@ func (s *Store) podsOfController(uid types.UID) []*corev1.Pod {
 
 // podsUnder are the store's own pods that a budget selects, in the order of their keys.
 func (s *Store) podsUnder(budget *policyv1.PodDisruptionBudget) []*corev1.Pod {
-	selector := s.selector(budget)
-	if !selector.plain || len(selector.of.MatchLabels) == 0 {
-		var pods []*corev1.Pod
-		for pod := range eachIn[*corev1.Pod](s, budget.Namespace) {
-			if s.selects(budget, pod) {
-				pods = append(pods, pod)
-			}
+	var some iter.Seq[*corev1.Pod]
+	if selector := s.selector(budget); selector.plain && len(selector.of.MatchLabels) > 0 {
+		key := slices.Min(slices.Collect(maps.Keys(selector.of.MatchLabels)))
+		some = slices.Values(indexed(s.podsWith, label{budget.Namespace, key, selector.of.MatchLabels[key]}).Values())
+	} else {
+		some = eachIn[*corev1.Pod](s, budget.Namespace)
+	}
+	var pods []*corev1.Pod
+	for pod := range some {
+		if s.selects(budget, pod) {
+			pods = append(pods, pod)
 		}
-		return pods
 	}
-	key := slices.Min(slices.Collect(maps.Keys(selector.of.MatchLabels)))
-	some := s.podsWith[label{budget.Namespace, key, selector.of.MatchLabels[key]}]
-	if some == nil {
-		return nil
-	}
-	return slices.DeleteFunc(some.Values(), func(pod *corev1.Pod) bool { return !s.selects(budget, pod) })
+	return pods
 }
 
 // precondition compares UID and resource version, where given, with those of the object.

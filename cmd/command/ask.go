@@ -225,11 +225,10 @@ func (r *reach) askDirectly(ctx context.Context, address, page string, query url
 		return nil, err
 	}
 	code, body, err := get(ctx, client, full, "Authorization", token)
-	failed := new(url.Error)
-	switch {
-	case errors.As(err, &failed): // its text repeats the whole URL
+	if failed, is := errors.AsType[*url.Error](err); is { // its text repeats the whole URL
 		err = failed.Err
-		fallthrough
+	}
+	switch {
 	case err != nil:
 		return nil, fmt.Errorf("ask the daemon at %s: %w; is it served there? --address is for a port-forward, as in: kubectl port-forward deployment/poolkeeper 8085", address, err)
 	case code == http.StatusOK:

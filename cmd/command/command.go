@@ -148,7 +148,7 @@ func Execute(ctx context.Context, root *cobra.Command, args []string) int {
 }
 
 // daemons are commands that the daemon's own program alone has.
-var daemons = []string{"demo", "provider-server", "retire", "simulate", "validate"}
+var daemons = []string{"demo", "provider-server", "ready", "retire", "simulate", "validate"}
 
 // unknown is the error of a command that isn't, with the one that was perhaps meant.
 func unknown(root *cobra.Command, name string) error {
