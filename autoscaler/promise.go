@@ -127,10 +127,9 @@ func restless(pod *cluster.Pod) bool { return scheduling.Swayed(pod) || patient(
 
 func anyPod(*cluster.Pod) bool { return true }
 
-// rehearsed is how many pods are played through in all ways together, mostWays how many ways there are at most, and fewestWays at least. With a quarter as many, a
-// fifth of all ways that were not played leave one of the 140 nodes of a burst of 750 pods empty, and every four-hundredth promised pod has to be asked for again.
+// rehearsed is how many pods are played through in all ways together, mostWays how many ways there are at most, and fewestWays at least.
 const (
-	rehearsed  = 20000
+	rehearsed  = 5000
 	mostWays   = 64
 	fewestWays = 2
 )
@@ -138,6 +137,10 @@ const (
 // exactly is up to how many pods the scheduler's own scores are played. Over very many pods and shapes they crowd large nodes, and a plan that is mended by them
 // alone is not ready in one pass; there the stricter levelling of all nodes is played.
 const exactly = 1000
+
+// bursts is how many times as many are played through where the scores are. With one, a fifth of all ways that were not played leave one of the 140 nodes of a burst of
+// 750 pods empty, and every four-hundredth promised pod has to be asked for again.
+const bursts = 4
 
 // mostWaves is into how many waves nodes are divided at most.
 const mostWaves = 64
@@ -174,7 +177,11 @@ func (p *pass) waysIf(all []*cluster.Pod, held bool) []way {
 	nodes := slices.Concat(pools...)
 	asPacked := slices.Clone(nodes)
 	var classes []scheduling.Class
-	for n := range uint64(min(max(rehearsed/len(all), fewestWays), mostWays)) {
+	most := rehearsed
+	if len(all) <= exactly {
+		most *= bursts
+	}
+	for n := range uint64(min(max(most/len(all), fewestWays), mostWays)) {
 		dice := rand.New(rand.NewPCG(n, 0)) //nolint:gosec // Always the same, on purpose.
 		way := ways[0]
 		way.Tiring = n%8 >= 4
